@@ -1,0 +1,26 @@
+"""Errors that a user can mend: one line that names the option or file and the value."""
+
+import sys
+
+
+class InputError(ValueError):
+    """Bad input; the message is one line naming the option or file and its value."""
+
+
+def report_in_one_line():
+    """Let a command that ends in an ``InputError`` print its one line and no traceback.
+
+    All other exceptions go to the hook that stood there before.
+    """
+    previous = sys.excepthook
+    if getattr(previous, "reports_input_errors", False):
+        return
+
+    def hook(kind, error, traceback):
+        if issubclass(kind, InputError):
+            print(f"error: {error}", file=sys.stderr)
+        else:
+            previous(kind, error, traceback)
+
+    hook.reports_input_errors = True
+    sys.excepthook = hook

@@ -1,0 +1,6 @@
+"""The LSTMN recurrence as one function of tensors; needs torch only."""
+
+from fairseq_lstmn.ops.lstmn import lstmn
+from fairseq_lstmn.ops.types import Attention, Source, Tape, Weights
+
+__all__ = ["Attention", "Source", "Tape", "Weights", "lstmn"]

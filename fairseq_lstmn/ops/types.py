@@ -1,0 +1,58 @@
+"""What goes into the recurrence and what comes out of it.
+
+B batch, T steps, S source length, P prefix slots, H hidden width, R distances.
+All vectors are row vectors; equation numbers are those of Cheng et al. 2016.
+"""
+
+from typing import NamedTuple, Optional
+
+from torch import Tensor
+
+
+class Tape(NamedTuple):
+    """A layer's state: slots of the past, and the summaries its next step attends with.
+
+    Row b's valid slots are its last ``lengths[b]``, so that the newest slot of every
+    row is the last one and distances agree. ``None`` fields are filled in by
+    ``lstmn``: keys are projected, summaries are zero, all slots are valid.
+    """
+
+    hidden: Tensor  # (B, P, H)
+    memory: Tensor  # (B, P, H)
+    keys: Optional[Tensor] = None  # (B, P, H), W_h h_i
+    summary: Optional[Tensor] = None  # (B, H), h~ of the last step
+    source_summary: Optional[Tensor] = None  # (B, H), g~ of the last step; deep fusion only
+    lengths: Optional[Tensor] = None  # (B,) integers in 0..P
+
+
+class Weights(NamedTuple):
+    """The weights inside the recurrence; those on x_t are in ``lstmn``'s inputs.
+
+    Gates stand in torch's order: input, forget, candidate, output.
+    """
+
+    key: Tensor  # (H, H), W_h of (4)
+    summary_query: Tensor  # (H, H), W_h~ of (4)
+    score: Tensor  # (H,), v of (4)
+    summary_gates: Tensor  # (4H, H), the part of (7) on h~_t
+    source_query: Optional[Tensor] = None  # (H, H), W_g~ of (12)
+    source_score: Optional[Tensor] = None  # (H,), u of (12)
+    source_gate: Optional[Tensor] = None  # (H, H), the part of W_r on g~_t in (14)
+
+
+class Source(NamedTuple):
+    """An encoder layer's tapes, for deep fusion (12)-(16)."""
+
+    keys: Tensor  # (B, S, H), W_g g_j
+    hidden: Tensor  # (B, S, H), Y
+    memory: Tensor  # (B, S, H), A
+    query_inputs: Tensor  # (B, T, H), W_x' x_t of (12)
+    gate_inputs: Tensor  # (B, T, H), the part of (14) on x_t, bias included
+    mask: Optional[Tensor] = None  # (B, S) bool, True at real tokens
+
+
+class Attention(NamedTuple):
+    """Attention weights of every step; zero where a step may not look and at padded steps."""
+
+    tape: Tensor  # (B, T, P + T), s of (5) over prefix slots, then this call's own
+    source: Optional[Tensor] = None  # (B, T, S), p of (13)
