@@ -24,6 +24,16 @@ class Tape(NamedTuple):
     source_summary: Optional[Tensor] = None  # (B, H), g~ of the last step; deep fusion only
     lengths: Optional[Tensor] = None  # (B,) integers in 0..P
 
+    def latest(self, slots):
+        """The tape with no more than its latest ``slots`` slots."""
+        kept = [part if part is None else part[:, -slots:] for part in self[:3]]
+        lengths = None if self.lengths is None else self.lengths.clamp(max=kept[0].size(1))
+        return Tape(*kept, self.summary, self.source_summary, lengths)
+
+    def map(self, function):
+        """The tape with ``function`` applied to every tensor."""
+        return Tape(*[part if part is None else function(part) for part in self])
+
 
 class Weights(NamedTuple):
     """The weights inside the recurrence; those on x_t are in ``lstmn``'s inputs.
@@ -56,3 +66,15 @@ class Attention(NamedTuple):
 
     tape: Tensor  # (B, T, P + T), s of (5) over prefix slots, then this call's own
     source: Optional[Tensor] = None  # (B, T, S), p of (13)
+
+
+class Steps(NamedTuple):
+    """What a backend returns: everything its T steps made, padded steps included."""
+
+    hidden: Tensor  # (B, T, H)
+    memory: Tensor  # (B, T, H)
+    keys: Tensor  # (B, T, H)
+    summaries: Tensor  # (B, T, H), h~_t
+    attention: Tensor  # (B, T, P + T)
+    source_summaries: Tensor  # (B, T, H), g~_t; what the tape held before without a source
+    source_attention: Optional[Tensor]  # (B, T, S), None without a source

@@ -1,0 +1,84 @@
+"""One LSTMN layer as a module.
+
+B batch, T steps, D input width, H hidden width, R distances.
+"""
+
+import torch
+from torch import nn
+
+from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.ops import Weights, backends, lstmn
+
+INIT_RANGE = 0.1  # fairseq's LSTM draws all its weights and biases from uniform(-0.1, 0.1)
+
+
+class LSTMNLayer(nn.Module):
+    """Equations 4-9 of Cheng et al. 2016, with their weights.
+
+    Args:
+        input_size: D.
+        hidden_size: H.
+        memory_span: how many of the latest slots a step attends; 0 for all.
+        distance_bias: R of the learned bias over distances; 0 for none.
+        distance_bias_init: where the nearest slot's bias starts, the others start at 0.
+        forget_gate_bias: where the forget gate's bias starts; drawn like all others by default.
+        backend: the recurrence backend, see ``fairseq_lstmn.ops.backends``.
+
+    Raises:
+        InputError: a size, span or number of distances out of range, or a backend that is
+            unknown or cannot run.
+    """
+
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        memory_span=0,
+        distance_bias=0,
+        distance_bias_init=0.0,
+        forget_gate_bias=None,
+        backend="auto",
+    ):
+        super().__init__()
+        at_least("hidden size", hidden_size, 1)
+        at_least("memory span", memory_span, 0)
+        at_least("distance bias", distance_bias, 0)
+        backends.known(backend)
+        self.memory_span = memory_span
+        self.backend = backend
+        self.input_query = nn.Linear(input_size, hidden_size, bias=False)  # W_x of (4)
+        self.input_gates = nn.Linear(input_size, 4 * hidden_size)  # x's part of (7)
+        self.key = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.summary_query = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.score = nn.Parameter(torch.empty(hidden_size))
+        self.summary_gates = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -INIT_RANGE, INIT_RANGE)
+        if forget_gate_bias is not None:
+            nn.init.constant_(self.input_gates.bias.chunk(4)[1], forget_gate_bias)
+        self.distance_bias = None
+        if distance_bias:
+            self.distance_bias = nn.Parameter(torch.zeros(distance_bias + 1))
+            nn.init.constant_(self.distance_bias[0], distance_bias_init)
+
+    def forward(self, x, tape=None, lengths=None, return_attention=False):
+        """Read x (B, T, D), rows right-padded to ``lengths`` (B,) or None, behind ``tape``.
+
+        Returns outputs (B, T, H), the new ``Tape`` and ``Attention`` or None; see ``ops.lstmn``.
+        """
+        return lstmn(
+            self.input_query(x),
+            self.input_gates(x),
+            Weights(self.key, self.summary_query, self.score, self.summary_gates),
+            tape=tape,
+            lengths=lengths,
+            memory_span=self.memory_span,
+            distance_bias=self.distance_bias,
+            return_attention=return_attention,
+            backend=self.backend,
+        )
+
+
+def at_least(name, value, least):
+    if value < least:
+        raise InputError(f"{name} must be {least} or above, not {value}")

@@ -1,0 +1,123 @@
+"""One LSTMN layer over a whole sequence: the one operation that everything stands on.
+
+B batch, T steps, P prefix slots, S source length, H hidden width, R distances.
+"""
+
+import torch
+
+from fairseq_lstmn.ops import backends, checks
+from fairseq_lstmn.ops.ragged import RaggedBatch
+from fairseq_lstmn.ops.types import Attention, Tape
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def lstmn(
+    query_inputs,
+    gate_inputs,
+    weights,
+    tape=None,
+    source=None,
+    lengths=None,
+    memory_span=0,
+    distance_bias=None,
+    return_attention=False,
+    backend="auto",
+):
+    """Run a layer, equations 4-9 (with ``source`` 12-16), and hand its tape on.
+
+    Args:
+        query_inputs (B, T, H): W_x x_t of (4).
+        gate_inputs (B, T, 4H): the part of (7) on x_t with its biases, in torch's gate
+            order: input, forget, candidate, output.
+        weights (Weights): what multiplies the recurrence's own vectors.
+        tape (Tape): slots that stand there before the first step; none by default.
+        source (Source): encoder tapes for deep fusion.
+        lengths (B,): steps of each row of a right-padded batch; all T by default.
+        memory_span: how many of the latest slots a step attends; 0 for all.
+        distance_bias (R + 1,): added to a_i^t for distances t - i = 1..R and for all farther.
+        return_attention: whether to return the weights of (5) and (13).
+        backend: one of ``backends.NAMES``; a named one runs or raises.
+
+    Returns:
+        outputs (B, T, H), h_t, zero at padded steps; the ``Tape`` after the last valid step of
+        each row, of at most ``memory_span`` slots; ``Attention`` or None. Feeding a sequence in
+        pieces, the tape handed on, equals feeding it whole.
+
+    float16 and bfloat16 inputs are computed in float32 and come back in their own type.
+
+    Raises:
+        InputError: arguments that do not fit together, or a backend that cannot run.
+    """
+    checks.check(
+        query_inputs, gate_inputs, weights, tape, source, lengths, memory_span, distance_bias
+    )
+    backend = backends.choose(backend, query_inputs.device)
+    dtype = query_inputs.dtype
+    with torch.autocast(query_inputs.device.type, enabled=False):
+        query_inputs, gate_inputs, weights, tape, source, distance_bias = in_working_precision(
+            query_inputs, gate_inputs, weights, tape, source, distance_bias
+        )
+        batch = RaggedBatch(lengths, *query_inputs.shape[:2], query_inputs.device)
+        tape = complete(tape, weights, query_inputs)
+        if source is not None:
+            source = with_mask(source)._replace(
+                query_inputs=batch.zero_padding(source.query_inputs),
+                gate_inputs=batch.zero_padding(source.gate_inputs),
+            )
+        made = backends.BACKENDS[backend].steps(
+            batch.zero_padding(query_inputs),
+            batch.zero_padding(gate_inputs),
+            weights,
+            tape,
+            source,
+            memory_span,
+            distance_bias,
+        )
+        outputs = batch.zero_padding(made.hidden)
+        tape = batch.extend(tape, made, memory_span)
+        attention = None
+        if return_attention:
+            attention = Attention(
+                batch.zero_padding(made.attention),
+                None if source is None else batch.zero_padding(made.source_attention),
+            )
+    return cast((outputs, tape, attention), dtype)
+
+
+def in_working_precision(query_inputs, *arguments):
+    """The arguments in one type: float32 for half precisions, else that of the inputs."""
+    dtype = torch.float32 if query_inputs.dtype in HALF else query_inputs.dtype
+    return cast((query_inputs, *arguments), dtype)
+
+
+def cast(value, dtype):
+    """``value`` with every floating tensor inside its (named) tuples in ``dtype``."""
+    if isinstance(value, torch.Tensor):
+        return value.to(dtype) if value.is_floating_point() else value
+    if isinstance(value, tuple):
+        parts = [cast(part, dtype) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return value
+
+
+def complete(tape, weights, like):
+    """``tape`` with every field but ``lengths`` there, an empty one for None; ``like`` (B, T, H)."""
+    batch, _, width = like.shape
+    if tape is None:
+        nothing = like.new_zeros(batch, 0, width)
+        tape = Tape(nothing, nothing, nothing)
+    zeros = like.new_zeros(batch, width)
+    return tape._replace(
+        keys=tape.hidden @ weights.key.T if tape.keys is None else tape.keys,
+        summary=zeros if tape.summary is None else tape.summary,
+        source_summary=zeros if tape.source_summary is None else tape.source_summary,
+    )
+
+
+def with_mask(source):
+    """``source`` with a mask: all its slots are real when none was given."""
+    if source.mask is not None:
+        return source
+    everything = torch.ones(source.keys.shape[:2], dtype=torch.bool, device=source.keys.device)
+    return source._replace(mask=everything)

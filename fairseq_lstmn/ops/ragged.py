@@ -1,0 +1,71 @@
+"""Right-padded batches: what happens to padded steps, and which slots a tape keeps.
+
+B batch, T steps, P prefix slots, H hidden width.
+"""
+
+import torch
+
+from fairseq_lstmn.ops.types import Tape
+
+
+class RaggedBatch:
+    """The rows' lengths, (B,) or None where every row has all T steps."""
+
+    def __init__(self, lengths, batch, steps, device):
+        self.batch, self.steps = batch, steps
+        self.lengths = None
+        if lengths is not None and not bool((lengths == steps).all()):
+            self.lengths = lengths.to(device)
+            self.padding = torch.arange(steps, device=device) >= self.lengths.unsqueeze(1)
+
+    def zero_padding(self, values):
+        """Zero at padded steps, whatever stood there, in ``values`` (B, T, ...)."""
+        if self.lengths is None:
+            return values
+        return values.masked_fill(self.padding.unsqueeze(-1), 0)
+
+    def extend(self, tape, made, memory_span):
+        """``tape`` (complete) after the valid ones of the ``made`` steps, newest slot last.
+
+        With a memory span only the latest slots stay: no later step may attend the others.
+        """
+        slots = [
+            self._align(torch.cat([getattr(tape, name), getattr(made, name)], dim=1))
+            for name in ("hidden", "memory", "keys")
+        ]
+        lengths = self._slots_filled(tape, slots[0].size(1))
+        if lengths is not None:
+            distance = torch.arange(slots[0].size(1), 0, -1, device=lengths.device)
+            empty = (distance > lengths.unsqueeze(1)).unsqueeze(-1)
+            slots = [values.masked_fill(empty, 0) for values in slots]
+        grown = Tape(
+            *slots,
+            self._last(tape.summary, made.summaries),
+            self._last(tape.source_summary, made.source_summaries),
+            lengths,
+        )
+        return grown.latest(memory_span) if memory_span else grown
+
+    def _slots_filled(self, tape, total):
+        """How many of the new tape's ``total`` slots are valid in each row; None for all."""
+        if self.lengths is None and tape.lengths is None:
+            return None
+        before = tape.hidden.size(1) if tape.lengths is None else tape.lengths
+        filled = before + (self.steps if self.lengths is None else self.lengths)
+        return None if bool((filled == total).all()) else filled
+
+    def _align(self, slots):
+        """Shift the rows of ``slots`` (B, P + T, H) right by their padding."""
+        if self.lengths is None:
+            return slots
+        there = torch.arange(slots.size(1), device=slots.device)
+        from_slot = there - (self.steps - self.lengths).unsqueeze(1)
+        index = from_slot.clamp(min=0).unsqueeze(-1).expand_as(slots)
+        return slots.gather(1, index)
+
+    def _last(self, before, summaries):
+        """Each row's vector (B, H) at its last valid step, ``before`` where it has none."""
+        if self.lengths is None:
+            return summaries[:, -1]
+        rows = torch.arange(self.batch, device=summaries.device)
+        return torch.cat([before.unsqueeze(1), summaries], dim=1)[rows, self.lengths]

@@ -1,0 +1,96 @@
+"""Additive attention over slots, one step at a time: what `recompute` reads both tapes with.
+
+B batch, T steps, n slots, H hidden width. A slot is [hidden; memory], 2H wide, and a read
+sums slots: sum_i s_i [h_i; c_i] with s = softmax_i(v . tanh(key_i + query_t)), (4)-(6), (12)-(13).
+The (B, n, H) tanh lives in blocks of rows that fit a core's cache and is never kept.
+"""
+
+import torch
+
+BLOCK = 2**17  # elements: 512 KiB in float32, at home in the L2 cache of today's CPUs
+
+
+class Reader:
+    """Reads of steps 0..T-1 over slots that may still grow while steps go on.
+
+    ``keys`` (B, n, H), ``slots`` (B, n, 2H), ``queries`` (B, T, H), ``attention`` (B, T, n),
+    where reads write their weights; ``score`` (H,). ``bias`` (n,) is added to the scores, last
+    entry to the newest slot; ``blocked`` (B, n) is True at slots that may not be read.
+    """
+
+    def __init__(self, keys, slots, queries, attention, score, bias=None, blocked=None):
+        self.keys, self.slots, self.queries = keys, slots, queries
+        self.attention, self.score = attention, score
+        self.bias, self.blocked = bias, blocked
+
+    def read(self, t, seen):
+        """The sums (B, 2H) of step t over the slots in the slice ``seen``."""
+        scores = self._scores(self.keys[:, seen], self.queries[:, t])
+        if self.bias is not None:
+            scores += self.bias[len(self.bias) - scores.size(1) :]
+        if self.blocked is None:
+            weights = scores.softmax(dim=1)
+        else:
+            blocked = self.blocked[:, seen]
+            scores.masked_fill_(blocked, torch.finfo(scores.dtype).min)
+            weights = scores.softmax(dim=1).masked_fill_(blocked, 0)
+        self.attention[:, t, seen] = weights
+        return torch.bmm(weights.unsqueeze(1), self.slots[:, seen]).squeeze(1)
+
+    def _scores(self, keys, query):
+        scores = query.new_empty(keys.shape[:2])
+        for rows, tanh in self._tanh(keys, query):
+            torch.matmul(tanh, self.score, out=scores[rows])
+        return scores
+
+    def _tanh(self, keys, query):
+        """Blocks of rows, each with its tanh(key_i + query), which lives until the next one."""
+        batch, slots, width = keys.shape
+        rows = batch
+        if keys.device.type == "cpu":
+            rows = min(batch, max(1, BLOCK * torch.get_num_threads() // max(1, slots * width)))
+        buffer = keys.new_empty(rows, slots, width)
+        for first in range(0, batch, rows):
+            block = slice(first, first + rows)
+            tanh = buffer[: min(rows, batch - first)]
+            torch.add(keys[block], query[block].unsqueeze(1), out=tanh)
+            yield block, tanh.tanh_()
+
+    def start_backward(self):
+        """Room for gradients; those of keys and queries lack the factor v until the end."""
+        batch, steps, width = self.queries.shape
+        self.d_sums = self.slots.new_zeros(batch, steps, 2 * width)
+        self.d_keys = torch.zeros_like(self.keys)
+        self.d_queries = torch.zeros_like(self.queries)
+        self.d_score = self.queries.new_zeros(batch, 1, width)
+        self.d_bias = None if self.bias is None else torch.zeros_like(self.bias)
+
+    def read_backward(self, t, seen, d_attention):
+        """Take ``read`` back, given ``d_sums[:, t]`` and the gradient of the weights or None.
+
+        The slots' own gradients wait: ``d_slot`` and ``d_all_slots`` sum them over steps.
+        """
+        weights = self.attention[:, t, seen]
+        d_weights = torch.bmm(self.slots[:, seen], self.d_sums[:, t].unsqueeze(2)).squeeze(2)
+        if d_attention is not None:
+            d_weights += d_attention[:, t, seen]
+        d_scores = weights * (d_weights - (weights * d_weights).sum(dim=1, keepdim=True))
+        if self.bias is not None:
+            self.d_bias[len(self.bias) - d_scores.size(1) :] += d_scores.sum(dim=0)
+        one = d_scores.new_ones(())
+        for rows, tanh in self._tanh(self.keys[:, seen], self.queries[:, t]):
+            across = d_scores[rows].unsqueeze(1)
+            self.d_score[rows] += torch.bmm(across, tanh)
+            slope = torch.addcmul(one, tanh, tanh, value=-1, out=tanh)
+            self.d_queries[rows, t] = torch.bmm(across, slope).squeeze(1)
+            self.d_keys[rows, seen].addcmul_(slope, d_scores[rows].unsqueeze(2))
+        self.d_queries[:, t] *= self.score
+
+    def d_slot(self, slot, readers):
+        """The gradient (B, 2H) that the steps in the slice ``readers`` send to one slot."""
+        weights = self.attention[:, readers, slot].unsqueeze(1)
+        return torch.bmm(weights, self.d_sums[:, readers]).squeeze(1)
+
+    def d_all_slots(self, slots):
+        """The gradient (B, n', 2H) that all steps send to the slots in the slice ``slots``."""
+        return torch.bmm(self.attention[:, :, slots].transpose(1, 2), self.d_sums)

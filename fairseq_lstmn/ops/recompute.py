@@ -1,0 +1,56 @@
+"""The recurrence with linear memory: a hand-written backward pass that recomputes the tanh.
+
+B batch, T steps, P prefix slots, S source length, H hidden width. Of the attention only the
+weights are kept, so that memory grows as B T H + B T^2 where plain autograd keeps B T^2 H.
+`reference` is the version to read first; the passes are in `recompute_steps` (forward) and
+`recompute_backward`, the attention of both in `reader`.
+"""
+
+import torch
+from torch.autograd.function import once_differentiable
+
+from fairseq_lstmn.ops.recompute_backward import backward
+from fairseq_lstmn.ops.recompute_steps import Trace, forward
+from fairseq_lstmn.ops.types import Source, Steps, Tape, Weights
+
+WEIGHTS, TAPE, SOURCE = (len(parts._fields) for parts in (Weights, Tape, Source))
+
+
+def steps(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias):
+    """See ``reference.steps``."""
+    flat_source = [None] * SOURCE if source is None else source
+    made = Recompute.apply(
+        memory_span, query_inputs, gate_inputs, distance_bias, *weights, *tape, *flat_source
+    )
+    made = Steps(*made)
+    if source is None:
+        made = made._replace(
+            source_summaries=tape.source_summary.unsqueeze(1).expand_as(made.summaries)
+        )
+    return made
+
+
+class Recompute(torch.autograd.Function):
+    """All steps of a layer; flat arguments, because autograd sees no tensor inside a tuple."""
+
+    @staticmethod
+    def forward(ctx, memory_span, query_inputs, gate_inputs, distance_bias, *parts):
+        weights = Weights(*parts[:WEIGHTS])
+        tape = Tape(*parts[WEIGHTS : WEIGHTS + TAPE])
+        source = Source(*parts[-SOURCE:])
+        source = None if source.keys is None else source
+        trace = forward(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias)
+        ctx.memory_span = memory_span
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(distance_bias, *weights, *trace)
+        return tuple(trace.made())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, *gradients):
+        distance_bias, *saved = ctx.saved_tensors
+        weights, trace = Weights(*saved[:WEIGHTS]), Trace(*saved[WEIGHTS:])
+        d_query_inputs, d_gate_inputs, d_bias, d_weights, d_tape, d_source = backward(
+            trace, weights, ctx.memory_span, distance_bias, Steps(*gradients)
+        )
+        return (None, d_query_inputs, d_gate_inputs, d_bias, *d_weights, *d_tape, *d_source)

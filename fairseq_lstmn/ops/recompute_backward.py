@@ -1,0 +1,162 @@
+"""The backward pass of `recompute`: steps from last to first, weights in one product at the end.
+
+B batch, T steps, P prefix slots, S source length, H hidden width. ``d_x`` is the gradient of x.
+"""
+
+import torch
+
+from fairseq_lstmn.ops.recompute_steps import far_to_near, readers, window
+from fairseq_lstmn.ops.types import Source, Tape, Weights
+
+sigmoid_backward = torch.ops.aten.sigmoid_backward
+tanh_backward = torch.ops.aten.tanh_backward
+
+
+def backward(trace, weights, memory_span, distance_bias, gradients):
+    """The gradients of query_inputs, gate_inputs, distance_bias, ``Weights``, ``Tape`` and
+    ``Source`` (None without one), given the ``Steps`` of gradients, None where there is none.
+    """
+    steps = Backward(trace, weights, memory_span, distance_bias, gradients)
+    for t in reversed(range(trace.queries.size(1))):
+        steps.step(t)
+    return (
+        steps.own.d_queries,
+        steps.d_gates,
+        steps.d_distance_bias(),
+        steps.d_weights(),
+        steps.d_tape(),
+        steps.d_source(),
+    )
+
+
+class Backward:
+    """The gradients while steps are taken back."""
+
+    def __init__(self, trace, weights, memory_span, distance_bias, gradients):
+        self.trace, self.weights, self.gradients = trace, weights, gradients
+        self.memory_span, self.distance_bias = memory_span, distance_bias
+        self.steps, self.width = trace.queries.shape[1:]
+        self.prefix = trace.keys.size(1) - self.steps
+        self.d_gates = torch.empty_like(trace.gates)
+        self.own, self.source = readers(trace, weights, distance_bias)
+        self.own.start_backward()
+        if self.source is not None:
+            self.source.start_backward()
+            self.d_fusion_gates = torch.empty_like(trace.fusion_gates)
+
+    def step(self, t):
+        """Take step t back, when all later ones have been."""
+        slot = self.prefix + t
+        d_state, d_cell = self.d_slot(t)
+        write, keep, candidate, show = self.trace.gates[:, t].chunk(4, dim=1)
+        tanh_cell = self.trace.slots[:, slot, self.width :].tanh()
+        d_cell = d_cell + tanh_backward(d_state * show, tanh_cell)  # (9)
+        d_show = sigmoid_backward(d_state * tanh_cell, show)
+        d_write = sigmoid_backward(d_cell * candidate, write)  # (8)
+        d_keep = sigmoid_backward(d_cell * self.trace.summaries[:, t + 1, self.width :], keep)
+        d_candidate = tanh_backward(d_cell * write, candidate)
+        d_gates = torch.cat([d_write, d_keep, d_candidate, d_show], dim=1)
+        self.d_gates[:, t] = d_gates
+
+        d_summary = d_gates @ self.weights.summary_gates  # (7)
+        d_summary = self.add_later(
+            d_summary, t, self.own, self.weights.summary_query, self.gradients.summaries
+        )
+        self.own.d_sums[:, t] = torch.cat([d_summary, d_cell * keep], dim=1)
+        self.own.read_backward(t, window(slot, self.memory_span), self.gradients.attention)
+        if self.source is not None:
+            self.fuse_backward(t, d_cell)
+
+    def d_slot(self, t):
+        """What the outputs, later reads and the slot's key want of h_t and c_t, (B, H) each."""
+        slot = self.prefix + t
+        last = t + 1 + self.memory_span if self.memory_span else self.steps
+        d_slot = self.own.d_slot(slot, slice(t + 1, last))
+        d_key = self.own.d_keys[:, slot].mul_(self.weights.score)
+        for part, given in (
+            (d_slot[:, : self.width], self.gradients.hidden),
+            (d_slot[:, self.width :], self.gradients.memory),
+            (d_key, self.gradients.keys),
+        ):
+            if given is not None:
+                part += given[:, t]
+        d_state, d_cell = d_slot.split(self.width, dim=1)
+        return d_state + d_key @ self.weights.key, d_cell
+
+    def fuse_backward(self, t, d_cell):
+        """Take (12)-(15) of step t back."""
+        gate = self.trace.fusion_gates[:, t]
+        memory = self.trace.source_summaries[:, t + 1, self.width :]
+        d_gate = sigmoid_backward(d_cell * memory, gate)
+        self.d_fusion_gates[:, t] = d_gate
+        d_context = self.add_later(
+            d_gate @ self.weights.source_gate,
+            t,
+            self.source,
+            self.weights.source_query,
+            self.gradients.source_summaries,
+        )
+        self.source.d_sums[:, t] = torch.cat([d_context, d_cell * gate], dim=1)
+        self.source.read_backward(t, slice(None), self.gradients.source_attention)
+
+    def add_later(self, d_summary, t, reader, query_weight, given):
+        """Add what the next step's query and the outputs want of a summary (B, H)."""
+        if t + 1 < self.steps:
+            d_summary = torch.addmm(d_summary, reader.d_queries[:, t + 1], query_weight)
+        return d_summary if given is None else d_summary + given[:, t]
+
+    def d_distance_bias(self):
+        if self.distance_bias is None:
+            return None
+        index = far_to_near(self.distance_bias, len(self.own.d_bias))
+        return torch.zeros_like(self.distance_bias).index_add_(0, index, self.own.d_bias)
+
+    def d_weights(self):
+        """Each weight's gradient in one product over all steps."""
+        summaries = self.trace.summaries[..., : self.width]
+        states = self.trace.slots[:, self.prefix :, : self.width]
+        own = dict(
+            key=product(self.own.d_keys[:, self.prefix :], states),
+            summary_query=product(self.own.d_queries, summaries[:, :-1]),
+            score=self.own.d_score.sum(dim=(0, 1)),
+            summary_gates=product(self.d_gates, summaries[:, 1:]),
+        )
+        if self.source is None:
+            return Weights(**own)
+        summaries = self.trace.source_summaries[..., : self.width]
+        return Weights(
+            **own,
+            source_query=product(self.source.d_queries, summaries[:, :-1]),
+            source_score=self.source.d_score.sum(dim=(0, 1)),
+            source_gate=product(self.d_fusion_gates, summaries[:, 1:]),
+        )
+
+    def d_tape(self):
+        d_hidden, d_memory = self.own.d_all_slots(slice(self.prefix)).split(self.width, dim=2)
+        d_source_summary = None
+        if self.source is not None:
+            d_source_summary = self.source.d_queries[:, 0] @ self.weights.source_query
+        return Tape(
+            d_hidden,
+            d_memory,
+            self.own.d_keys[:, : self.prefix] * self.weights.score,
+            self.own.d_queries[:, 0] @ self.weights.summary_query,
+            d_source_summary,
+        )
+
+    def d_source(self):
+        if self.source is None:
+            return Source(*[None] * len(Source._fields))
+        d_hidden, d_memory = self.source.d_all_slots(slice(None)).split(self.width, dim=2)
+        return Source(
+            self.source.d_keys * self.weights.source_score,
+            d_hidden,
+            d_memory,
+            self.source.d_queries,
+            self.d_fusion_gates,
+        )
+
+
+def product(d_outputs, inputs):
+    """The gradient (O, I) of a weight from those of its outputs (B, T, O) and its inputs."""
+    return d_outputs.flatten(0, 1).T @ inputs.flatten(0, 1)

@@ -1,0 +1,168 @@
+"""The forward and the backward pass of `recompute`, as functions of tensors.
+
+B batch, T steps, P prefix slots, S source length, H hidden width. A slot is [hidden; memory],
+2H wide. Equation numbers are those of Cheng et al. 2016.
+"""
+
+from typing import NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+from fairseq_lstmn.ops.reader import Reader
+from fairseq_lstmn.ops.types import Steps
+
+
+class Trace(NamedTuple):
+    """What the forward pass makes and the backward pass reads."""
+
+    slots: Tensor  # (B, P + T, 2H)
+    keys: Tensor  # (B, P + T, H)
+    queries: Tensor  # (B, T, H), W_x x_t + W_h~ h~_{t-1}
+    attention: Tensor  # (B, T, P + T)
+    gates: Tensor  # (B, T, 4H), after sigmoid and tanh
+    summaries: Tensor  # (B, 1 + T, 2H), [h~; c~], first the one before the first step
+    source_slots: Optional[Tensor] = None  # (B, S, 2H)
+    source_keys: Optional[Tensor] = None  # (B, S, H)
+    source_queries: Optional[Tensor] = None  # (B, T, H)
+    source_attention: Optional[Tensor] = None  # (B, T, S)
+    fusion_gates: Optional[Tensor] = None  # (B, T, H), r of (14)
+    source_summaries: Optional[Tensor] = None  # (B, 1 + T, 2H), [g~; al~]
+
+    @staticmethod
+    def start(query_inputs, gate_inputs, tape, source):
+        """The trace before the first step: the prefix stands there, the rest is zero."""
+        batch, steps, width = query_inputs.shape
+        slots = torch.cat([tape.hidden, tape.memory], dim=2)
+        trace = Trace(
+            with_room(slots, steps),
+            with_room(tape.keys, steps),
+            query_inputs.clone(),
+            query_inputs.new_zeros(batch, steps, slots.size(1) + steps),
+            gate_inputs.clone(),
+            before_first(tape.summary, steps),
+        )
+        if source is None:
+            return trace
+        return trace._replace(
+            source_slots=torch.cat([source.hidden, source.memory], dim=2),
+            source_keys=source.keys,
+            source_queries=source.query_inputs.clone(),
+            source_attention=query_inputs.new_zeros(batch, steps, source.keys.size(1)),
+            fusion_gates=source.gate_inputs.clone(),
+            source_summaries=before_first(tape.source_summary, steps),
+        )
+
+    def made(self):
+        """The fields of ``Steps``; those about the source are None without one."""
+        width = self.keys.size(2)
+        prefix = self.keys.size(1) - self.queries.size(1)
+        hidden, memory = self.slots[:, prefix:].split(width, dim=2)
+        fused = self.source_summaries is not None
+        return Steps(
+            hidden,
+            memory,
+            self.keys[:, prefix:],
+            self.summaries[:, 1:, :width],
+            self.attention,
+            self.source_summaries[:, 1:, :width] if fused else None,
+            self.source_attention,
+        )
+
+
+def with_room(slots, steps):
+    """``slots`` (B, P, n) with ``steps`` more of zeros."""
+    return torch.nn.functional.pad(slots, (0, 0, 0, steps))
+
+
+def before_first(summary, steps):
+    """(B, 1 + T, 2H): ``summary`` (B, H) in front of the steps' own; the rest is zero."""
+    return torch.nn.functional.pad(summary.unsqueeze(1), (0, summary.size(1), 0, steps))
+
+
+def window(slot, memory_span):
+    """The slots that the step which writes ``slot`` attends."""
+    return slice(max(0, slot - memory_span) if memory_span else 0, slot)
+
+
+def far_to_near(distance_bias, slots):
+    """Where in ``distance_bias`` (R + 1,) the slots at distances ``slots``..1 look."""
+    distances = torch.arange(slots, 0, -1, device=distance_bias.device)
+    return (distances - 1).clamp(max=len(distance_bias) - 1)
+
+
+def readers(trace, weights, distance_bias, blocked=None, source_mask=None):
+    """The readers of the own tape and, if there is one, of the source."""
+    bias = None
+    if distance_bias is not None:
+        bias = distance_bias[far_to_near(distance_bias, trace.keys.size(1))]
+    own = Reader(
+        trace.keys, trace.slots, trace.queries, trace.attention, weights.score, bias, blocked
+    )
+    if trace.source_slots is None:
+        return own, None
+    return own, Reader(
+        trace.source_keys,
+        trace.source_slots,
+        trace.source_queries,
+        trace.source_attention,
+        weights.source_score,
+        blocked=None if source_mask is None else ~source_mask,
+    )
+
+
+def forward(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias):
+    """All steps, traced."""
+    trace = Trace.start(query_inputs, gate_inputs, tape, source)
+    steps, width = query_inputs.shape[1:]
+    prefix = tape.hidden.size(1)
+    own, other = readers(
+        trace, weights, distance_bias, blocked_slots(tape, steps), source and source.mask
+    )
+    on_summary = torch.cat([weights.summary_gates, weights.summary_query]).T
+    trace.queries[:, 0] += tape.summary @ weights.summary_query.T
+    for t in range(steps):
+        slot = prefix + t
+        summary = own.read(t, window(slot, memory_span))  # (4)-(6)
+        trace.summaries[:, t + 1] = summary
+        to_gates, to_query = (summary[:, :width] @ on_summary).split([4 * width, width], dim=1)
+        if t + 1 < steps:
+            trace.queries[:, t + 1] += to_query
+        gates = activate(trace.gates[:, t].add_(to_gates))  # (7)
+        write, keep, candidate, show = gates.chunk(4, dim=1)
+        cell = (keep * summary[:, width:]).addcmul_(write, candidate)  # (8)
+        if other is not None:
+            cell += fuse(trace, weights, other, t)  # (15)
+        state = show * cell.tanh()  # (9), (16)
+        trace.slots[:, slot, :width] = state
+        trace.slots[:, slot, width:] = cell
+        trace.keys[:, slot] = state @ weights.key.T
+    return trace
+
+
+def blocked_slots(tape, steps):
+    """(B, P + T), True at the prefix slots that are not valid; None when all are."""
+    if tape.lengths is None:
+        return None
+    slots = tape.hidden.size(1) + steps
+    first = (tape.hidden.size(1) - tape.lengths).unsqueeze(1)
+    return torch.arange(slots, device=first.device) < first
+
+
+def activate(gates):
+    """Sigmoid and tanh in place on ``gates`` (B, 4H)."""
+    width = gates.size(1) // 4
+    gates[:, : 2 * width].sigmoid_()
+    gates[:, 2 * width : 3 * width].tanh_()
+    gates[:, 3 * width :].sigmoid_()
+    return gates
+
+
+def fuse(trace, weights, reader, t):
+    """Deep fusion at step t: r_t * al~_t, (12)-(14)."""
+    width = trace.keys.size(2)
+    trace.source_queries[:, t] += trace.source_summaries[:, t, :width] @ weights.source_query.T
+    summary = reader.read(t, slice(None))
+    trace.source_summaries[:, t + 1] = summary
+    context, memory = summary.split(width, dim=1)
+    return trace.fusion_gates[:, t].add_(context @ weights.source_gate.T).sigmoid_() * memory

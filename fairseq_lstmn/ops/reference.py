@@ -1,0 +1,83 @@
+"""The oracle: equations 4-9 and 12-16 of Cheng et al. 2016, step by step, by plain autograd.
+
+B batch, T steps, P prefix slots, S source length, H hidden width. Slow and memory-hungry
+on purpose: every other backend is held against this one.
+"""
+
+import torch
+
+from fairseq_lstmn.ops.types import Steps
+
+
+def steps(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias):
+    """All steps of a layer over a ``tape`` of which only ``lengths`` may be None; ``Steps``."""
+    hidden, memory, keys, summary, source_summary, lengths = tape
+    prefix = hidden.size(1)
+    lengths = hidden.new_full((len(hidden),), prefix) if lengths is None else lengths
+    made = []
+    for t in range(query_inputs.size(1)):
+        distance = torch.arange(prefix + t, 0, -1, device=hidden.device)
+        allowed = distance <= t + lengths.unsqueeze(1)
+        if memory_span:
+            allowed = allowed & (distance <= memory_span)
+
+        query = query_inputs[:, t] + summary @ weights.summary_query.T
+        scores = torch.tanh(keys + query.unsqueeze(1)) @ weights.score  # (4)
+        if distance_bias is not None:
+            scores = scores + distance_bias[(distance - 1).clamp(max=len(distance_bias) - 1)]
+        attention = masked_softmax(scores, allowed)  # (5)
+        summary = weighted_sum(attention, hidden)  # (6)
+        memory_summary = weighted_sum(attention, memory)
+
+        gates = gate_inputs[:, t] + summary @ weights.summary_gates.T  # (7)
+        write, keep, candidate, show = gates.chunk(4, dim=-1)
+        cell = keep.sigmoid() * memory_summary + write.sigmoid() * candidate.tanh()  # (8)
+        source_attention = None
+        if source is not None:
+            source_attention, source_summary, fused = fuse(source, t, source_summary, weights)
+            cell = cell + fused  # (15)
+        state = show.sigmoid() * cell.tanh()  # (9), (16)
+
+        key = state @ weights.key.T
+        hidden, memory, keys = (
+            torch.cat([slots, new.unsqueeze(1)], dim=1)
+            for slots, new in ((hidden, state), (memory, cell), (keys, key))
+        )
+        made.append((summary, source_summary, attention, source_attention))
+    return collect(hidden[:, prefix:], memory[:, prefix:], keys[:, prefix:], *zip(*made))
+
+
+def fuse(source, t, source_summary, weights):
+    """Deep fusion at step t, (12)-(14): attention (B, S), g~_t and r_t * al~_t (B, H)."""
+    query = source.query_inputs[:, t] + source_summary @ weights.source_query.T
+    scores = torch.tanh(source.keys + query.unsqueeze(1)) @ weights.source_score  # (12)
+    attention = masked_softmax(scores, source.mask)
+    source_summary = weighted_sum(attention, source.hidden)  # (13)
+    gate = source.gate_inputs[:, t] + source_summary @ weights.source_gate.T  # (14)
+    return attention, source_summary, gate.sigmoid() * weighted_sum(attention, source.memory)
+
+
+def masked_softmax(scores, allowed):
+    """Softmax over the allowed slots (B, n); all zeros where none is allowed."""
+    lowest = torch.finfo(scores.dtype).min
+    return scores.masked_fill(~allowed, lowest).softmax(dim=-1) * allowed
+
+
+def weighted_sum(attention, slots):
+    """sum_i s_i slot_i: (B, n), (B, n, H) -> (B, H)."""
+    return (attention.unsqueeze(1) @ slots).squeeze(1)
+
+
+def collect(hidden, memory, keys, summaries, source_summaries, attention, source_attention):
+    """Stack what the steps made; the attention rows grow by a slot a step and are padded."""
+    slots = attention[-1].size(1) + 1
+    rows = [torch.nn.functional.pad(row, (0, slots - row.size(1))) for row in attention]
+    return Steps(
+        hidden,
+        memory,
+        keys,
+        torch.stack(summaries, dim=1),
+        torch.stack(rows, dim=1),
+        torch.stack(source_summaries, dim=1),
+        None if source_attention[0] is None else torch.stack(source_attention, dim=1),
+    )
