@@ -1,1 +1,3 @@
+"""Architectures registered with fairseq."""
 
+from fairseq_lstmn.models import lstmn_lm  # noqa: F401

@@ -6,8 +6,7 @@ B batch, T steps, D input width, H hidden width, R distances.
 import torch
 from torch import nn
 
-from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.ops import Weights, backends, lstmn
+from fairseq_lstmn.ops import Weights, lstmn
 
 INIT_RANGE = 0.1  # fairseq's LSTM draws all its weights and biases from uniform(-0.1, 0.1)
 
@@ -23,10 +22,6 @@ class LSTMNLayer(nn.Module):
         distance_bias_init: where the nearest slot's bias starts, the others start at 0.
         forget_gate_bias: where the forget gate's bias starts; drawn like all others by default.
         backend: the recurrence backend, see ``fairseq_lstmn.ops.backends``.
-
-    Raises:
-        InputError: a size, span or number of distances out of range, or a backend that is
-            unknown or cannot run.
     """
 
     def __init__(
@@ -40,10 +35,6 @@ class LSTMNLayer(nn.Module):
         backend="auto",
     ):
         super().__init__()
-        at_least("hidden size", hidden_size, 1)
-        at_least("memory span", memory_span, 0)
-        at_least("distance bias", distance_bias, 0)
-        backends.known(backend)
         self.memory_span = memory_span
         self.backend = backend
         self.input_query = nn.Linear(input_size, hidden_size, bias=False)  # W_x of (4)
@@ -77,8 +68,3 @@ class LSTMNLayer(nn.Module):
             return_attention=return_attention,
             backend=self.backend,
         )
-
-
-def at_least(name, value, least):
-    if value < least:
-        raise InputError(f"{name} must be {least} or above, not {value}")

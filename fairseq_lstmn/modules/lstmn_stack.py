@@ -7,7 +7,7 @@ import torch
 from fairseq.modules import FairseqDropout
 from torch import nn
 
-from fairseq_lstmn.modules.lstmn_layer import LSTMNLayer, at_least
+from fairseq_lstmn.modules.lstmn_layer import LSTMNLayer
 
 
 class LSTMNStack(nn.Module):
@@ -21,9 +21,6 @@ class LSTMNStack(nn.Module):
         skip_connections: layers above the first read [h_t^k; x_t] (Graves 2013).
         residuals: layers above the first add what they read of the layer below to their output.
         layer_options: see ``LSTMNLayer``.
-
-    Raises:
-        InputError: fewer than one layer, and what ``LSTMNLayer`` raises.
     """
 
     def __init__(
@@ -37,7 +34,6 @@ class LSTMNStack(nn.Module):
         **layer_options,
     ):
         super().__init__()
-        at_least("number of layers", layers, 1)
         above = hidden_size + input_size if skip_connections else hidden_size
         self.layers = nn.ModuleList(
             LSTMNLayer(input_size if k == 0 else above, hidden_size, **layer_options)

@@ -1,0 +1,38 @@
+"""Blocks of one long text, batched so that every row goes on where it ended in the last batch."""
+
+from fairseq.data import BaseWrapperDataset
+
+
+class ContiguousBlocks(BaseWrapperDataset):
+    """Consecutive blocks of text cut into streams, a batch row each.
+
+    ``batches`` cuts them; the net input of every batch then says under ``continues`` whether
+    its rows go on from the batch before.
+    """
+
+    def batches(self, rows, shards=1):
+        """Lists of block indices; batch ``t * shards + k`` is step t of shard k's ``rows`` streams.
+
+        Streams differ by one block at most and the longer ones come first, so that the last
+        batch of a shard may hold its first rows only, or none.
+        """
+        streams = min(rows * shards, len(self))
+        length, longer = divmod(len(self), streams)
+        self.first = [k * length + min(k, longer) for k in range(streams)]
+        ends = self.first[1:] + [len(self)]
+        return [
+            [
+                first + t
+                for first, end in list(zip(self.first, ends))[shard::shards]
+                if first + t < end
+            ]
+            for t in range(length + (longer > 0))
+            for shard in range(shards)
+        ]
+
+    def collater(self, samples):
+        """fairseq's batch (empty for a shard whose streams have ended) with ``continues``."""
+        batch = self.dataset.collater(samples)
+        if samples:
+            batch["net_input"]["continues"] = samples[0]["id"] not in self.first
+        return batch

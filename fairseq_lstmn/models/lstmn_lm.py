@@ -1,0 +1,213 @@
+"""The LSTMN language model: fairseq's ``lstm_lm`` with a tape, under the same options."""
+
+import sys
+from dataclasses import dataclass, field
+from typing import Optional
+
+from fairseq import utils
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.models import FairseqLanguageModel, register_model
+from omegaconf import II
+
+from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.models.options import (
+    check_at_least,
+    check_probabilities,
+    fill,
+    register_preset,
+)
+from fairseq_lstmn.modules.embeddings import build_embedding
+from fairseq_lstmn.modules.language_decoder import LSTMNLanguageDecoder
+from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
+from fairseq_lstmn.modules.output_layer import OutputLayer
+from fairseq_lstmn.ops import backends
+
+DEFAULTS = dict(
+    dropout=0.1,
+    decoder_embed_dim=512,
+    decoder_layers=1,
+    decoder_out_embed_dim=512,
+    skip_connections=False,
+)
+
+
+@dataclass
+class LSTMNLanguageModelConfig(FairseqDataclass):
+    """Options of ``lstmn_lm``; None stands for what the architecture or DEFAULTS say."""
+
+    dropout: Optional[float] = field(
+        default=None, metadata={"help": "dropout probability (default: 0.1)"}
+    )
+    decoder_embed_dim: Optional[int] = field(
+        default=None, metadata={"help": "decoder embedding dimension (default: 512)"}
+    )
+    decoder_embed_path: Optional[str] = field(
+        default=None, metadata={"help": "path to pre-trained decoder embedding"}
+    )
+    decoder_hidden_size: Optional[int] = field(
+        default=None, metadata={"help": "decoder hidden size (default: --decoder-embed-dim)"}
+    )
+    decoder_layers: Optional[int] = field(
+        default=None, metadata={"help": "number of decoder layers (default: 1)"}
+    )
+    decoder_out_embed_dim: Optional[int] = field(
+        default=None, metadata={"help": "decoder output embedding dimension (default: 512)"}
+    )
+    decoder_attention: str = field(
+        default="0",
+        metadata={"help": "accepted as in lstm_lm, where it does nothing either: no encoder"},
+    )
+    adaptive_softmax_cutoff: str = field(
+        default="10000,50000,200000",
+        metadata={
+            "help": "comma separated list of adaptive softmax cutoff points; "
+            "used with --criterion adaptive_loss"
+        },
+    )
+    residuals: bool = field(
+        default=False,
+        metadata={"help": "layers above the first add the output of the layer below to theirs"},
+    )
+    skip_connections: Optional[bool] = field(
+        default=None, metadata={"help": "layers above the first read the embedding too"}
+    )
+    decoder_dropout_in: Optional[float] = field(
+        default=None,
+        metadata={"help": "dropout probability for decoder input embedding (default: --dropout)"},
+    )
+    decoder_dropout_out: Optional[float] = field(
+        default=None,
+        metadata={"help": "dropout probability for decoder output (default: --dropout)"},
+    )
+    share_decoder_input_output_embed: bool = field(
+        default=False, metadata={"help": "share decoder input and output embeddings"}
+    )
+    memory_span: int = field(
+        default=0, metadata={"help": "attend the latest N slots of the tape only; 0 = all"}
+    )
+    distance_bias: int = field(
+        default=0,
+        metadata={"help": "learn a bias for each of the R nearest distances and one for all "
+                  "farther; 0 = off"},
+    )
+    distance_bias_init: float = field(
+        default=0.0, metadata={"help": "where the nearest slot's distance bias starts"}
+    )
+    forget_gate_bias: Optional[float] = field(
+        default=None,
+        metadata={"help": "where the forget gate's bias starts (default: uniform in +-0.1)"},
+    )
+    carry_tape: int = field(
+        default=0,
+        metadata={"help": "carry the latest N slots of each tape from one block of text to the "
+                  "next, with --task contiguous_language_modeling; 0 = start each block empty"},
+    )
+    recurrence_backend: ChoiceEnum(backends.NAMES) = field(
+        default="auto", metadata={"help": "implementation of the recurrence"}
+    )
+    criterion: str = II("criterion._name")
+
+
+@register_model("lstmn_lm", dataclass=LSTMNLanguageModelConfig)
+class LSTMNLanguageModel(FairseqLanguageModel):
+    """A language model that reads its own past by attention (Cheng et al. 2016, section 5.1)."""
+
+    @classmethod
+    def build_model(cls, cfg, task):
+        """Build from a config or a Namespace; raises InputError for options out of range."""
+        complete(cfg)
+        check(cfg, task)
+        decoder = LSTMNLanguageDecoder(
+            task.target_dictionary,
+            build_embedding(task.source_dictionary, cfg.decoder_embed_dim, cfg.decoder_embed_path),
+            LSTMNStack(
+                cfg.decoder_embed_dim,
+                cfg.decoder_hidden_size,
+                cfg.decoder_layers,
+                dropout=cfg.decoder_dropout_out,
+                skip_connections=cfg.skip_connections,
+                residuals=cfg.residuals,
+                memory_span=cfg.memory_span,
+                distance_bias=cfg.distance_bias,
+                distance_bias_init=cfg.distance_bias_init,
+                forget_gate_bias=cfg.forget_gate_bias,
+                backend=str(cfg.recurrence_backend),
+            ),
+            OutputLayer(
+                cfg.decoder_hidden_size,
+                cfg.decoder_out_embed_dim,
+                len(task.target_dictionary),
+                cfg.decoder_dropout_out,
+                shared=cfg.share_decoder_input_output_embed,
+                adaptive_cutoff=adaptive_cutoff(cfg),
+            ),
+            cfg.decoder_dropout_in,
+            max_positions(task),
+            cfg.carry_tape,
+        )
+        return cls(decoder)
+
+
+def complete(cfg):
+    """Fill in what depends on the architecture or on other options."""
+    fill(cfg, DEFAULTS)
+    fill(
+        cfg,
+        dict(
+            decoder_hidden_size=cfg.decoder_embed_dim,
+            decoder_dropout_in=cfg.dropout,
+            decoder_dropout_out=cfg.dropout,
+        ),
+    )
+
+
+def check(cfg, task):
+    """Raise InputError for options that no model can be built with."""
+    sizes = "decoder_embed_dim", "decoder_hidden_size", "decoder_layers", "decoder_out_embed_dim"
+    check_at_least(cfg, 1, *sizes)
+    check_at_least(cfg, 0, "memory_span", "distance_bias", "carry_tape")
+    check_probabilities(cfg, "dropout", "decoder_dropout_in", "decoder_dropout_out")
+    if not cfg.share_decoder_input_output_embed:
+        return
+    if task.source_dictionary != task.target_dictionary:
+        raise InputError("--share-decoder-input-output-embed: needs one dictionary for both")
+    if cfg.decoder_embed_dim != cfg.decoder_out_embed_dim:
+        raise InputError(
+            f"--share-decoder-input-output-embed: --decoder-embed-dim {cfg.decoder_embed_dim} and "
+            f"--decoder-out-embed-dim {cfg.decoder_out_embed_dim} must be equal"
+        )
+
+
+def adaptive_cutoff(cfg):
+    """The cutoffs of the adaptive softmax as integers, None without it."""
+    if cfg.criterion != "adaptive_loss":
+        return None
+    return utils.eval_str_list(cfg.adaptive_softmax_cutoff, type=int)
+
+
+def max_positions(task):
+    """The task's explicit limit; a recurrence has none of its own, so longer blocks than those
+    of training are scored in full."""
+    limit = getattr(getattr(task, "args", None), "max_target_positions", None)
+    return sys.maxsize if limit is None else limit
+
+
+# table 1 of the paper; no dropout is reported there
+register_preset(
+    "lstmn_lm",
+    "lstmn_lm_ptb",
+    dropout=0.0,
+    decoder_embed_dim=150,
+    decoder_hidden_size=300,
+    decoder_out_embed_dim=300,
+)
+register_preset(
+    "lstmn_lm",
+    "lstmn_lm_ptb_3layer",
+    dropout=0.0,
+    decoder_embed_dim=150,
+    decoder_hidden_size=300,
+    decoder_out_embed_dim=300,
+    decoder_layers=3,
+    skip_connections=True,
+)

@@ -1,0 +1,63 @@
+"""Word embeddings, drawn at random or read from a text file of vectors."""
+
+import logging
+
+import torch
+from fairseq import utils
+from fairseq.models.lstm import Embedding
+
+from fairseq_lstmn.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+def build_embedding(dictionary, embed_dim, path=None, option="--decoder-embed-path"):
+    """An embedding for ``dictionary``, rows of known words taken from the file at ``path``.
+
+    The file has one word and its ``embed_dim`` numbers a line, separated by spaces (GloVe), and
+    may begin with a line of two counts (word2vec). Raises InputError for a file that cannot be
+    read or a line of another form, naming ``option``, file and line.
+    """
+    embedding = Embedding(len(dictionary), embed_dim, dictionary.pad())
+    if path:
+        vectors = read_vectors(path, dictionary, embed_dim, option)
+        utils.print_embed_overlap(vectors, dictionary)
+        utils.load_embedding(vectors, dictionary, embedding)
+    return embedding
+
+
+def read_vectors(path, dictionary, embed_dim, option):
+    """``{word: (embed_dim,)}`` for those words of the file that stand in ``dictionary``."""
+    vectors = {}
+    try:
+        with open(path, encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                fields = line.rstrip().split(" ")
+                if number == 1 and len(fields) == 2:
+                    continue  # word2vec's counts
+                word, vector = split_line(fields, embed_dim)
+                if vector is None:
+                    raise InputError(
+                        f"{option} {path}, line {number}: not a word and {embed_dim} numbers"
+                    )
+                if word in dictionary:
+                    vectors[word] = torch.tensor(vector)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{option} {path}: cannot be read ({error})") from None
+    return vectors
+
+
+def split_line(fields, embed_dim):
+    """The word, which may hold spaces itself (GloVe 840B has some), and its numbers or None."""
+    word, numbers = fields[:-embed_dim], [as_number(field) for field in fields[-embed_dim:]]
+    too_many = len(word) > 1 and as_number(word[-1]) is not None
+    if not word or too_many or None in numbers:
+        return " ".join(word), None
+    return " ".join(word), numbers
+
+
+def as_number(field):
+    try:
+        return float(field)
+    except ValueError:
+        return None

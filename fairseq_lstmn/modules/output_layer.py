@@ -1,0 +1,55 @@
+"""From hidden states to words: fairseq's projection, shared embedding or adaptive softmax."""
+
+from fairseq.models.lstm import Linear
+from fairseq.modules import AdaptiveSoftmax, FairseqDropout
+from torch import nn
+from torch.nn import functional as F
+
+from fairseq_lstmn.errors import InputError
+
+
+class OutputLayer(nn.Module):
+    """What follows the last layer in fairseq's LSTM decoder.
+
+    Hidden states (B, T, H) become features (B, T, O) by a linear map where H != O, and scores
+    (B, T, V) by a linear map of their own or, if ``shared``, by the embedding's weight (V, O).
+    With ``adaptive_cutoff`` states stay as they are: the criterion scores them.
+
+    Raises:
+        InputError: cutoffs of the adaptive softmax that do not fit the vocabulary.
+    """
+
+    def __init__(
+        self, hidden_size, out_embed_dim, vocabulary, dropout, shared=False, adaptive_cutoff=None
+    ):
+        super().__init__()
+        self.dropout = FairseqDropout(dropout, module_name=self.__class__.__name__)
+        self.adaptive_softmax = self.to_features = self.to_scores = None
+        if adaptive_cutoff is not None:
+            check_cutoff(adaptive_cutoff, vocabulary)
+            self.adaptive_softmax = AdaptiveSoftmax(
+                vocabulary, hidden_size, adaptive_cutoff, dropout=dropout
+            )
+            return
+        if hidden_size != out_embed_dim:
+            self.to_features = Linear(hidden_size, out_embed_dim)
+        if not shared:
+            self.to_scores = Linear(out_embed_dim, vocabulary)
+
+    def features(self, x):
+        """(B, T, H) to (B, T, O), or unchanged."""
+        return x if self.to_features is None else self.dropout(self.to_features(x))
+
+    def forward(self, x, shared_weight):
+        """Features (B, T, O) to scores (B, T, V); unchanged for the adaptive softmax."""
+        if self.adaptive_softmax is not None:
+            return x
+        return F.linear(x, shared_weight) if self.to_scores is None else self.to_scores(x)
+
+
+def check_cutoff(cutoff, vocabulary):
+    if not cutoff or list(cutoff) != sorted(set(cutoff)) or not 0 < cutoff[-1] <= vocabulary:
+        raise InputError(
+            f"--adaptive-softmax-cutoff {','.join(map(str, cutoff))}: must rise and stay within "
+            f"the vocabulary's {vocabulary} types"
+        )
