@@ -27,7 +27,6 @@ DEFAULTS = dict(
     decoder_embed_dim=512,
     decoder_layers=1,
     decoder_out_embed_dim=512,
-    skip_connections=False,
 )
 
 
@@ -68,8 +67,8 @@ class LSTMNLanguageModelConfig(FairseqDataclass):
         default=False,
         metadata={"help": "layers above the first add the output of the layer below to theirs"},
     )
-    skip_connections: Optional[bool] = field(
-        default=None, metadata={"help": "layers above the first read the embedding too"}
+    skip_connections: bool = field(
+        default=False, metadata={"help": "layers above the first read the embedding too"}
     )
     decoder_dropout_in: Optional[float] = field(
         default=None,
@@ -209,5 +208,4 @@ register_preset(
     decoder_hidden_size=300,
     decoder_out_embed_dim=300,
     decoder_layers=3,
-    skip_connections=True,
 )
