@@ -1,0 +1,169 @@
+"""Turn a corpus for language modelling into text and binary data that fairseq reads.
+
+    python examples/language_modeling/prepare.py ptb --from DIR --dest DIR
+    python examples/language_modeling/prepare.py wikitext2 --dest DIR [--from ZIP_OR_URL]
+
+DEST gets {train,valid,test}.txt, exactly as in the corpus, and DEST/bin what
+``fairseq-preprocess --only-source`` makes of them. Both corpora come tokenised, with
+rare words already replaced by ``<unk>``, which fairseq reads as its own unknown word.
+"""
+
+import argparse
+import http.client
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.request
+import zipfile
+import zlib
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from fairseq_lstmn.errors import InputError
+
+SPLITS = ("train", "valid", "test")
+WIKITEXT2 = "https://wikitext.smerity.com/wikitext-2-v1.zip"
+
+# fairseq would take these for its own marks: a <pad> in the text is never scored.
+RESERVED = {"<s>", "<pad>", "</s>"}
+
+
+def read_ptb(folder):
+    """Return {split: bytes} from ptb.{train,valid,test}.txt or {train,valid,test}.txt."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"--from {folder}: no such folder")
+    return {split: read_text(find_split(folder, split)) for split in SPLITS}
+
+
+def find_split(folder, split):
+    names = f"ptb.{split}.txt", f"{split}.txt"
+    for name in names:
+        if (folder / name).exists():
+            return folder / name
+    raise InputError(f"--from {folder}: has neither {names[0]} nor {names[1]}")
+
+
+def read_text(path):
+    return checked(path, read_bytes(path))
+
+
+def read_wikitext2(address):
+    """Return {split: bytes} from the WikiText-2 archive at a path or URL."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(fetch(address))) as archive:
+            return {split: read_member(archive, split, address) for split in SPLITS}
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"--from {address}: not a sound zip archive ({error})") from None
+
+
+def read_member(archive, split, address):
+    wanted = f"wiki.{split}.tokens"
+    for name in archive.namelist():
+        if PurePosixPath(name).name == wanted:
+            return checked(f"{address}/{name}", archive.read(name))
+    raise InputError(f"--from {address}: has no {wanted}")
+
+
+def fetch(address):
+    if "://" not in address:
+        return read_bytes(Path(address))
+    print(f"downloading {address}", flush=True)
+    # The host of WikiText-2 turns away Python's default user agent.
+    request = urllib.request.Request(address, headers={"User-Agent": "Mozilla/5.0"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return reply.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise InputError(f"--from {address}: cannot be downloaded ({error})") from None
+
+
+def read_bytes(path):
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def checked(name, data):
+    """Return ``data`` untouched if a language model can be trained on it."""
+    try:
+        words = set(data.decode("utf-8").split())
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: not UTF-8 text (at byte {error.start})") from None
+    if not words:
+        raise InputError(f"{name}: empty, no words to read")
+    if words & RESERVED:
+        marks = ", ".join(sorted(words & RESERVED))
+        raise InputError(f"{name}: contains {marks}, which fairseq adds by itself")
+    return data
+
+
+@contextmanager
+def made_whole(dest):
+    """Yield a folder to fill, which becomes ``dest`` only when nothing went wrong."""
+    try:
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        workplace = tempfile.TemporaryDirectory(prefix=f".{dest.name}-", dir=dest.parent)
+    except OSError as error:
+        raise InputError(f"--dest {dest}: cannot be written ({error.strerror})") from None
+    with workplace:
+        folder = Path(workplace.name, dest.name)
+        folder.mkdir()
+        yield folder
+        folder.rename(dest)
+
+
+def binarise(folder):
+    """Run fairseq-preprocess on folder/{train,valid,test}.txt into folder/bin."""
+    texts = [word for split in SPLITS for word in (f"--{split}pref", f"{split}.txt")]
+    # By default fairseq makes up words until their number is a multiple of 8.
+    command = ["--only-source", *texts, "--destdir", "bin", "--padding-factor", "1"]
+    subprocess.run(
+        [sys.executable, "-m", "fairseq_cli.preprocess", *command], cwd=folder, check=True
+    )
+
+
+def parse_arguments(argv):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    corpora = parser.add_subparsers(dest="corpus", required=True, metavar="CORPUS")
+
+    ptb = corpora.add_parser("ptb", help="your own copy of Penn Treebank-style text")
+    ptb.add_argument(
+        "--from", dest="source", metavar="DIR", required=True,
+        help="folder with ptb.{train,valid,test}.txt or {train,valid,test}.txt",
+    )
+    ptb.set_defaults(read=read_ptb)
+
+    wikitext2 = corpora.add_parser("wikitext2", help="WikiText-2, downloaded if need be")
+    wikitext2.add_argument(
+        "--from", dest="source", metavar="ZIP_OR_URL", default=WIKITEXT2,
+        help="the archive wikitext-2-v1.zip, a file or an address (default: %(default)s)",
+    )
+    wikitext2.set_defaults(read=read_wikitext2)
+
+    for corpus in (ptb, wikitext2):
+        corpus.add_argument(
+            "--dest", metavar="DIR", type=Path, required=True, help="new folder to make"
+        )
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_arguments(argv)
+    if os.path.lexists(args.dest):
+        raise InputError(f"--dest {args.dest}: exists already; name a new folder")
+    texts = args.read(args.source)
+    with made_whole(args.dest) as folder:
+        for split, text in texts.items():
+            (folder / f"{split}.txt").write_bytes(text)
+        binarise(folder)
+    print(f"ready for fairseq: {args.dest / 'bin'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,303 @@
+"""examples/language_modeling: data preparation as a user runs it, and README against YAML."""
+
+import importlib.util
+import os
+import random
+import re
+import shlex
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from fairseq import options
+from fairseq.data import Dictionary, data_utils
+from fairseq.dataclass.initialize import add_defaults, hydra_init
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from fairseq_lstmn.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "language_modeling"
+SCRIPT = EXAMPLE / "prepare.py"
+
+SPLITS = "train", "valid", "test"
+# The words of the Penn Treebank's text: 10,000 with the end of a sentence.
+PTB_WORDS = ["<unk>", "N"] + [f"word{i}" for i in range(9997)]
+
+
+def load_script():
+    spec = importlib.util.spec_from_file_location("prepare_language_modeling", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+prepare = load_script()
+
+
+def run_script(*arguments):
+    return subprocess.run(
+        [sys.executable, SCRIPT, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def some_lines(number, seed):
+    rng = random.Random(seed)
+    return [" " + " ".join(rng.choices(PTB_WORDS[:50], k=rng.randint(1, 20))) + " "
+            for _ in range(number)]
+
+
+def ptb_like():
+    """Return {split: text}: every word in training, a sentence a line, spaces around."""
+    every_word = [" " + " ".join(PTB_WORDS[i : i + 20]) + " " for i in range(0, 9999, 20)]
+    lines = {
+        "train": every_word + some_lines(100, seed=1),
+        "valid": some_lines(30, seed=2),
+        "test": some_lines(20, seed=3),
+    }
+    return {split: "\n".join(lines[split]) + "\n" for split in SPLITS}
+
+
+def wikitext_like():
+    """Return {split: text} with blank lines, headings and words beyond ASCII."""
+    page = " \n = Café <unk> = \n \n Café 2 @.@ 5 – <unk> naïve . \n"
+    return {"train": page * 9, "valid": page * 2, "test": page}
+
+
+def write_ptb(folder, texts, prefix="ptb."):
+    folder.mkdir()
+    for split, text in texts.items():
+        (folder / f"{prefix}{split}.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+def write_wikitext(path, texts):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for split, text in texts.items():
+            archive.writestr(f"wikitext-2/wiki.{split}.tokens", text)
+    return path
+
+
+def decoded(folder, split):
+    """Return the binary text of a split as lines of words, read as fairseq reads it."""
+    dictionary = Dictionary.load(str(folder / "bin" / "dict.txt"))
+    sentences = data_utils.load_indexed_dataset(str(folder / "bin" / split), dictionary)
+    assert all(sentence[-1] == dictionary.eos() for sentence in sentences)
+    return [dictionary.string(sentence) for sentence in sentences]
+
+
+def words_of(text):
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def ptb(tmp_path_factory):
+    """A folder that ``prepare.py ptb`` has made, and the texts it was made from."""
+    here, texts = tmp_path_factory.mktemp("ptb"), ptb_like()
+    source = write_ptb(here / "source", texts)
+    done = run_script("ptb", "--from", source, "--dest", here / "data" / "ptb")
+    assert done.returncode == 0, done.stderr
+    assert os.listdir(here / "data") == ["ptb"]
+    return here / "data" / "ptb", texts
+
+
+def test_ptb_text_is_kept_and_encoded_word_by_word(ptb):
+    folder, texts = ptb
+    for split in SPLITS:
+        assert (folder / f"{split}.txt").read_text(encoding="utf-8") == texts[split]
+        assert decoded(folder, split) == words_of(texts[split])
+
+
+def test_ptb_vocabulary_is_that_of_the_corpus(ptb):
+    dictionary = Dictionary.load(str(ptb[0] / "bin" / "dict.txt"))
+    scored = set(dictionary.symbols) - {dictionary.bos_word, dictionary.pad_word}
+    assert scored == set(PTB_WORDS) | {dictionary.eos_word}
+    assert len(scored) == 10000
+
+
+def test_unk_of_the_corpus_is_unk_of_fairseq(ptb):
+    folder, texts = ptb
+    dictionary = Dictionary.load(str(folder / "bin" / "dict.txt"))
+    sentences = data_utils.load_indexed_dataset(str(folder / "bin" / "train"), dictionary)
+    encoded = sum(int(sentence.eq(dictionary.unk()).sum()) for sentence in sentences)
+    assert encoded == texts["train"].split().count("<unk>") > 1
+
+
+def test_split_names_without_prefix(tmp_path):
+    texts = ptb_like()
+    source = write_ptb(tmp_path / "source", texts, prefix="")
+    assert prepare.read_ptb(source) == {k: v.encode() for k, v in texts.items()}
+
+
+def test_wikitext_from_an_address(tmp_path):
+    texts = wikitext_like()
+    archive = write_wikitext(tmp_path / "wikitext-2-v1.zip", texts)
+    prepare.main(["wikitext2", "--from", archive.as_uri(), "--dest", str(tmp_path / "wt2")])
+    for split in SPLITS:
+        text = (tmp_path / "wt2" / f"{split}.txt").read_bytes()
+        assert text.decode("utf-8") == texts[split]
+        assert decoded(tmp_path / "wt2", split) == words_of(texts[split])
+
+
+def test_wikitext_from_a_file(tmp_path):
+    texts = wikitext_like()
+    archive = write_wikitext(tmp_path / "wikitext-2-v1.zip", texts)
+    read = prepare.read_wikitext2(str(archive))
+    assert read == {split: text.encode() for split, text in texts.items()}
+
+
+def test_error_is_one_line_and_leaves_nothing(tmp_path):
+    source = write_ptb(tmp_path / "source", {"train": "a b\n", "valid": "a\n"})
+    done = run_script("ptb", "--from", source, "--dest", tmp_path / "data" / "ptb")
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last == f"error: --from {source}: has neither ptb.test.txt nor test.txt"
+    assert "Traceback" not in done.stderr
+    assert os.listdir(tmp_path) == ["source"]
+
+
+def with_valid(content):
+    """Return a change to a PTB folder: its validation file holds ``content`` (bytes)."""
+    return lambda folder: (folder / "ptb.valid.txt").write_bytes(content)
+
+
+def folder_in_place_of_valid(folder):
+    (folder / "ptb.valid.txt").unlink()
+    (folder / "ptb.valid.txt").mkdir()
+
+
+@pytest.mark.parametrize(
+    "spoil, complaint",
+    [
+        (with_valid(b""), "ptb.valid.txt: empty"),
+        (with_valid(b" \n \n"), "ptb.valid.txt: empty"),
+        (with_valid(b"caf\xe9 \n"), r"ptb.valid.txt: not UTF-8 text \(at byte 3\)"),
+        (with_valid(b"a <pad> b\n"), "ptb.valid.txt: contains <pad>"),
+        (folder_in_place_of_valid, r"ptb.valid.txt: cannot be read \(Is a directory\)"),
+    ],
+)
+def test_bad_ptb_text(tmp_path, spoil, complaint):
+    source = write_ptb(tmp_path / "source", ptb_like())
+    spoil(source)
+    with pytest.raises(InputError, match=complaint):
+        prepare.main(["ptb", "--from", str(source), "--dest", str(tmp_path / "ptb")])
+    assert os.listdir(tmp_path) == ["source"]
+
+
+def test_missing_source_folder(tmp_path):
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        prepare.read_ptb(tmp_path / "nowhere")
+
+
+def test_bad_archives(tmp_path):
+    page = tmp_path / "page.zip"
+    page.write_text("<html>404</html>")
+    with pytest.raises(InputError, match="page.zip: not a sound zip archive"):
+        prepare.read_wikitext2(str(page))
+
+    incomplete = write_wikitext(tmp_path / "incomplete.zip", {"train": "a\n", "valid": "a\n"})
+    with pytest.raises(InputError, match="incomplete.zip: has no wiki.test.tokens"):
+        prepare.read_wikitext2(str(incomplete))
+
+    damaged = write_wikitext(tmp_path / "damaged.zip", wikitext_like())
+    content = bytearray(damaged.read_bytes())
+    content[70:80] = bytes(10)
+    damaged.write_bytes(content)
+    with pytest.raises(InputError, match="damaged.zip: not a sound zip archive"):
+        prepare.read_wikitext2(str(damaged))
+
+    empty = write_wikitext(tmp_path / "empty.zip", {**wikitext_like(), "valid": "\n"})
+    with pytest.raises(InputError, match="empty.zip/wikitext-2/wiki.valid.tokens: empty"):
+        prepare.read_wikitext2(str(empty))
+
+    with pytest.raises(InputError, match="absent.zip: cannot be read"):
+        prepare.read_wikitext2(str(tmp_path / "absent.zip"))
+    with pytest.raises(InputError, match="absent.zip: cannot be downloaded"):
+        prepare.read_wikitext2((tmp_path / "absent.zip").as_uri())
+
+
+def test_existing_destination_is_not_touched(tmp_path):
+    source = write_ptb(tmp_path / "source", ptb_like())
+    dest = tmp_path / "ptb"
+    dest.mkdir()
+    (dest / "notes").write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        prepare.main(["ptb", "--from", str(source), "--dest", str(dest)])
+    assert os.listdir(dest) == ["notes"]
+
+
+def test_destination_that_cannot_be_made(tmp_path):
+    source = write_ptb(tmp_path / "source", ptb_like())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        prepare.main(["ptb", "--from", str(source), "--dest", str(tmp_path / "file" / "ptb")])
+
+
+def test_failure_of_fairseq_leaves_nothing(tmp_path, monkeypatch):
+    source = write_ptb(tmp_path / "source", ptb_like())
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(subprocess.CalledProcessError):
+        prepare.main(["ptb", "--from", str(source), "--dest", str(tmp_path / "ptb")])
+    assert os.listdir(tmp_path) == ["source"]
+
+
+def readme_commands():
+    """Return the README's shell commands, each as a list of words."""
+    text = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def readme_training():
+    """Return the configuration that the README's flags for the paper's model give.
+
+    The model is replaced by fairseq's own LSTM: what is compared is all the rest.
+    """
+    [words] = [w for w in readme_commands() if {"lstmn_lm_ptb", "data/ptb/bin"} <= set(w)]
+    words = ["lstm_lm" if word == "lstmn_lm_ptb" else word for word in words]
+    words[words.index("--user-dir") + 1] = str(ROOT / "fairseq_lstmn")
+    args = options.parse_args_and_arch(options.get_training_parser(), words[1:])
+    return convert_namespace_to_omegaconf(args)
+
+
+def yaml_training(name):
+    """Return the configuration that fairseq-hydra-train composes from config/NAME.yaml."""
+    hydra_init(name)
+    with initialize_config_dir(str(EXAMPLE / "config")):
+        cfg = compose(name, overrides=["task.data=data/ptb/bin"])
+    add_defaults(cfg)
+    return cfg
+
+
+def plain(section):
+    return OmegaConf.to_container(section, resolve=True)
+
+
+def test_yaml_gives_the_training_of_the_flags():
+    flags, yaml = readme_training(), yaml_training("lstmn_lm_ptb")
+    for name in ("task", "dataset", "criterion", "optimization", "lr_scheduler", "checkpoint"):
+        assert plain(yaml[name]) == plain(flags[name])
+
+    by_flags, by_yaml = plain(flags.common), plain(yaml.common)
+    assert by_yaml.pop("user_dir") == Path(by_flags.pop("user_dir")).name
+    assert by_yaml == by_flags
+
+    optimizer, options_given = plain(yaml.optimizer), vars(flags.optimizer)
+    assert optimizer.pop("_name") == options_given["optimizer"] == "sgd"
+    assert optimizer == {name: options_given[name] for name in optimizer}
+
+
+def test_three_layers_differ_in_depth_alone():
+    one, three = plain(yaml_training("lstmn_lm_ptb")), plain(yaml_training("lstmn_lm_ptb_3layer"))
+    assert one["model"].pop("decoder_layers") == 1
+    assert three["model"].pop("decoder_layers") == 3
+    assert one["checkpoint"].pop("save_dir") != three["checkpoint"].pop("save_dir")
+    assert three == one
