@@ -1,5 +1,270 @@
-"""The one place that knows what fairseq needs on today's Python, torch and numpy."""
+"""The one place that knows what fairseq needs on today's Python, torch and numpy.
+
+Each mend is one function: it names what breaks and since when, what it does about it, and
+does nothing where nothing is broken. They act on fairseq (or numpy) itself, so they hold for
+every task run through the plugin, and ``apply`` may be called any number of times.
+"""
+
+import argparse
+import ast
+import copy
+import functools
+import inspect
+import logging
+import os
+import pickle
+import re
+import sys
+import textwrap
+import types
+
+import numpy as np
+import torch
+from fairseq import checkpoint_utils
+from fairseq.data import data_utils, indexed_dataset
+from fairseq.distributed import utils as distributed_utils
+from fairseq.tasks import FairseqTask
+
+from fairseq_lstmn.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+FULL_UNPICKLING = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 
 def apply():
     """Mend fairseq; does nothing where nothing is needed."""
+    for mend in MENDS:
+        mend()
+
+
+def restrict_checkpoint_loading():
+    """Checkpoints may hold tensors, plain values and two types of fairseq's, nothing else.
+
+    torch >= 2.6 loads with ``weights_only=True``, which refuses the ``argparse.Namespace`` that
+    fairseq stores for every model without a dataclass config (resume, validate, generate,
+    eval-lm, EMA), and the placeholder it sends between processes on resume. Both only carry
+    data, so both are allowed; a file that holds anything else is refused in one line. torch's
+    own ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` lifts the restriction, with a warning; torch < 2.6
+    unpickles everything by default, with the same warning.
+    """
+    if hasattr(torch.serialization, "add_safe_globals"):
+        allowed = [argparse.Namespace, distributed_utils._TensorPlaceholder]
+        torch.serialization.add_safe_globals(allowed)
+    # fairseq calls both through the module; only one of its examples imports one by name
+    _wrap(checkpoint_utils, "load_checkpoint_to_cpu", _load_or_refuse)
+    _wrap(checkpoint_utils, "load_ema_from_checkpoint", _load_or_refuse)
+
+
+def _load_or_refuse(load, path, *args, **kwargs):
+    if _unpickles_everything():
+        _warn_of_full_unpickling(path)
+    try:
+        return load(path, *args, **kwargs)
+    except Exception as error:  # a damaged file can end in any of them
+        forbidden = re.search(r"GLOBAL (\S+)", str(error))
+        if isinstance(error, pickle.UnpicklingError) and forbidden:
+            raise InputError(
+                f"{path}: refused, because it holds {forbidden[1]}, not only tensors and plain"
+                f" values, and so could run code; if you trust it, set {FULL_UNPICKLING}=1"
+            ) from error
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 120)
+        raise InputError(f"{path}: cannot be read as a fairseq checkpoint ({reason})") from error
+
+
+def _unpickles_everything():
+    forced = os.getenv(FULL_UNPICKLING, "").lower() in ("1", "y", "yes", "true")  # torch's rule
+    return forced or torch.__version__ < (2, 6)
+
+
+@functools.lru_cache(maxsize=None)  # once for each file
+def _warn_of_full_unpickling(path):
+    logger.warning(
+        "%s: unpickled in full, which runs any code hidden in it; do this only with files you"
+        " trust (torch %s, %s=%s)",
+        path, torch.__version__, FULL_UNPICKLING, os.getenv(FULL_UNPICKLING, ""),
+    )
+
+
+def save_plain_checkpoints():
+    """What fairseq saves can be loaded again under ``weights_only=True``.
+
+    It stores numpy arrays under ``--eval-bleu`` and numpy scalars under
+    ``--best-checkpoint-metric pearson``, which torch >= 2.6 refuses on resume. They are saved as
+    tensors and Python numbers, which its meters take as well; allowing numpy's types on loading
+    would let a file reach numpy's own unpickling.
+    """
+    _wrap(checkpoint_utils, "torch_persistent_save", _save_without_numpy)
+
+
+def _save_without_numpy(save, checkpoint, *args, **kwargs):
+    return save(_without_numpy(checkpoint), *args, **kwargs)
+
+
+def _without_numpy(value):
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return torch.from_numpy(value.copy())
+    if isinstance(value, dict):
+        plain = copy.copy(value)  # keeps the attributes of a model's state_dict
+        plain.update((key, _without_numpy(entry)) for key, entry in value.items())
+        return plain
+    if type(value) in (list, tuple):
+        return type(value)(map(_without_numpy, value))
+    return value
+
+
+def restrict_evaluated_settings():
+    """Settings are evaluated as plain values; they cannot call anything.
+
+    Every fairseq passes strings like ``--decoder-attention`` or ``--adaptive-softmax-cutoff`` to
+    Python's ``eval`` when it builds a model. With generate, eval-lm and validate these strings
+    come from the checkpoint, so it could run code through them although it holds nothing but
+    strings. In fairseq's modules ``eval`` becomes an evaluation of literals, ``+`` and ``*``.
+    """
+    for name, module in list(sys.modules.items()):
+        if name.startswith("fairseq."):
+            module.eval = _evaluate_plain_value
+
+
+_PLAIN_SYNTAX = (
+    ast.Expression, ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Load,
+    ast.UnaryOp, ast.USub, ast.BinOp, ast.Add, ast.Mult,
+)
+
+
+def _evaluate_plain_value(text):
+    tree = ast.parse(text, mode="eval")
+    if not all(isinstance(node, _PLAIN_SYNTAX) for node in ast.walk(tree)):
+        raise InputError(
+            f"setting {text!r}: refused, because only numbers, strings, True, False, lists and"
+            " their sums and products may stand there"
+        )
+    return eval(compile(tree, "<setting>", "eval"))
+
+
+def keep_the_last_batch():
+    """No example is lost when their number is no multiple of the required batch size.
+
+    fairseq > 0.12.2 drops the last batch where its size is no multiple of
+    ``--required-batch-size-multiple`` (8 by default): up to 7 examples silently missing from
+    training, validation and generation, and an IndexError when there are none at all.
+    Batches are consecutive slices of the indices, so what is missing at the end is that batch.
+    """
+    _wrap(data_utils, "batch_by_size", _batch_all)
+
+
+def _batch_all(batch_by_size, indices, *args, **kwargs):
+    if not isinstance(indices, np.ndarray):
+        indices = np.fromiter(indices, dtype=np.int64)
+    if len(indices) == 0:
+        return []
+    batches = batch_by_size(indices, *args, **kwargs)
+    rest = indices[sum(map(len, batches)):]
+    return [*batches, rest] if len(rest) else batches
+
+
+def rebuild_batches_every_epoch():
+    """A resumed run trains on the same batches as an uninterrupted one.
+
+    fairseq > 0.12.2 composes the training batches with the seed of the epoch in which the
+    process started and keeps them, so a run resumed after its first epoch sees others. It has a
+    cure, ``rebuild_batches`` in the task's config, which hardly any task offers; here it is on
+    for each task that does not set it. Validation keeps its batches: they never depend on the
+    epoch at which a run was resumed.
+    """
+    _wrap(FairseqTask, "get_batch_iterator", _get_rebuilding_iterator)
+
+
+class _RebuildingConfig:
+    """A task's config (None for a legacy task) which also says ``rebuild_batches``."""
+
+    rebuild_batches = True
+
+    def __init__(self, cfg):
+        self._cfg = cfg
+
+    def __getattr__(self, name):
+        return getattr(self._cfg, name)
+
+
+def _get_rebuilding_iterator(get_batch_iterator, task, *args, **kwargs):
+    cfg = task.cfg
+    trains = "update_epoch_batch_itr" in kwargs  # only the trainer's training iterator says it
+    if not trains or getattr(cfg, "rebuild_batches", None) is not None:
+        return get_batch_iterator(task, *args, **kwargs)
+    task.cfg = _RebuildingConfig(cfg)
+    try:
+        return get_batch_iterator(task, *args, **kwargs)
+    finally:
+        task.cfg = cfg
+
+
+def restore_numpy_long():
+    """``--sample-break-mode eos`` and ``--num-batch-buckets`` work without ``np.compat``.
+
+    numpy >= 2 has no ``np.compat``, whose ``long`` (Python's ``int``) is what TokenBlockDataset
+    and LanguagePairDataset ask for. LM generation and interactive need the former as well.
+    """
+    if not hasattr(np, "compat"):
+        np.compat = types.SimpleNamespace(long=int)
+
+
+def mend_length_buckets():
+    """``--num-batch-buckets`` works without ``np.percentile(interpolation=...)``.
+
+    numpy renamed the argument to ``method`` in 1.22 and removed the old name in 2.4.
+    """
+    if "interpolation" in inspect.signature(np.percentile).parameters:
+        return
+    broken = data_utils.get_buckets
+    for module in list(sys.modules.values()):  # some have imported it by name
+        if getattr(module, "get_buckets", None) is broken:
+            module.get_buckets = _get_buckets
+
+
+def _get_buckets(sizes, num_buckets):
+    bounds = np.percentile(sizes, np.linspace(0, 100, num_buckets + 1), method="lower")
+    return np.unique(bounds[1:])
+
+
+def keep_offsets_from_wrapping():
+    """``fairseq-preprocess --workers N`` writes a sound index for more than 2 GiB of tokens.
+
+    The sizes merged from the workers' parts are ``np.int32``; numpy >= 2 adds them up to
+    ``np.int32`` offsets, which wrap past 2 GiB and leave a corrupt index. Python's integers
+    do not. (Only with ``--user-dir``: preprocessing does not import the plugin otherwise.)
+    """
+    _wrap(indexed_dataset.MMapIndexedDatasetBuilder, "finalize", _finalize_with_python_sizes)
+
+
+def _finalize_with_python_sizes(finalize, builder, *args, **kwargs):
+    builder._sizes = [int(size) for size in builder._sizes]
+    return finalize(builder, *args, **kwargs)
+
+
+def _wrap(owner, name, around):
+    """Replace ``owner.name`` by ``around(original, ...)``, once."""
+    original = getattr(owner, name)
+    if hasattr(original, "mended_by_lstmn"):
+        return
+
+    @functools.wraps(original)
+    def mended(*args, **kwargs):
+        return around(original, *args, **kwargs)
+
+    mended.mended_by_lstmn = True
+    setattr(owner, name, mended)
+
+
+MENDS = (
+    restrict_checkpoint_loading,
+    save_plain_checkpoints,
+    restrict_evaluated_settings,
+    keep_the_last_batch,
+    rebuild_batches_every_epoch,
+    restore_numpy_long,
+    mend_length_buckets,
+    keep_offsets_from_wrapping,
+)
