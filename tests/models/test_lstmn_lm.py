@@ -1,0 +1,218 @@
+"""lstmn_lm in one process: options, presets, incremental decoding, carried tapes."""
+
+import copy
+import sys
+from argparse import Namespace
+
+import pytest
+import torch
+from fairseq import models
+
+from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.models.lstmn_lm import LSTMNLanguageModel
+from tests.models.language_model import build, small_task, some_tokens
+
+VARIANTS = [
+    dict(),
+    dict(decoder_layers=3, skip_connections=True),
+    dict(decoder_layers=2, residuals=True, memory_span=3),
+    dict(distance_bias=2, distance_bias_init=4.0, memory_span=1),
+]
+
+
+@pytest.mark.parametrize("options", VARIANTS)
+def test_step_by_step_scores_equal_those_of_the_whole(options):
+    task = small_task()
+    model, tokens = build(task, **options), some_tokens(task)
+    whole, _ = model(tokens)
+    state, steps = {}, []
+    for t in range(tokens.size(1)):
+        scores, _ = model.decoder(tokens[:, : t + 1], incremental_state=state)
+        steps.append(scores[:, -1])
+    assert torch.allclose(torch.stack(steps, dim=1), whole, atol=1e-5)
+
+
+def test_first_incremental_call_reads_the_whole_prefix():
+    task = small_task()
+    model, tokens = build(task, decoder_layers=2), some_tokens(task)
+    whole, _ = model(tokens)
+    state = {}
+    first, _ = model.decoder(tokens[:, :5], incremental_state=state)
+    assert torch.allclose(first, whole[:, :5], atol=1e-5)
+    second, _ = model.decoder(tokens[:, :6], incremental_state=state)
+    assert torch.allclose(second[:, -1], whole[:, 5], atol=1e-5)
+
+
+def test_reordering_follows_the_beam_even_when_the_batch_shrinks():
+    task = small_task()
+    model, tokens = build(task, decoder_layers=2), some_tokens(task)
+    order = torch.tensor([2, 0])
+    state = {}
+    model.decoder(tokens[:, :5], incremental_state=state)
+    model.decoder.reorder_incremental_state_scripting(state, order)
+    after, _ = model.decoder(tokens[order, :6], incremental_state=state)
+    whole, _ = model(tokens[order, :6])
+    assert torch.allclose(after[:, -1], whole[:, -1], atol=1e-5)
+
+
+def test_scores_of_a_row_do_not_depend_on_padding():
+    task = small_task()
+    model, tokens = build(task, decoder_layers=2), some_tokens(task)
+    lengths = torch.tensor([9, 5, 2])
+    for row, length in enumerate(lengths):
+        tokens[row, length:] = task.source_dictionary.pad()
+    padded, _ = model(tokens, src_lengths=lengths)
+    for row, length in enumerate(lengths):
+        alone, _ = model(tokens[row : row + 1, :length])
+        assert torch.allclose(padded[row, :length], alone[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "arch, sizes",
+    [
+        ("lstmn_lm", (512, 512, 1)),
+        ("lstmn_lm_ptb", (150, 300, 1)),
+        ("lstmn_lm_ptb_3layer", (150, 300, 3)),
+    ],
+)
+def test_presets(arch, sizes):
+    nothing_set = dict(
+        decoder_embed_dim=None, decoder_hidden_size=None, decoder_out_embed_dim=None
+    )
+    decoder = build(arch=arch, **nothing_set).decoder
+    hidden, embed = decoder.stack.layers[0].input_query.weight.shape
+    assert (embed, hidden, len(decoder.stack.layers)) == sizes
+
+
+def test_an_option_wins_over_the_preset():
+    decoder = build(arch="lstmn_lm_ptb", decoder_layers=2, dropout=0.4).decoder
+    assert decoder.embed_tokens.embedding_dim == 6
+    assert len(decoder.stack.layers) == 2
+    assert decoder.dropout_in.p == decoder.stack.dropout.p == 0.4
+
+
+def test_builds_from_a_bare_namespace():
+    cfg = Namespace(_name="lstmn_lm", decoder_embed_dim=6, decoder_out_embed_dim=6)
+    model = models.build_model(cfg, small_task())
+    assert isinstance(model, LSTMNLanguageModel)
+    assert model.decoder.stack.layers[0].score.shape == (6,)
+
+
+def test_weights_start_as_in_fairseqs_lstm():
+    layer = build(forget_gate_bias=1.0).decoder.stack.layers[0]
+    gates = layer.input_gates.bias.view(4, -1)
+    assert torch.equal(gates[1], torch.ones(7))
+    others = [gates[[0, 2, 3]], *(p for p in layer.parameters() if p is not layer.input_gates.bias)]
+    assert all(p.abs().max() <= 0.1 and p.std() > 0.02 for p in others)
+
+
+def test_distance_bias_starts_at_the_nearest_slot():
+    layer = build(distance_bias=3, distance_bias_init=4.0).decoder.stack.layers[0]
+    assert layer.distance_bias.tolist() == [4.0, 0.0, 0.0, 0.0]
+
+
+def test_shared_embedding_is_the_output_layer():
+    task = small_task()
+    options = dict(decoder_out_embed_dim=6, share_decoder_input_output_embed=True)
+    model, tokens = build(task, **options), some_tokens(task)
+    assert model.decoder.output.to_scores is None
+    model(tokens)[0].sum().backward()
+    assert model.decoder.embed_tokens.weight.grad[4:].abs().min() > 0
+
+
+def test_a_recurrence_has_no_longest_input_but_the_tasks():
+    assert build().max_positions() == sys.maxsize
+    task = small_task()
+    task.args.max_target_positions = 12
+    assert build(task).max_positions() == 12
+
+
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        (dict(memory_span=-1), "--memory-span -1"),
+        (dict(decoder_layers=0), "--decoder-layers 0"),
+        (dict(decoder_hidden_size=0), "--decoder-hidden-size 0"),
+        (dict(distance_bias=-2), "--distance-bias -2"),
+        (dict(carry_tape=-2), "--carry-tape -2"),
+        (dict(dropout=1.5), "--dropout 1.5"),
+        (dict(share_decoder_input_output_embed=True), "--decoder-embed-dim 6"),
+        (dict(criterion="adaptive_loss"), "--adaptive-softmax-cutoff 10000,50000,200000"),
+    ],
+)
+def test_options_out_of_range_are_named(options, complaint):
+    with pytest.raises(InputError, match=complaint) as error:
+        build(**options)
+    assert "\n" not in str(error.value)
+
+
+def carried_over(model, pieces, **kwargs):
+    return torch.cat(
+        [model(piece, continues=k > 0, **kwargs)[0] for k, piece in enumerate(pieces)], dim=1
+    )
+
+
+def test_carried_tapes_make_blocks_one_text():
+    task = small_task()
+    model, tokens = build(task, decoder_layers=2, carry_tape=100), some_tokens(task)
+    whole, _ = model(tokens)
+    pieces = carried_over(model, tokens.split([2, 4, 3], dim=1))
+    assert torch.allclose(pieces, whole, atol=1e-5)
+
+
+def test_a_batch_that_continues_nothing_starts_empty():
+    task = small_task()
+    model, tokens = build(task, carry_tape=100), some_tokens(task)
+    whole, _ = model(tokens)
+    model(tokens, continues=False)
+    again, _ = model(tokens, continues=False)
+    assert torch.equal(again, whole)
+
+
+def test_carried_tapes_keep_the_latest_slots_only():
+    task = small_task()
+    model, tokens = build(task, carry_tape=2), some_tokens(task)
+    model(tokens, continues=False)
+    [tape] = model.decoder.carried.take(False, 3)
+    assert tape.hidden.shape == (3, 2, 7)
+    assert not tape.hidden.requires_grad
+
+
+def test_streams_that_have_ended_leave_the_batch():
+    task = small_task()
+    model, tokens = build(task, carry_tape=100), some_tokens(task)
+    whole, _ = model(tokens)
+    model(tokens[:, :5], continues=False)
+    rest, _ = model(tokens[:2, 5:], continues=True)
+    assert torch.allclose(rest, whole[:2, 5:], atol=1e-5)
+
+
+def test_validation_leaves_the_training_tapes_alone():
+    task = small_task()
+    model, tokens = build(task, carry_tape=100, dropout=0.0), some_tokens(task)
+    whole, _ = model(tokens)
+    model.train()
+    model(tokens[:, :5], continues=False)
+    model.eval()
+    model(tokens.flip(0), continues=False)
+    model.train()
+    rest, _ = model(tokens[:, 5:], continues=True)
+    assert torch.allclose(rest, whole[:, 5:], atol=1e-5)
+
+
+def test_training_with_carried_tapes_needs_a_task_that_continues():
+    task = small_task()
+    model = build(task, carry_tape=5).train()
+    with pytest.raises(InputError, match="--carry-tape 5: needs --task contiguous_language"):
+        model(some_tokens(task))
+
+
+def test_a_copy_with_carried_tapes_works_by_itself():
+    task = small_task()
+    model, tokens = build(task, carry_tape=100), some_tokens(task)
+    model(tokens, continues=False)
+    twin = copy.deepcopy(model)  # what fairseq's moving average does in the middle of training
+    twin(tokens.flip(0), continues=False)
+    expected, _ = copy.deepcopy(model)(tokens, continues=True)
+    actual, _ = model(tokens, continues=True)
+    assert torch.equal(actual, expected)
