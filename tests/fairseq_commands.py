@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -15,7 +16,7 @@ _ABORTED = (-signal.SIGABRT, 128 + signal.SIGABRT)
 _TIME_LIMIT = 600  # seconds; only there so that a hanging command cannot hang the tests
 
 
-def run(command, *arguments, cwd=None, env=None, stdin="", check=True):
+def run(command, *arguments, cwd=None, env=None, stdin="", check=True, retry=True):
     """Run ``fairseq-COMMAND arguments`` (train, eval-lm, ...) with this interpreter.
 
     Nothing is added to ``arguments``: pass ``"--user-dir", PLUGIN`` where the plugin is wanted.
@@ -39,12 +40,35 @@ def run(command, *arguments, cwd=None, env=None, stdin="", check=True):
                               timeout=_TIME_LIMIT)
 
     result = attempt()
-    if result.returncode in _ABORTED:
+    if retry and result.returncode in _ABORTED:
         # fairseq's loader threads now and then abort the interpreter while it exits
         result = attempt()
     if check and result.returncode != 0:
         raise AssertionError(f"{line} ended with {result.returncode}:\n{result.stdout}")
     return result
+
+
+def run_ranks(command, count, *arguments, meet):
+    """Run ``count`` processes of one distributed job on the CPU; returns the first one's output.
+
+    They find each other through the file ``meet``, which must not exist yet.
+    """
+    together = (
+        "--cpu", "--distributed-world-size", count, "--distributed-backend", "gloo",
+        "--ddp-backend", "legacy_ddp", "--distributed-init-method", f"file://{meet}",
+        "--distributed-no-spawn",
+    )
+
+    def rank(number):
+        numbered = (*together, "--distributed-rank", number)
+        # alone, a second attempt would wait for ranks that have gone
+        result = run(command, *arguments, *numbered, check=False, retry=False)
+        if result.returncode not in (0, *_ABORTED):
+            raise AssertionError(f"rank {number} ended with {result.returncode}:\n{result.stdout}")
+        return result.stdout
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(rank, range(count)))[0]
 
 
 def logged(output, kind):

@@ -13,5 +13,11 @@ class FairseqLSTMNSearchPathPlugin(SearchPathPlugin):
     """Imports the package if the program is ``fairseq-hydra-train``, else leaves hydra alone."""
 
     def manipulate_search_path(self, search_path):
-        if "fairseq_cli.hydra_train" in sys.modules:
+        if in_hydra_train():
             import fairseq_lstmn  # noqa: F401
+
+
+def in_hydra_train():
+    """Whether this program is ``fairseq-hydra-train`` or ``python -m fairseq_cli.hydra_train``."""
+    main = getattr(sys.modules["__main__"].__spec__, "name", None)
+    return "fairseq_cli.hydra_train" in (main, *sys.modules)

@@ -15,6 +15,7 @@ from fairseq import options
 from fairseq.data import Dictionary, data_utils
 from fairseq.dataclass.initialize import add_defaults, hydra_init
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.models import ARCH_CONFIG_REGISTRY
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -257,12 +258,8 @@ def readme_commands():
 
 
 def readme_training():
-    """Return the configuration that the README's flags for the paper's model give.
-
-    The model is replaced by fairseq's own LSTM: what is compared is all the rest.
-    """
+    """Return the configuration that the README's flags for the paper's model give."""
     [words] = [w for w in readme_commands() if {"lstmn_lm_ptb", "data/ptb/bin"} <= set(w)]
-    words = ["lstm_lm" if word == "lstmn_lm_ptb" else word for word in words]
     words[words.index("--user-dir") + 1] = str(ROOT / "fairseq_lstmn")
     args = options.parse_args_and_arch(options.get_training_parser(), words[1:])
     return convert_namespace_to_omegaconf(args)
@@ -274,6 +271,7 @@ def yaml_training(name):
     with initialize_config_dir(str(EXAMPLE / "config")):
         cfg = compose(name, overrides=["task.data=data/ptb/bin"])
     add_defaults(cfg)
+    ARCH_CONFIG_REGISTRY[cfg.model._name](cfg.model)  # as fairseq does to build the model
     return cfg
 
 
@@ -283,7 +281,7 @@ def plain(section):
 
 def test_yaml_gives_the_training_of_the_flags():
     flags, yaml = readme_training(), yaml_training("lstmn_lm_ptb")
-    for name in ("task", "dataset", "criterion", "optimization", "lr_scheduler", "checkpoint"):
+    for name in ("model", "task", "dataset", "criterion", "optimization", "lr_scheduler", "checkpoint"):
         assert plain(yaml[name]) == plain(flags[name])
 
     by_flags, by_yaml = plain(flags.common), plain(yaml.common)
@@ -297,7 +295,8 @@ def test_yaml_gives_the_training_of_the_flags():
 
 def test_three_layers_differ_in_depth_alone():
     one, three = plain(yaml_training("lstmn_lm_ptb")), plain(yaml_training("lstmn_lm_ptb_3layer"))
-    assert one["model"].pop("decoder_layers") == 1
+    assert one["model"].pop("decoder_layers") is None  # one by default
     assert three["model"].pop("decoder_layers") == 3
+    assert one["model"].pop("_name") != three["model"].pop("_name")
     assert one["checkpoint"].pop("save_dir") != three["checkpoint"].pop("save_dir")
     assert three == one
