@@ -18,17 +18,15 @@ class ContiguousBlocks(BaseWrapperDataset):
         """
         streams = min(rows * shards, len(self))
         length, longer = divmod(len(self), streams)
-        self.first = [k * length + min(k, longer) for k in range(streams)]
-        ends = self.first[1:] + [len(self)]
-        return [
-            [
-                first + t
-                for first, end in list(zip(self.first, ends))[shard::shards]
-                if first + t < end
-            ]
-            for t in range(length + (longer > 0))
-            for shard in range(shards)
-        ]
+        bounds = [k * length + min(k, longer) for k in range(streams + 1)]
+        self.first = set(bounds[:-1])
+
+        def batch(t, shard):
+            mine = zip(bounds[shard:-1:shards], bounds[shard + 1 :: shards])
+            return [first + t for first, end in mine if first + t < end]
+
+        steps = length + (longer > 0)
+        return [batch(t, shard) for t in range(steps) for shard in range(shards)]
 
     def collater(self, samples):
         """fairseq's batch (empty for a shard whose streams have ended) with ``continues``."""
