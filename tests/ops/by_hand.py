@@ -1,0 +1,136 @@
+"""Equations 4-9 and 12-16 of the paper row by row, slot by slot: what the oracle answers to.
+
+Nothing here is batched, masked, padded or stacked until the very end.
+T steps, P prefix slots, S source length, H hidden width, R distances.
+"""
+
+import torch
+
+from .cases import alone
+
+
+def run(arguments):
+    """The results of ``cases.run`` for the same arguments, from each row read alone."""
+    batch, steps, width = arguments["query_inputs"].shape
+    tape, source, span = (arguments[name] for name in ("tape", "source", "memory_span"))
+    prefix = 0 if tape is None else tape.hidden.size(1)
+    kept = min(prefix + steps, span) if span else prefix + steps
+
+    def zeros(*shape):
+        return arguments["query_inputs"].new_zeros(batch, *shape)
+
+    results = {
+        "outputs": zeros(steps, width),
+        "tape.hidden": zeros(kept, width),
+        "tape.memory": zeros(kept, width),
+        "tape.keys": zeros(kept, width),
+        "tape.summary": zeros(width),
+        "attention.tape": zeros(steps, prefix + steps),
+    }
+    if source is not None:
+        results["tape.source_summary"] = zeros(width)
+        results["attention.source"] = zeros(steps, source.keys.size(1))
+
+    for b in range(batch):
+        row = Row(**alone(arguments, b))
+        before = len(row.hidden)
+        for t in range(row.steps):
+            weights, source_weights = row.step(t)
+            results["outputs"][b, t] = row.hidden[-1]
+            for i, weight in enumerate(weights):
+                results["attention.tape"][b, t, prefix - before + i] = weight
+            if source is not None:
+                mask = slice(None) if source.mask is None else source.mask[b]
+                results["attention.source"][b, t, mask] = source_weights
+        for i in range(1, min(kept, len(row.hidden)) + 1):
+            results["tape.hidden"][b, -i] = row.hidden[-i]
+            results["tape.memory"][b, -i] = row.memory[-i]
+            results["tape.keys"][b, -i] = row.keys[-i]
+        results["tape.summary"][b] = row.summary
+        if source is not None:
+            results["tape.source_summary"][b] = row.source_summary
+    return results
+
+
+class Row:
+    """One unpadded row of a layer: its tapes are lists of vectors (H,)."""
+
+    def __init__(
+        self,
+        query_inputs,
+        gate_inputs,
+        weights,
+        tape,
+        source,
+        lengths,
+        memory_span,
+        distance_bias,
+    ):
+        assert lengths is None
+        self.queries, self.gates, self.weights = query_inputs[0], gate_inputs[0], weights
+        self.steps, width = self.queries.shape
+        self.source, self.span, self.bias = source, memory_span, distance_bias
+        self.hidden, self.memory, self.keys = [], [], []
+        self.summary = self.source_summary = self.queries.new_zeros(width)
+        if tape is not None:
+            self.hidden, self.memory = list(tape.hidden[0]), list(tape.memory[0])
+            self.keys = list(tape.keys[0])
+            self.summary = tape.summary[0]
+            if source is not None:
+                self.source_summary = tape.source_summary[0]
+
+    def step(self, t):
+        """Write one slot; the weights of its attention on the slots there were and the source."""
+        weights, now = self.weights, len(self.hidden)
+        scores = {}
+        for i in range(now):
+            if self.span and now - i > self.span:
+                continue
+            blend = self.keys[i] + self.queries[t] + weights.summary_query @ self.summary
+            scores[i] = weights.score @ torch.tanh(blend)  # (4)
+            if self.bias is not None:
+                scores[i] = scores[i] + self.bias[min(now - i - 1, len(self.bias) - 1)]
+        attention = softmax(scores)  # (5)
+        self.summary = torch.zeros_like(self.summary)
+        memory_summary = torch.zeros_like(self.summary)
+        for i, weight in attention.items():  # (6)
+            self.summary = self.summary + weight * self.hidden[i]
+            memory_summary = memory_summary + weight * self.memory[i]
+
+        gates = self.gates[t] + weights.summary_gates @ self.summary  # (7)
+        i_gate, f_gate, candidate, o_gate = gates.split(len(self.summary))
+        cell = f_gate.sigmoid() * memory_summary + i_gate.sigmoid() * candidate.tanh()  # (8)
+        source_weights = None
+        if self.source is not None:
+            source_weights, fused = self.fuse(t)
+            cell = cell + fused  # (15)
+        state = o_gate.sigmoid() * cell.tanh()  # (9), (16)
+        self.hidden.append(state)
+        self.memory.append(cell)
+        self.keys.append(weights.key @ state)
+        return [attention.get(i, 0.0) for i in range(now)], source_weights
+
+    def fuse(self, t):
+        """Equations 12-14: weights (S,) on the source, and r_t * al~_t."""
+        source, weights = self.source, self.weights
+        scores = {}
+        for j in range(source.keys.size(1)):
+            query = source.query_inputs[0, t] + weights.source_query @ self.source_summary
+            scores[j] = weights.source_score @ torch.tanh(source.keys[0, j] + query)  # (12)
+        attention = softmax(scores)
+        self.source_summary = torch.zeros_like(self.source_summary)
+        memory_summary = torch.zeros_like(self.source_summary)
+        for j, weight in attention.items():  # (13)
+            self.source_summary = self.source_summary + weight * source.hidden[0, j]
+            memory_summary = memory_summary + weight * source.memory[0, j]
+        gate = source.gate_inputs[0, t] + weights.source_gate @ self.source_summary  # (14)
+        everything = list(attention.values())
+        weights = torch.stack(everything) if everything else source.keys.new_zeros(0)
+        return weights, gate.sigmoid() * memory_summary
+
+
+def softmax(scores):
+    """Weights that sum to 1, by slot; none where there is no slot."""
+    exponentials = {i: score.exp() for i, score in scores.items()}
+    total = sum(exponentials.values())
+    return {i: value / total for i, value in exponentials.items()}

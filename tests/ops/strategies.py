@@ -1,0 +1,28 @@
+"""Small arguments of every shape for property tests."""
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from .cases import MAY_BE_RAGGED, build
+
+arguments = st.builds(
+    build,
+    batch=st.integers(1, 3),
+    steps=st.integers(1, 6),
+    width=st.integers(1, 3),
+    prefix=st.integers(0, 4),
+    source=st.integers(0, 3),
+    ragged=st.sets(st.sampled_from(MAY_BE_RAGGED)),
+    memory_span=st.integers(0, 4),
+    distances=st.none() | st.integers(0, 3),
+    seed=st.integers(0, 1000),
+)
+
+# the same examples every time, and no limit on time: machines differ
+repeatable = settings(
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)

@@ -1,0 +1,111 @@
+"""Feeding a sequence in pieces, the tape handed on, equals feeding it whole."""
+
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairseq_lstmn.ops import lstmn
+from .cases import (
+    FAST_BACKENDS,
+    MAY_BE_RAGGED,
+    apply,
+    assert_close,
+    build,
+    flat,
+    gradients,
+)
+from .strategies import arguments, repeatable
+
+LIMIT = 1e-12  # float64; measured at most 3e-15
+
+
+def piece(arguments, tape, start, stop):
+    """``arguments`` of the steps from ``start`` to ``stop``, after a ``tape``."""
+    part = dict(arguments, tape=tape)
+    for name in ("query_inputs", "gate_inputs"):
+        part[name] = arguments[name][:, start:stop]
+    if arguments["lengths"] is not None:
+        part["lengths"] = (arguments["lengths"] - start).clamp(0, stop - start)
+    if arguments["source"] is not None:
+        source = arguments["source"]
+        part["source"] = source._replace(
+            query_inputs=source.query_inputs[:, start:stop],
+            gate_inputs=source.gate_inputs[:, start:stop],
+        )
+    return part
+
+
+def in_pieces(arguments, backend, cuts):
+    """Outputs and final tape of a sequence cut after ``cuts`` steps."""
+    bounds = [0, *cuts, arguments["query_inputs"].size(1)]
+    outputs, tape = [], arguments["tape"]
+    for start, stop in zip(bounds, bounds[1:]):
+        made, tape, _ = lstmn(**piece(arguments, tape, start, stop), backend=backend)
+        outputs.append(made)
+    return flat({"outputs": torch.cat(outputs, dim=1), "tape": tape})
+
+
+@pytest.mark.parametrize("cuts", [[1], [4], [2, 5, 6], range(1, 9)], ids=str)
+@pytest.mark.parametrize("memory_span", [0, 1, 3])
+@pytest.mark.parametrize("ragged", [(), MAY_BE_RAGGED], ids=["full", "ragged"])
+def test_results_and_gradients(backend, cuts, memory_span, ragged):
+    arguments = build(
+        steps=9, prefix=2, source=3, ragged=ragged, memory_span=memory_span, distances=2
+    )
+    actual = gradients(partial(in_pieces, backend=backend, cuts=cuts), arguments)
+    expected = gradients(partial(in_pieces, backend=backend, cuts=[]), arguments)
+    assert_close(actual[0], expected[0], LIMIT)
+    assert_close(actual[1], expected[1], LIMIT)
+
+
+@repeatable
+@given(arguments=arguments, data=st.data())
+def test_any_cuts_of_any_shape(backend, arguments, data):
+    steps = arguments["query_inputs"].size(1)
+    cuts = sorted(data.draw(st.sets(st.integers(1, steps)) if steps > 1 else st.just(set())))
+    cuts = [cut for cut in cuts if cut < steps]
+    assert_close(in_pieces(arguments, backend, cuts), in_pieces(arguments, backend, []), LIMIT)
+
+
+@pytest.mark.parametrize("backend", FAST_BACKENDS)
+def test_a_tape_can_change_hands_between_backends(backend):
+    arguments = build(steps=6, prefix=2, source=3, ragged=MAY_BE_RAGGED)
+    whole = in_pieces(arguments, "reference", [])
+    _, tape, _ = lstmn(**piece(arguments, arguments["tape"], 0, 3), backend="reference")
+    outputs, _, _ = lstmn(**piece(arguments, tape, 3, 6), backend=backend)
+    assert_close({"outputs": outputs}, {"outputs": whole["outputs"][:, 3:]}, LIMIT)
+
+
+def test_a_tape_can_be_continued_twice(backend):
+    """Beam search: hypotheses that share a past do not write over each other or over it."""
+    arguments = build(steps=6, prefix=2, source=3, memory_span=4)
+    with torch.no_grad():
+        _, tape, _ = lstmn(**piece(arguments, arguments["tape"], 0, 3), backend=backend)
+        before = flat(apply(torch.clone, tape))
+        first = lstmn(**piece(arguments, tape, 3, 6), backend=backend)
+        kept = flat({"outputs": first[0].clone(), "tape": apply(torch.clone, first[1])})
+        opposite = apply(torch.neg, piece(arguments, None, 3, 6))
+        lstmn(**dict(opposite, tape=tape), backend=backend)
+    assert_close(flat(tape), before, 0)
+    assert_close(flat({"outputs": first[0], "tape": first[1]}), kept, 0)
+
+
+def test_reordered_rows_of_a_tape_go_on_as_themselves(backend):
+    """Beam search again: a tape is reordered by indexing its fields by row."""
+    arguments = build(steps=6, prefix=2, source=3, ragged=["prefix"])
+    order = torch.tensor([2, 0, 0])
+    _, tape, _ = lstmn(**piece(arguments, arguments["tape"], 0, 3), backend=backend)
+    straight, _, _ = lstmn(**piece(arguments, tape, 3, 6), backend=backend)
+
+    def reordered(value):
+        return type(value)(*(part if part is None else part[order] for part in value))
+
+    part = piece(arguments, reordered(tape), 3, 6)
+    part["source"] = reordered(part["source"])
+    for name in ("query_inputs", "gate_inputs"):
+        part[name] = part[name][order]
+    outputs, _, _ = lstmn(**part, backend=backend)
+    assert_close({"outputs": outputs}, {"outputs": straight[order]}, LIMIT)
