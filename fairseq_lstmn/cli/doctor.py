@@ -24,7 +24,8 @@ def run(args):
     show("versions", versions(problems))
     if can_import("torch", problems):
         show("devices", devices())
-        show("recurrence backends", recurrence_backends())
+        for kind in kinds_of_device():
+            show(f"recurrence backends on {kind}", recurrence_backends(kind))
     if can_import("fairseq", problems):
         check_extensions(problems)
         show("architectures", [(model, " ".join(names)) for model, names in architectures()])
@@ -84,12 +85,13 @@ def can_import(package, problems):
 def check_extensions(problems):
     for extension in EXTENSIONS:
         if find_spec(extension) is None:
-            problems.append(f"{extension} is missing: reinstall fairseq with a C++ compiler at hand")
+            problems.append(f"{extension} is missing: reinstall fairseq, with a C++ compiler")
         else:
             can_import(extension, problems)
 
 
 def devices():
+    """(device, what it is) of all that torch can use."""
     import torch
 
     gpus = range(torch.cuda.device_count())
@@ -99,16 +101,19 @@ def devices():
     ]
 
 
-def recurrence_backends():
-    """(backend, whether it can run and why not), for the fastest kind of device here."""
+def kinds_of_device():
     import torch
 
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+def recurrence_backends(device):
+    """(backend, whether it can run on ``device``), the fastest first."""
     from fairseq_lstmn.ops import backends
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     return [
-        (name, f"can run on {device}" if reason is None else f"cannot run on {device}: {reason}")
-        for name, reason in backends.report(device)
+        (name, "can run" if obstacle is None else f"cannot run: {obstacle}")
+        for name, obstacle in backends.report(device)
     ]
 
 
