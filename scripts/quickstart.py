@@ -24,7 +24,7 @@ LANGUAGE_MODEL_OPTIONS = """
 TRAINING_OPTIONS = """
     --decoder-embed-dim 200 --decoder-hidden-size 200 --decoder-out-embed-dim 200
     --share-decoder-input-output-embed --dropout 0.3
-    --optimizer adam --lr 0.004 --clip-norm 1 --max-epoch 6
+    --optimizer adam --lr 0.008 --clip-norm 1 --max-epoch 6
     --no-epoch-checkpoints --no-last-checkpoints --log-format simple --log-interval 20
     """
 # these models are too small for a second thread to help, and two that wait for each other

@@ -28,7 +28,7 @@ def run(args):
             show(f"recurrence backends on {kind}", recurrence_backends(kind))
     if can_import("fairseq", problems):
         check_extensions(problems)
-        show("architectures", [(model, " ".join(names)) for model, names in architectures()])
+        show("models and their architectures", [(model, " ".join(names)) for model, names in architectures()])
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     return 1 if problems else 0
