@@ -6,6 +6,7 @@ Everything is written under quickstart/ in the checkout. Needs no network and no
 import os
 import re
 import shlex
+import shutil
 import statistics
 import subprocess
 from pathlib import Path
@@ -43,19 +44,20 @@ def main():
 def language_modeling():
     """Train and score the language models; a title and the table's rows."""
     texts = reference_text.write(OUT / "text")
-    preprocess = ["--only-source", "--thresholdsrc", "2", "--destdir", str(OUT / "data-bin")]
+    data = OUT / "data-bin"
+    shutil.rmtree(data, ignore_errors=True)  # an earlier run's: preprocess refuses to write over it
+    preprocess = ["--only-source", "--thresholdsrc", "2", "--destdir", str(data)]
     for split, path in texts.items():
         preprocess += [f"--{split}pref", str(path)]
     run("preprocess", "fairseq-preprocess", *preprocess)
-    rows = [language_model(arch) for arch in LANGUAGE_MODELS]
+    rows = [language_model(arch, data) for arch in LANGUAGE_MODELS]
     return "Language models of the Python language reference, same sizes and updates", rows
 
 
-def language_model(arch):
-    """Train ``arch``, score it on the test part; its row of the table."""
+def language_model(arch, data):
+    """Train ``arch`` on the binarised ``data``, score its test part; a row of the table."""
     save_dir = OUT / "checkpoints" / arch
-    data = [str(OUT / "data-bin"), "--user-dir", "fairseq_lstmn"]
-    options = [*data, *LANGUAGE_MODEL_OPTIONS.split()]
+    options = [str(data), "--user-dir", "fairseq_lstmn", *LANGUAGE_MODEL_OPTIONS.split()]
     training = ["--arch", arch, "--save-dir", str(save_dir), *TRAINING_OPTIONS.split()]
     train_log, peak_memory = run(f"train-{arch}", "fairseq-train", *options, *training)
     scoring = ["--path", str(save_dir / "checkpoint_best.pt"), "--gen-subset", "test"]

@@ -28,7 +28,7 @@ def run(args):
             show(f"recurrence backends on {kind}", recurrence_backends(kind))
     if can_import("fairseq", problems):
         check_extensions(problems)
-        show("models and their architectures", [(model, " ".join(names)) for model, names in architectures()])
+        show("models and their architectures", architectures())
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     return 1 if problems else 0
@@ -122,7 +122,7 @@ def architectures():
     from fairseq.models import ARCH_MODEL_INV_REGISTRY, MODEL_REGISTRY
 
     return [
-        (name, ARCH_MODEL_INV_REGISTRY[name])
+        (name, " ".join(ARCH_MODEL_INV_REGISTRY[name]))
         for name, model in MODEL_REGISTRY.items()
         if model.__module__.startswith("fairseq_lstmn.")
     ]

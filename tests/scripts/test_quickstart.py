@@ -79,6 +79,8 @@ for size in (1, 201):
 
 
 def test_both_language_models_are_trained_and_scored(quickstart, monkeypatch, capsys):
+    (quickstart.OUT / "data-bin").mkdir()
+    (quickstart.OUT / "data-bin" / "dict.txt").touch()  # from an earlier run
     monkeypatch.setattr(quickstart, "TRAINING_OPTIONS", tiny(quickstart.TRAINING_OPTIONS))
     quickstart.main()
     *_, header, lstmn, lstm = capsys.readouterr().out.splitlines()
