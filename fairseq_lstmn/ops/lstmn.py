@@ -24,7 +24,7 @@ def lstmn(
     return_attention=False,
     backend="auto",
 ):
-    """Run a layer, equations 4-9 (with ``source`` 12-16), and hand its tape on.
+    """Run a layer, equations 4-9 (with a ``source`` also 12-16), and hand its tape on.
 
     Args:
         query_inputs (B, T, H): W_x x_t of (4).
@@ -32,7 +32,7 @@ def lstmn(
             order: input, forget, candidate, output.
         weights (Weights): what multiplies the recurrence's own vectors.
         tape (Tape): slots that stand there before the first step; none by default.
-        source (Source): encoder tapes for deep fusion.
+        source (Source): an encoder layer's tapes, for deep or shallow fusion.
         lengths (B,): steps of each row of a right-padded batch; all T by default.
         memory_span: how many of the latest slots a step attends; 0 for all.
         distance_bias (R + 1,): added to a_i^t for distances t - i = 1..R and for all farther.

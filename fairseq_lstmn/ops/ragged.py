@@ -19,8 +19,8 @@ class RaggedBatch:
             self.padding = torch.arange(steps, device=device) >= self.lengths.unsqueeze(1)
 
     def zero_padding(self, values):
-        """Zero at padded steps, whatever stood there, in ``values`` (B, T, ...)."""
-        if self.lengths is None:
+        """Zero at padded steps, whatever stood there, in ``values`` (B, T, ...) or None."""
+        if self.lengths is None or values is None:
             return values
         return values.masked_fill(self.padding.unsqueeze(-1), 0)
 

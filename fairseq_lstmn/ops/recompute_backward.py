@@ -42,6 +42,8 @@ class Backward:
         self.own.start_backward()
         if self.source is not None:
             self.source.start_backward()
+        self.deep = trace.fusion_gates is not None
+        if self.deep:
             self.d_fusion_gates = torch.empty_like(trace.fusion_gates)
 
     def step(self, t):
@@ -62,10 +64,12 @@ class Backward:
         d_summary = self.add_later(
             d_summary, t, self.own, self.weights.summary_query, self.gradients.summaries
         )
+        if self.deep:
+            self.fuse_deep_backward(t, d_cell)
+        elif self.source is not None:
+            d_summary = d_summary + self.fuse_shallow_backward(t, d_gates)
         self.own.d_sums[:, t] = torch.cat([d_summary, d_cell * keep], dim=1)
         self.own.read_backward(t, window(slot, self.memory_span), self.gradients.attention)
-        if self.source is not None:
-            self.fuse_backward(t, d_cell)
 
     def d_slot(self, t):
         """What the outputs, later reads and the slot's key want of h_t and c_t, (B, H) each."""
@@ -83,7 +87,7 @@ class Backward:
         d_state, d_cell = d_slot.split(self.width, dim=1)
         return d_state + d_key @ self.weights.key, d_cell
 
-    def fuse_backward(self, t, d_cell):
+    def fuse_deep_backward(self, t, d_cell):
         """Take (12)-(15) of step t back."""
         gate = self.trace.fusion_gates[:, t]
         memory = self.trace.source_summaries[:, t + 1, self.width :]
@@ -98,6 +102,15 @@ class Backward:
         )
         self.source.d_sums[:, t] = torch.cat([d_context, d_cell * gate], dim=1)
         self.source.read_backward(t, slice(None), self.gradients.source_attention)
+
+    def fuse_shallow_backward(self, t, d_gates):
+        """Take the read of the source at step t back; what its query wants of h~_t (B, H)."""
+        d_context = d_gates @ self.weights.source_gate
+        if self.gradients.source_summaries is not None:
+            d_context = d_context + self.gradients.source_summaries[:, t]
+        self.source.d_sums[:, t] = d_context
+        self.source.read_backward(t, slice(None), self.gradients.source_attention)
+        return self.source.d_queries[:, t] @ self.weights.source_query
 
     def add_later(self, d_summary, t, reader, query_weight, given):
         """Add what the next step's query and the outputs want of a summary (B, H)."""
@@ -123,18 +136,20 @@ class Backward:
         )
         if self.source is None:
             return Weights(**own)
-        summaries = self.trace.source_summaries[..., : self.width]
+        contexts = self.trace.source_summaries[..., : self.width]
+        follows = contexts[:, :-1] if self.deep else summaries[:, 1:]
+        d_gates = self.d_fusion_gates if self.deep else self.d_gates
         return Weights(
             **own,
-            source_query=product(self.source.d_queries, summaries[:, :-1]),
+            source_query=product(self.source.d_queries, follows),
             source_score=self.source.d_score.sum(dim=(0, 1)),
-            source_gate=product(self.d_fusion_gates, summaries[:, 1:]),
+            source_gate=product(d_gates, contexts[:, 1:]),
         )
 
     def d_tape(self):
         d_hidden, d_memory = self.own.d_all_slots(slice(self.prefix)).split(self.width, dim=2)
         d_source_summary = None
-        if self.source is not None:
+        if self.deep:
             d_source_summary = self.source.d_queries[:, 0] @ self.weights.source_query
         return Tape(
             d_hidden,
@@ -147,13 +162,13 @@ class Backward:
     def d_source(self):
         if self.source is None:
             return Source(*[None] * len(Source._fields))
-        d_hidden, d_memory = self.source.d_all_slots(slice(None)).split(self.width, dim=2)
+        d_slots = self.source.d_all_slots(slice(None))
         return Source(
-            self.source.d_keys * self.weights.source_score,
-            d_hidden,
-            d_memory,
-            self.source.d_queries,
-            self.d_fusion_gates,
+            keys=self.source.d_keys * self.weights.source_score,
+            hidden=d_slots[..., : self.width],
+            memory=d_slots[..., self.width :] if self.deep else None,
+            query_inputs=self.source.d_queries,
+            gate_inputs=self.d_fusion_gates if self.deep else None,
         )
 
 

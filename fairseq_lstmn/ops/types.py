@@ -21,7 +21,7 @@ class Tape(NamedTuple):
     memory: Tensor  # (B, P, H)
     keys: Optional[Tensor] = None  # (B, P, H), W_h h_i
     summary: Optional[Tensor] = None  # (B, H), h~ of the last step
-    source_summary: Optional[Tensor] = None  # (B, H), g~ of the last step; deep fusion only
+    source_summary: Optional[Tensor] = None  # (B, H), g~ of the last step; with a source only
     lengths: Optional[Tensor] = None  # (B,) integers in 0..P
 
     def latest(self, slots):
@@ -45,19 +45,24 @@ class Weights(NamedTuple):
     summary_query: Tensor  # (H, H), W_h~ of (4)
     score: Tensor  # (H,), v of (4)
     summary_gates: Tensor  # (4H, H), the part of (7) on h~_t
-    source_query: Optional[Tensor] = None  # (H, H), W_g~ of (12)
+    source_query: Optional[Tensor] = None  # (H, H), W_g~ of (12); shallow fusion: W_q
     source_score: Optional[Tensor] = None  # (H,), u of (12)
-    source_gate: Optional[Tensor] = None  # (H, H), the part of W_r on g~_t in (14)
+    source_gate: Optional[Tensor] = None  # (H, H), the part of (14) on g~_t; shallow fusion:
+    # (4H, H), the part of (7) on g~_t
 
 
 class Source(NamedTuple):
-    """An encoder layer's tapes, for deep fusion (12)-(16)."""
+    """An encoder layer's tapes, read at every step.
+
+    With a memory tape, deep fusion (12)-(16): the query follows g~_{t-1}. Without one, shallow
+    fusion: the query follows h~_t, and the context g~_t joins [h~_t; x_t] in (7).
+    """
 
     keys: Tensor  # (B, S, H), W_g g_j
     hidden: Tensor  # (B, S, H), Y
-    memory: Tensor  # (B, S, H), A
+    memory: Optional[Tensor]  # (B, S, H), A; deep fusion only
     query_inputs: Tensor  # (B, T, H), W_x' x_t of (12)
-    gate_inputs: Tensor  # (B, T, H), the part of (14) on x_t, bias included
+    gate_inputs: Optional[Tensor]  # (B, T, H), (14) on x_t with its bias; deep fusion only
     mask: Optional[Tensor] = None  # (B, S) bool, True at real tokens
 
 
