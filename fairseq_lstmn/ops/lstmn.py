@@ -6,7 +6,7 @@ B batch, T steps, P prefix slots, S source length, H hidden width, R distances.
 import torch
 
 from fairseq_lstmn.ops import backends, checks
-from fairseq_lstmn.ops.ragged import RaggedBatch
+from fairseq_lstmn.ops.ragged import RaggedBatch, empty_slots
 from fairseq_lstmn.ops.types import Attention, Tape
 
 HALF = (torch.float16, torch.bfloat16)
@@ -107,6 +107,9 @@ def complete(tape, weights, like):
     if tape is None:
         nothing = like.new_zeros(batch, 0, width)
         tape = Tape(nothing, nothing, nothing)
+    if tape.lengths is not None:
+        empty = empty_slots(tape.lengths, tape.hidden.size(1))
+        tape = without(empty, tape, ("hidden", "memory", "keys"))
     zeros = like.new_zeros(batch, width)
     return tape._replace(
         keys=tape.hidden @ weights.key.T if tape.keys is None else tape.keys,
@@ -118,6 +121,15 @@ def complete(tape, weights, like):
 def with_mask(source):
     """``source`` with a mask: all its slots are real when none was given."""
     if source.mask is not None:
-        return source
+        return without(~source.mask, source, ("keys", "hidden", "memory"))
     everything = torch.ones(source.keys.shape[:2], dtype=torch.bool, device=source.keys.device)
     return source._replace(mask=everything)
+
+
+def without(slots, tapes, names):
+    """Zeros in place of the ``slots`` (B, n): a weight of 0 would not hide an infinity there."""
+    hide = slots.unsqueeze(-1)
+    parts = {name: getattr(tapes, name) for name in names}
+    return tapes._replace(
+        **{name: part.masked_fill(hide, 0) for name, part in parts.items() if part is not None}
+    )

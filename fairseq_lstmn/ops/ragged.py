@@ -8,6 +8,12 @@ import torch
 from fairseq_lstmn.ops.types import Tape
 
 
+def empty_slots(lengths, slots):
+    """(B, slots), True at the slots of a tape that are not among the last ``lengths`` (B,)."""
+    distance = torch.arange(slots, 0, -1, device=lengths.device)
+    return distance > lengths.unsqueeze(1)
+
+
 class RaggedBatch:
     """The rows' lengths, (B,) or None where every row has all T steps."""
 
@@ -35,8 +41,7 @@ class RaggedBatch:
         ]
         lengths = self._slots_filled(tape, slots[0].size(1))
         if lengths is not None:
-            distance = torch.arange(slots[0].size(1), 0, -1, device=lengths.device)
-            empty = (distance > lengths.unsqueeze(1)).unsqueeze(-1)
+            empty = empty_slots(lengths, slots[0].size(1)).unsqueeze(-1)
             slots = [values.masked_fill(empty, 0) for values in slots]
         grown = Tape(
             *slots,

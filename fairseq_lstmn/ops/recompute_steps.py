@@ -9,6 +9,7 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor
 
+from fairseq_lstmn.ops.ragged import empty_slots
 from fairseq_lstmn.ops.reader import Reader
 from fairseq_lstmn.ops.types import Steps
 
@@ -151,9 +152,7 @@ def blocked_slots(tape, steps):
     """(B, P + T), True at the prefix slots that are not valid; None when all are."""
     if tape.lengths is None:
         return None
-    slots = tape.hidden.size(1) + steps
-    first = (tape.hidden.size(1) - tape.lengths).unsqueeze(1)
-    return torch.arange(slots, device=first.device) < first
+    return empty_slots(tape.lengths + steps, tape.hidden.size(1) + steps)
 
 
 def activate(gates):
