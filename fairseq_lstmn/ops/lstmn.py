@@ -41,8 +41,8 @@ def lstmn(
 
     Returns:
         outputs (B, T, H), h_t, zero at padded steps; the ``Tape`` after the last valid step of
-        each row, of at most ``memory_span`` slots; ``Attention`` or None. Feeding a sequence in
-        pieces, the tape handed on, equals feeding it whole.
+        each row, of which later steps need the ``latest(memory_span)`` slots; ``Attention`` or
+        None. Feeding a sequence in pieces, the tape handed on, equals feeding it whole.
 
     float16 and bfloat16 inputs are computed in float32 and come back in their own type.
 
@@ -75,7 +75,7 @@ def lstmn(
             distance_bias,
         )
         outputs = batch.zero_padding(made.hidden)
-        tape = batch.extend(tape, made, memory_span)
+        tape = batch.extend(tape, made)
         attention = None
         if return_attention:
             attention = Attention(

@@ -30,11 +30,8 @@ class RaggedBatch:
             return values
         return values.masked_fill(self.padding.unsqueeze(-1), 0)
 
-    def extend(self, tape, made, memory_span):
-        """``tape`` (complete) after the valid ones of the ``made`` steps, newest slot last.
-
-        With a memory span only the latest slots stay: no later step may attend the others.
-        """
+    def extend(self, tape, made):
+        """``tape`` (complete) after the valid ones of the ``made`` steps, newest slot last."""
         slots = [
             self._align(torch.cat([getattr(tape, name), getattr(made, name)], dim=1))
             for name in ("hidden", "memory", "keys")
@@ -43,13 +40,12 @@ class RaggedBatch:
         if lengths is not None:
             empty = empty_slots(lengths, slots[0].size(1)).unsqueeze(-1)
             slots = [values.masked_fill(empty, 0) for values in slots]
-        grown = Tape(
+        return Tape(
             *slots,
             self._last(tape.summary, made.summaries),
             self._last(tape.source_summary, made.source_summaries),
             lengths,
         )
-        return grown.latest(memory_span) if memory_span else grown
 
     def _slots_filled(self, tape, total):
         """How many of the new tape's ``total`` slots are valid in each row; None for all."""

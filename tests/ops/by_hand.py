@@ -12,18 +12,17 @@ from .cases import alone
 def run(arguments):
     """The results of ``cases.run`` for the same arguments, from each row read alone."""
     batch, steps, width = arguments["query_inputs"].shape
-    tape, source, span = (arguments[name] for name in ("tape", "source", "memory_span"))
+    tape, source = arguments["tape"], arguments["source"]
     prefix = 0 if tape is None else tape.hidden.size(1)
-    kept = min(prefix + steps, span) if span else prefix + steps
 
     def zeros(*shape):
         return arguments["query_inputs"].new_zeros(batch, *shape)
 
     results = {
         "outputs": zeros(steps, width),
-        "tape.hidden": zeros(kept, width),
-        "tape.memory": zeros(kept, width),
-        "tape.keys": zeros(kept, width),
+        "tape.hidden": zeros(prefix + steps, width),
+        "tape.memory": zeros(prefix + steps, width),
+        "tape.keys": zeros(prefix + steps, width),
         "tape.summary": zeros(width),
         "attention.tape": zeros(steps, prefix + steps),
     }
@@ -42,7 +41,7 @@ def run(arguments):
             if source is not None:
                 mask = slice(None) if source.mask is None else source.mask[b]
                 results["attention.source"][b, t, mask] = source_weights
-        for i in range(1, min(kept, len(row.hidden)) + 1):
+        for i in range(1, len(row.hidden) + 1):
             results["tape.hidden"][b, -i] = row.hidden[-i]
             results["tape.memory"][b, -i] = row.memory[-i]
             results["tape.keys"][b, -i] = row.keys[-i]
