@@ -38,7 +38,7 @@ def check_tape(tape, batch, width):
 
 
 def check_source(source, weights, batch, steps, width):
-    for name in FUSION_WEIGHTS:
+    for name in FUSION_WEIGHTS if source.memory is not None else FUSION_WEIGHTS[1:]:
         if getattr(weights, name) is None:
             raise InputError(f"a source is given, but weights.{name} is None")
     if (source.memory is None) != (source.gate_inputs is None):

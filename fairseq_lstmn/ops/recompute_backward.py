@@ -67,7 +67,11 @@ class Backward:
         if self.deep:
             self.fuse_deep_backward(t, d_cell)
         elif self.source is not None:
-            d_summary = d_summary + self.fuse_shallow_backward(t, d_gates)
+            self.fuse_shallow_backward(t, d_gates)
+            if self.weights.source_query is not None:
+                d_summary = d_summary.addmm(
+                    self.source.d_queries[:, t], self.weights.source_query
+                )
         self.own.d_sums[:, t] = torch.cat([d_summary, d_cell * keep], dim=1)
         self.own.read_backward(t, window(slot, self.memory_span), self.gradients.attention)
 
@@ -104,13 +108,12 @@ class Backward:
         self.source.read_backward(t, slice(None), self.gradients.source_attention)
 
     def fuse_shallow_backward(self, t, d_gates):
-        """Take the read of the source at step t back; what its query wants of h~_t (B, H)."""
+        """Take the read of the source at step t back."""
         d_context = d_gates @ self.weights.source_gate
         if self.gradients.source_summaries is not None:
             d_context = d_context + self.gradients.source_summaries[:, t]
         self.source.d_sums[:, t] = d_context
         self.source.read_backward(t, slice(None), self.gradients.source_attention)
-        return self.source.d_queries[:, t] @ self.weights.source_query
 
     def add_later(self, d_summary, t, reader, query_weight, given):
         """Add what the next step's query and the outputs want of a summary (B, H)."""
@@ -137,11 +140,14 @@ class Backward:
         if self.source is None:
             return Weights(**own)
         contexts = self.trace.source_summaries[..., : self.width]
-        follows = contexts[:, :-1] if self.deep else summaries[:, 1:]
+        d_query = None
+        if self.weights.source_query is not None:
+            follows = contexts[:, :-1] if self.deep else summaries[:, 1:]
+            d_query = product(self.source.d_queries, follows)
         d_gates = self.d_fusion_gates if self.deep else self.d_gates
         return Weights(
             **own,
-            source_query=product(self.source.d_queries, follows),
+            source_query=d_query,
             source_score=self.source.d_score.sum(dim=(0, 1)),
             source_gate=product(d_gates, contexts[:, 1:]),
         )

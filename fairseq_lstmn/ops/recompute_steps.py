@@ -168,8 +168,9 @@ def read_source(trace, weights, reader, t):
     """What joins c_t (B, H), r_t * al~_t of (12)-(14); in shallow fusion the gates (B, 4H)."""
     width = trace.keys.size(2)
     deep = trace.fusion_gates is not None
-    follows = trace.source_summaries[:, t] if deep else trace.summaries[:, t + 1]
-    trace.source_queries[:, t] += follows[:, :width] @ weights.source_query.T
+    if weights.source_query is not None:
+        follows = trace.source_summaries[:, t] if deep else trace.summaries[:, t + 1]
+        trace.source_queries[:, t] += follows[:, :width] @ weights.source_query.T
     summary = reader.read(t, slice(None))
     trace.source_summaries[:, t + 1] = summary
     to_gate = summary[:, :width] @ weights.source_gate.T

@@ -53,8 +53,9 @@ def steps(query_inputs, gate_inputs, weights, tape, source, memory_span, distanc
 def read_source(source, t, summary, source_summary, weights):
     """Attention (B, S), context g~_t (B, H), and what joins the gates (B, 4H) and c_t (B, H)."""
     deep = source.memory is not None
-    follows = source_summary if deep else summary
-    query = source.query_inputs[:, t] + follows @ weights.source_query.T
+    query = source.query_inputs[:, t]
+    if weights.source_query is not None:
+        query = query + (source_summary if deep else summary) @ weights.source_query.T
     scores = torch.tanh(source.keys + query.unsqueeze(1)) @ weights.source_score  # (12)
     attention = masked_softmax(scores, source.mask)
     context = weighted_sum(attention, source.hidden)  # (13)

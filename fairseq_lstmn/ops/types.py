@@ -45,7 +45,7 @@ class Weights(NamedTuple):
     summary_query: Tensor  # (H, H), W_h~ of (4)
     score: Tensor  # (H,), v of (4)
     summary_gates: Tensor  # (4H, H), the part of (7) on h~_t
-    source_query: Optional[Tensor] = None  # (H, H), W_g~ of (12); shallow fusion: W_q
+    source_query: Optional[Tensor] = None  # (H, H), W_g~ of (12); shallow fusion: W_q or None
     source_score: Optional[Tensor] = None  # (H,), u of (12)
     source_gate: Optional[Tensor] = None  # (H, H), the part of (14) on g~_t; shallow fusion:
     # (4H, H), the part of (7) on g~_t
