@@ -1,1 +1,33 @@
+"""``fairseq-lstmn``: the package's own commands, one module each.
 
+A command's module has a docstring (its help), ``add_arguments(parser)`` and
+``run(args)``, which returns the exit status. Its name stands in ``COMMANDS``.
+"""
+
+import argparse
+from importlib import import_module
+
+from fairseq_lstmn.errors import InputError
+
+COMMANDS = ("path", "doctor")
+
+
+def main(argv=None):
+    """Run ``fairseq-lstmn`` with ``argv``, the process's own by default; the exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except InputError as error:
+        raise SystemExit(f"error: {error}")
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="fairseq-lstmn", description="Beside fairseq's commands.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        module = import_module(f"fairseq_lstmn.cli.{name}")
+        summary = module.__doc__.partition("\n")[0].rstrip(".")
+        command = commands.add_parser(name, help=summary, description=module.__doc__)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser

@@ -1,0 +1,128 @@
+"""Report versions, devices, recurrence backends and architectures, and what is broken.
+
+The exit status is 1 when something that fairseq or the plugin needs is broken; each
+such thing is one line on standard error.
+"""
+
+import importlib
+import platform
+import sys
+from importlib import metadata
+from importlib.util import find_spec
+
+FAIRSEQ = ("fairseq", "fairseq-fixed")  # two distributions of the same package
+OTHERS = ("torch", "numpy", "hydra-core", "omegaconf", "sacrebleu", "sentencepiece")
+EXTENSIONS = ("fairseq.data.data_utils_fast", "fairseq.data.token_block_utils_fast")
+
+
+def add_arguments(parser):
+    """There are none."""
+
+
+def run(args):
+    problems = []
+    show("versions", versions(problems))
+    if can_import("torch", problems):
+        show("devices", devices())
+        for kind in kinds_of_device():
+            show(f"recurrence backends on {kind}", recurrence_backends(kind))
+    if can_import("fairseq", problems):
+        check_extensions(problems)
+        show("models and their architectures", [(model, " ".join(names)) for model, names in architectures()])
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def show(title, rows):
+    """Print ``rows`` of (name, value), aligned, under ``title``."""
+    width = max((len(name) for name, _ in rows), default=0)
+    print(title)
+    for name, value in rows:
+        print(f"  {name:{width}}  {value}")
+
+
+def versions(problems):
+    """(distribution, version) of all that is installed; what is missing joins ``problems``."""
+    rows = [("python", platform.python_version())]
+    fairseqs = [name for name in FAIRSEQ if installed(name)]
+    if not fairseqs:
+        problems.append(f"fairseq is not installed: pip install {wanted_fairseq()}")
+    for name in (*fairseqs, *OTHERS):
+        if installed(name):
+            rows.append((name, metadata.version(name)))
+        else:
+            problems.append(f"{name} is not installed: pip install {name}")
+    return rows
+
+
+def installed(distribution):
+    try:
+        return bool(metadata.version(distribution))
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def wanted_fairseq():
+    """fairseq 0.12.2 cannot be imported on Python 3.11 and later; fairseq-fixed can."""
+    return "fairseq==0.12.2" if sys.version_info < (3, 11) else "fairseq-fixed==0.12.3.1"
+
+
+def can_import(package, problems):
+    """Whether ``package`` can be imported; if not, why not joins ``problems``."""
+    try:
+        importlib.import_module(package)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        problem = f"{package} cannot be imported ({reason})"
+        if package == "fairseq" and installed("fairseq") and sys.version_info >= (3, 11):
+            problem += f": on this Python, pip uninstall fairseq, pip install {wanted_fairseq()}"
+        problems.append(problem)
+        return False
+    return True
+
+
+def check_extensions(problems):
+    for extension in EXTENSIONS:
+        if find_spec(extension) is None:
+            problems.append(f"{extension} is missing: reinstall fairseq, with a C++ compiler")
+        else:
+            can_import(extension, problems)
+
+
+def devices():
+    """(device, what it is) of all that torch can use."""
+    import torch
+
+    gpus = range(torch.cuda.device_count())
+    return [
+        ("cpu", f"{torch.get_num_threads()} threads"),
+        *((f"cuda:{gpu}", torch.cuda.get_device_name(gpu)) for gpu in gpus),
+    ]
+
+
+def kinds_of_device():
+    import torch
+
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+def recurrence_backends(device):
+    """(backend, whether it can run on ``device``), the fastest first."""
+    from fairseq_lstmn.ops import backends
+
+    return [
+        (name, "can run" if obstacle is None else f"cannot run: {obstacle}")
+        for name, obstacle in backends.report(device)
+    ]
+
+
+def architectures():
+    """(model, its architectures) of all that the plugin has registered with fairseq."""
+    from fairseq.models import ARCH_MODEL_INV_REGISTRY, MODEL_REGISTRY
+
+    return [
+        (name, ARCH_MODEL_INV_REGISTRY[name])
+        for name, model in MODEL_REGISTRY.items()
+        if model.__module__.startswith("fairseq_lstmn.")
+    ]

@@ -1,0 +1,115 @@
+"""Train the LSTMN and fairseq's own LSTM on real text, score both, and print a table.
+
+Everything is written under quickstart/ in the checkout. Needs no network and no GPU.
+"""
+
+import os
+import re
+import shlex
+import statistics
+import subprocess
+from pathlib import Path
+
+import reference_text
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = Path("quickstart")  # from ROOT, where every command runs
+
+LANGUAGE_MODELS = ("lstmn_lm", "lstm_lm")
+LANGUAGE_MODEL_OPTIONS = """
+    --task language_modeling --tokens-per-sample 35 --sample-break-mode none --cpu
+    --batch-size 40 --required-batch-size-multiple 1
+    --num-workers 0 --data-buffer-size 0
+    """
+TRAINING_OPTIONS = """
+    --decoder-embed-dim 200 --decoder-hidden-size 200 --decoder-out-embed-dim 200
+    --share-decoder-input-output-embed --dropout 0.3
+    --optimizer adam --lr 0.008 --clip-norm 1 --max-epoch 6
+    --no-epoch-checkpoints --no-last-checkpoints --log-format simple --log-interval 20
+    """
+# these models are too small for a second thread to help, and two that wait for each other
+# on a busy machine are many times slower
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+UNREADABLY_LONG = 1000  # fairseq logs its whole configuration as one line
+
+
+def main():
+    os.chdir(ROOT)
+    tables = [stage() for stage in STAGES]
+    for table in tables:
+        print_table(*table)
+
+
+def language_modeling():
+    """Train and score the language models; a title and the table's rows."""
+    texts = reference_text.write(OUT / "text")
+    preprocess = ["--only-source", "--thresholdsrc", "2", "--destdir", str(OUT / "data-bin")]
+    for split, path in texts.items():
+        preprocess += [f"--{split}pref", str(path)]
+    run("preprocess", "fairseq-preprocess", *preprocess)
+    rows = [language_model(arch) for arch in LANGUAGE_MODELS]
+    return "Language models of the Python language reference, same sizes and updates", rows
+
+
+def language_model(arch):
+    """Train ``arch``, score it on the test part; its row of the table."""
+    save_dir = OUT / "checkpoints" / arch
+    data = [str(OUT / "data-bin"), "--user-dir", "fairseq_lstmn"]
+    options = [*data, *LANGUAGE_MODEL_OPTIONS.split()]
+    training = ["--arch", arch, "--save-dir", str(save_dir), *TRAINING_OPTIONS.split()]
+    train_log, peak_memory = run(f"train-{arch}", "fairseq-train", *options, *training)
+    scoring = ["--path", str(save_dir / "checkpoint_best.pt"), "--gen-subset", "test"]
+    test_log, _ = run(f"test-{arch}", "fairseq-eval-lm", *options, *scoring)
+    speeds = map(float, re.findall(r"\| train \|.* \| wps ([\d.]+)", train_log))
+    return {
+        "model": arch,
+        "parameters": re.findall(r"\(num\. trained: ([\d,]+)\)", train_log)[0],
+        "test perplexity": re.findall(r"Perplexity: ([\d.]+)", test_log)[-1],
+        "training words/s": f"{statistics.median(speeds):,.0f}",
+        "peak memory": f"{peak_memory / 2**20:,.0f} MiB",
+    }
+
+
+def run(name, *command):
+    """Run a command in view and log it in quickstart/logs; its output and peak memory (bytes).
+
+    Exits as the command does when that fails.
+    """
+    print(f"\n$ {shlex.join(command)}", flush=True)
+    log = OUT / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    child = subprocess.Popen(
+        command,
+        env={**ONE_THREAD, **os.environ, "PYTHONWARNINGS": "ignore"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with log.open("w") as log_file:
+        for line in child.stdout:
+            log_file.write(line)
+            if len(line) < UNREADABLY_LONG:
+                print(line, end="", flush=True)
+    # the peak counts from the start of the process, as large as this small one
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        print(f"\n{command[0]} failed; all it printed is in {log}")
+        raise SystemExit(child.returncode)
+    return log.read_text(), usage.ru_maxrss * 1024
+
+
+def print_table(title, rows):
+    """Print rows, dictionaries with the same keys, in aligned columns."""
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    print(f"\n{title}\n")
+    for first, *others in lines:
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:])]
+        print("  ".join([first.ljust(widths[0]), *cells]))
+
+
+STAGES = (language_modeling,)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+
+import fairseq_lstmn
+from fairseq_lstmn.cli import COMMANDS, main, path
+from fairseq_lstmn.errors import InputError
+
+
+def test_path_prints_what_user_dir_takes(capsys):
+    assert main(["path"]) == 0
+    printed = capsys.readouterr().out
+    assert printed == f"{Path(fairseq_lstmn.__file__).parent}\n"
+    assert (Path(printed.strip()) / "models").is_dir()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit, match="^0$"):
+        main([command, "--help"])
+    assert f"usage: fairseq-lstmn {command}" in capsys.readouterr().out
+
+
+def test_unknown_command_names_the_known_ones(capsys):
+    with pytest.raises(SystemExit, match="^2$"):
+        main(["pth"])
+    error = capsys.readouterr().err
+    assert all(command in error for command in ("pth", *COMMANDS))
+
+
+def test_bad_input_ends_in_one_line(monkeypatch):
+    def run(args):
+        raise InputError("--memory-span must be 0 or more, got -1")
+
+    monkeypatch.setattr(path, "run", run)
+    with pytest.raises(SystemExit) as exit:
+        main(["path"])
+    assert exit.value.code == "error: --memory-span must be 0 or more, got -1"
