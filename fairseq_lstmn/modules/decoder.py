@@ -21,12 +21,11 @@ class DecoderState(NamedTuple):
     tapes: Optional[List[Tape]]
     sources: Optional[List[Optional[SourceTape]]]
 
-    def map(self, function):
-        """The state with ``function`` applied to every tensor."""
-        tapes, sources = (
-            parts and [part and part.map(function) for part in parts] for parts in self
+    def select(self, rows):
+        """The state with ``rows`` (B',) for its rows."""
+        return DecoderState(
+            *[parts and [part and part.select(rows) for part in parts] for parts in self]
         )
-        return DecoderState(tapes, sources)
 
 
 class LSTMNDecoder(FairseqIncrementalDecoder):
@@ -115,8 +114,7 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         """Follow the beam: row b becomes what row ``new_order[b]`` was."""
         state = self.get_incremental_state(incremental_state, STATE)
         if state is not None:
-            state = state.map(lambda part: part.index_select(0, new_order))
-            self.set_incremental_state(incremental_state, STATE, state)
+            self.set_incremental_state(incremental_state, STATE, state.select(new_order))
 
     def make_generation_fast_(self, need_attn=False, **kwargs):
         self.need_attn = need_attn

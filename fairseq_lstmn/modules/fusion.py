@@ -20,9 +20,11 @@ class SourceTape(NamedTuple):
     memory: Optional[Tensor]  # (B, S, H), deep fusion only
     mask: Tensor  # (B, S) bool, True at real tokens
 
-    def map(self, function):
-        """The tape with ``function`` applied to every tensor."""
-        return SourceTape(*[part if part is None else function(part) for part in self])
+    def select(self, rows):
+        """The tape with ``rows`` (B',) for its rows."""
+        return SourceTape(
+            *[part if part is None else part.index_select(0, rows) for part in self]
+        )
 
 
 class ShallowFusion(nn.Module):

@@ -74,7 +74,8 @@ def lstmn(
             memory_span,
             distance_bias,
         )
-        outputs = batch.zero_padding(made.hidden)
+        # a copy: callers may write into outputs, but not into the tape
+        outputs = batch.zero_padding(made.hidden[:, tape.hidden.size(1) :]).contiguous()
         tape = batch.extend(tape, made)
         attention = None
         if return_attention:

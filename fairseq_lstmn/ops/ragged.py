@@ -32,10 +32,7 @@ class RaggedBatch:
 
     def extend(self, tape, made):
         """``tape`` (complete) after the valid ones of the ``made`` steps, newest slot last."""
-        slots = [
-            self._align(torch.cat([getattr(tape, name), getattr(made, name)], dim=1))
-            for name in ("hidden", "memory", "keys")
-        ]
+        slots = [self._align(grown) for grown in (made.hidden, made.memory, made.keys)]
         lengths = self._slots_filled(tape, slots[0].size(1))
         if lengths is not None:
             empty = empty_slots(lengths, slots[0].size(1)).unsqueeze(-1)
@@ -45,6 +42,7 @@ class RaggedBatch:
             self._last(tape.summary, made.summaries),
             self._last(tape.source_summary, made.source_summaries),
             lengths,
+            made.place if lengths is None else None,
         )
 
     def _slots_filled(self, tape, total):

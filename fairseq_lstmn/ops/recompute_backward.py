@@ -87,7 +87,7 @@ class Backward:
             (d_key, self.gradients.keys),
         ):
             if given is not None:
-                part += given[:, t]
+                part += given[:, slot]
         d_state, d_cell = d_slot.split(self.width, dim=1)
         return d_state + d_key @ self.weights.key, d_cell
 
@@ -153,16 +153,20 @@ class Backward:
         )
 
     def d_tape(self):
-        d_hidden, d_memory = self.own.d_all_slots(slice(self.prefix)).split(self.width, dim=2)
+        """What reads and the outputs, on which the prefix stands too, want of the prefix."""
+        before = slice(self.prefix)
+        d_hidden, d_memory = self.own.d_all_slots(before).split(self.width, dim=2)
+        d_keys = self.own.d_keys[:, before] * self.weights.score
+        given = self.gradients.hidden, self.gradients.memory, self.gradients.keys
+        slots = [
+            part if extra is None else part + extra[:, before]
+            for part, extra in zip((d_hidden, d_memory, d_keys), given)
+        ]
         d_source_summary = None
         if self.deep:
             d_source_summary = self.source.d_queries[:, 0] @ self.weights.source_query
         return Tape(
-            d_hidden,
-            d_memory,
-            self.own.d_keys[:, : self.prefix] * self.weights.score,
-            self.own.d_queries[:, 0] @ self.weights.summary_query,
-            d_source_summary,
+            *slots, self.own.d_queries[:, 0] @ self.weights.summary_query, d_source_summary
         )
 
     def d_source(self):

@@ -31,15 +31,15 @@ class Trace(NamedTuple):
     fusion_gates: Optional[Tensor] = None  # (B, T, H), r of (14); deep fusion only
 
     @staticmethod
-    def start(query_inputs, gate_inputs, tape, source):
-        """The trace before the first step: the prefix stands there, the rest is zero."""
+    def start(query_inputs, gate_inputs, tape, source, place):
+        """The trace before the first step, the prefix in its place."""
         batch, steps, width = query_inputs.shape
-        slots = torch.cat([tape.hidden, tape.memory], dim=2)
+        slots, keys = place.window(tape.hidden.size(1), steps)
         trace = Trace(
-            with_room(slots, steps),
-            with_room(tape.keys, steps),
+            slots,
+            keys,
             query_inputs.clone(),
-            query_inputs.new_zeros(batch, steps, slots.size(1) + steps),
+            query_inputs.new_zeros(batch, steps, slots.size(1)),
             gate_inputs.clone(),
             before_first(tape.summary, steps, 2 * width),
         )
@@ -59,23 +59,17 @@ class Trace(NamedTuple):
     def made(self):
         """The fields of ``Steps``; those about the source are None without one."""
         width = self.keys.size(2)
-        prefix = self.keys.size(1) - self.queries.size(1)
-        hidden, memory = self.slots[:, prefix:].split(width, dim=2)
+        hidden, memory = self.slots.split(width, dim=2)
         fused = self.source_summaries is not None
         return Steps(
             hidden,
             memory,
-            self.keys[:, prefix:],
+            self.keys,
             self.summaries[:, 1:, :width],
             self.attention,
             self.source_summaries[:, 1:, :width] if fused else None,
             self.source_attention,
         )
-
-
-def with_room(slots, steps):
-    """``slots`` (B, P, n) with ``steps`` more of zeros."""
-    return torch.nn.functional.pad(slots, (0, 0, 0, steps))
 
 
 def before_first(summary, steps, width):
@@ -114,9 +108,9 @@ def readers(trace, weights, distance_bias, blocked=None, source_mask=None):
     )
 
 
-def forward(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias):
-    """All steps, traced."""
-    trace = Trace.start(query_inputs, gate_inputs, tape, source)
+def forward(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, place):
+    """All steps, traced; their slots are written behind the tape in its ``place``."""
+    trace = Trace.start(query_inputs, gate_inputs, tape, source, place)
     steps, width = query_inputs.shape[1:]
     prefix = tape.hidden.size(1)
     own, other = readers(

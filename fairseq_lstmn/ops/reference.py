@@ -12,7 +12,7 @@ from fairseq_lstmn.ops.types import Steps
 
 def steps(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias):
     """All steps of a layer over a ``tape`` of which only ``lengths`` may be None; ``Steps``."""
-    hidden, memory, keys, summary, source_summary, lengths = tape
+    hidden, memory, keys, summary, source_summary, lengths, _ = tape
     prefix = hidden.size(1)
     lengths = hidden.new_full((len(hidden),), prefix) if lengths is None else lengths
     made = []
@@ -47,7 +47,7 @@ def steps(query_inputs, gate_inputs, weights, tape, source, memory_span, distanc
             for slots, new in ((hidden, state), (memory, cell), (keys, key))
         )
         made.append((summary, source_summary, attention, source_attention))
-    return collect(hidden[:, prefix:], memory[:, prefix:], keys[:, prefix:], *zip(*made))
+    return collect(hidden, memory, keys, *zip(*made))
 
 
 def read_source(source, t, summary, source_summary, weights):
@@ -79,8 +79,7 @@ def weighted_sum(attention, slots):
 
 def collect(hidden, memory, keys, summaries, source_summaries, attention, source_attention):
     """Stack what the steps made; the attention rows grow by a slot a step and are padded."""
-    slots = attention[-1].size(1) + 1
-    rows = [torch.nn.functional.pad(row, (0, slots - row.size(1))) for row in attention]
+    rows = [torch.nn.functional.pad(row, (0, hidden.size(1) - row.size(1))) for row in attention]
     return Steps(
         hidden,
         memory,

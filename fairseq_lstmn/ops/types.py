@@ -8,6 +8,8 @@ from typing import NamedTuple, Optional
 
 from torch import Tensor
 
+from fairseq_lstmn.ops.room import Place
+
 
 class Tape(NamedTuple):
     """A layer's state: slots of the past, and the summaries its next step attends with.
@@ -23,16 +25,27 @@ class Tape(NamedTuple):
     summary: Optional[Tensor] = None  # (B, H), h~ of the last step
     source_summary: Optional[Tensor] = None  # (B, H), g~ of the last step; with a source only
     lengths: Optional[Tensor] = None  # (B,) integers in 0..P
+    place: Optional[Place] = None  # where ``lstmn`` keeps the slots while nobody differentiates
 
     def latest(self, slots):
         """The tape with no more than its latest ``slots`` slots."""
         kept = [part if part is None else part[:, -slots:] for part in self[:3]]
         lengths = None if self.lengths is None else self.lengths.clamp(max=kept[0].size(1))
-        return Tape(*kept, self.summary, self.source_summary, lengths)
+        return Tape(*kept, self.summary, self.source_summary, lengths, self.place)
 
     def map(self, function):
         """The tape with ``function`` applied to every tensor."""
-        return Tape(*[part if part is None else function(part) for part in self])
+        return Tape(*[part if part is None else function(part) for part in self[:6]])
+
+    def select(self, rows):
+        """The tape with ``rows`` (B',) for its rows; one that grows in place still does."""
+        if self.place is None:
+            return self.map(lambda part: part.index_select(0, rows))
+        width = self.hidden.size(2)
+        place = self.place.select(self.hidden.size(1), rows)
+        slots, keys = place.window(place.end, 0)
+        summaries = [part.index_select(0, rows) for part in (self.summary, self.source_summary)]
+        return Tape(slots[..., :width], slots[..., width:], keys, *summaries, None, place)
 
 
 class Weights(NamedTuple):
@@ -74,12 +87,13 @@ class Attention(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """What a backend returns: everything its T steps made, padded steps included."""
+    """What a backend returns: the tape grown by T steps, padded ones included, and the rest."""
 
-    hidden: Tensor  # (B, T, H)
-    memory: Tensor  # (B, T, H)
-    keys: Tensor  # (B, T, H)
+    hidden: Tensor  # (B, P + T, H)
+    memory: Tensor  # (B, P + T, H)
+    keys: Tensor  # (B, P + T, H)
     summaries: Tensor  # (B, T, H), h~_t
     attention: Tensor  # (B, T, P + T)
     source_summaries: Tensor  # (B, T, H), g~_t; what the tape held before without a source
     source_attention: Optional[Tensor]  # (B, T, S), None without a source
+    place: Optional[Place] = None  # of the grown tape
