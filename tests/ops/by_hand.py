@@ -1,4 +1,5 @@
-"""Equations 4-9 and 12-16 of the paper row by row, slot by slot: what the oracle answers to.
+"""Equations 4-9 and 12-16 of the paper, and shallow fusion, row by row, slot by slot:
+what the oracle answers to.
 
 Nothing here is batched, masked, padded or stacked until the very end.
 T steps, P prefix slots, S source length, H hidden width, R distances.
@@ -97,35 +98,42 @@ class Row:
             memory_summary = memory_summary + weight * self.memory[i]
 
         gates = self.gates[t] + weights.summary_gates @ self.summary  # (7)
-        i_gate, f_gate, candidate, o_gate = gates.split(len(self.summary))
-        cell = f_gate.sigmoid() * memory_summary + i_gate.sigmoid() * candidate.tanh()  # (8)
         source_weights = None
         if self.source is not None:
-            source_weights, fused = self.fuse(t)
-            cell = cell + fused  # (15)
+            source_weights, context_memory = self.read_source(t)
+        if self.source is not None and self.source.memory is None:
+            gates = gates + weights.source_gate @ self.source_summary
+        i_gate, f_gate, candidate, o_gate = gates.split(len(self.summary))
+        cell = f_gate.sigmoid() * memory_summary + i_gate.sigmoid() * candidate.tanh()  # (8)
+        if self.source is not None and self.source.memory is not None:
+            r_gate = self.source.gate_inputs[0, t] + weights.source_gate @ self.source_summary
+            cell = cell + r_gate.sigmoid() * context_memory  # (14), (15)
         state = o_gate.sigmoid() * cell.tanh()  # (9), (16)
         self.hidden.append(state)
         self.memory.append(cell)
         self.keys.append(weights.key @ state)
         return [attention.get(i, 0.0) for i in range(now)], source_weights
 
-    def fuse(self, t):
-        """Equations 12-14: weights (S,) on the source, and r_t * al~_t."""
+    def read_source(self, t):
+        """Equations 12 and 13: weights (S,) on the source and al~_t, 0 without a memory tape."""
         source, weights = self.source, self.weights
+        follows = self.summary if source.memory is None else self.source_summary
+        query = source.query_inputs[0, t]
+        if weights.source_query is not None:
+            query = query + weights.source_query @ follows
         scores = {}
         for j in range(source.keys.size(1)):
-            query = source.query_inputs[0, t] + weights.source_query @ self.source_summary
             scores[j] = weights.source_score @ torch.tanh(source.keys[0, j] + query)  # (12)
         attention = softmax(scores)
         self.source_summary = torch.zeros_like(self.source_summary)
         memory_summary = torch.zeros_like(self.source_summary)
         for j, weight in attention.items():  # (13)
             self.source_summary = self.source_summary + weight * source.hidden[0, j]
-            memory_summary = memory_summary + weight * source.memory[0, j]
-        gate = source.gate_inputs[0, t] + weights.source_gate @ self.source_summary  # (14)
+            if source.memory is not None:
+                memory_summary = memory_summary + weight * source.memory[0, j]
         everything = list(attention.values())
         weights = torch.stack(everything) if everything else source.keys.new_zeros(0)
-        return weights, gate.sigmoid() * memory_summary
+        return weights, memory_summary
 
 
 def softmax(scores):
