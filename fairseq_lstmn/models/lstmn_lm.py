@@ -4,23 +4,24 @@ import sys
 from dataclasses import dataclass, field
 from typing import Optional
 
-from fairseq import utils
-from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import FairseqLanguageModel, register_model
 from omegaconf import II
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.options import (
+    RecurrenceConfig,
+    adaptive_cutoff,
     check_at_least,
     check_probabilities,
+    check_shared_output,
     fill,
+    layer_options,
     register_preset,
 )
 from fairseq_lstmn.modules.embeddings import build_embedding
 from fairseq_lstmn.modules.language_decoder import LSTMNLanguageDecoder
 from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
 from fairseq_lstmn.modules.output_layer import OutputLayer
-from fairseq_lstmn.ops import backends
 
 DEFAULTS = dict(
     dropout=0.1,
@@ -31,7 +32,7 @@ DEFAULTS = dict(
 
 
 @dataclass
-class LSTMNLanguageModelConfig(FairseqDataclass):
+class LSTMNLanguageModelConfig(RecurrenceConfig):
     """Options of ``lstmn_lm``; None stands for what the architecture or DEFAULTS say."""
 
     dropout: Optional[float] = field(
@@ -81,28 +82,10 @@ class LSTMNLanguageModelConfig(FairseqDataclass):
     share_decoder_input_output_embed: bool = field(
         default=False, metadata={"help": "share decoder input and output embeddings"}
     )
-    memory_span: int = field(
-        default=0, metadata={"help": "attend the latest N slots of the tape only; 0 = all"}
-    )
-    distance_bias: int = field(
-        default=0,
-        metadata={"help": "learn a bias for each of the R nearest distances and one for all "
-                  "farther; 0 = off"},
-    )
-    distance_bias_init: float = field(
-        default=0.0, metadata={"help": "where the nearest slot's distance bias starts"}
-    )
-    forget_gate_bias: Optional[float] = field(
-        default=None,
-        metadata={"help": "where the forget gate's bias starts (default: uniform in +-0.1)"},
-    )
     carry_tape: int = field(
         default=0,
         metadata={"help": "carry the latest N slots of each tape from one block of text to the "
                   "next, with --task contiguous_language_modeling; 0 = start each block empty"},
-    )
-    recurrence_backend: ChoiceEnum(backends.NAMES) = field(
-        default="auto", metadata={"help": "implementation of the recurrence"}
     )
     criterion: str = II("criterion._name")
 
@@ -126,11 +109,7 @@ class LSTMNLanguageModel(FairseqLanguageModel):
                 dropout=cfg.decoder_dropout_out,
                 skip_connections=cfg.skip_connections,
                 residuals=cfg.residuals,
-                memory_span=cfg.memory_span,
-                distance_bias=cfg.distance_bias,
-                distance_bias_init=cfg.distance_bias_init,
-                forget_gate_bias=cfg.forget_gate_bias,
-                backend=str(cfg.recurrence_backend),
+                **layer_options(cfg),
             ),
             OutputLayer(
                 cfg.decoder_hidden_size,
@@ -142,7 +121,7 @@ class LSTMNLanguageModel(FairseqLanguageModel):
             ),
             cfg.decoder_dropout_in,
             max_positions(task),
-            cfg.carry_tape,
+            carry_tape=cfg.carry_tape,
         )
         return cls(decoder)
 
@@ -164,24 +143,12 @@ def check(cfg, task):
     """Raise InputError for options that no model can be built with."""
     sizes = "decoder_embed_dim", "decoder_hidden_size", "decoder_layers", "decoder_out_embed_dim"
     check_at_least(cfg, 1, *sizes)
-    check_at_least(cfg, 0, "memory_span", "distance_bias", "carry_tape")
+    check_at_least(cfg, 0, "carry_tape")
     check_probabilities(cfg, "dropout", "decoder_dropout_in", "decoder_dropout_out")
-    if not cfg.share_decoder_input_output_embed:
-        return
-    if task.source_dictionary != task.target_dictionary:
-        raise InputError("--share-decoder-input-output-embed: needs one dictionary for both")
-    if cfg.decoder_embed_dim != cfg.decoder_out_embed_dim:
-        raise InputError(
-            f"--share-decoder-input-output-embed: --decoder-embed-dim {cfg.decoder_embed_dim} and "
-            f"--decoder-out-embed-dim {cfg.decoder_out_embed_dim} must be equal"
-        )
-
-
-def adaptive_cutoff(cfg):
-    """The cutoffs of the adaptive softmax as integers, None without it."""
-    if cfg.criterion != "adaptive_loss":
-        return None
-    return utils.eval_str_list(cfg.adaptive_softmax_cutoff, type=int)
+    if cfg.share_decoder_input_output_embed:
+        if task.source_dictionary != task.target_dictionary:
+            raise InputError("--share-decoder-input-output-embed: needs one dictionary for both")
+        check_shared_output(cfg)
 
 
 def max_positions(task):

@@ -1,12 +1,71 @@
 """Options that several LSTMN models share: checked, and filled in by presets."""
 
 import dataclasses
+from dataclasses import dataclass, field
+from typing import Optional
 
+from fairseq import utils
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import MODEL_DATACLASS_REGISTRY, register_model_architecture
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf, open_dict
 
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.ops import backends
+
+
+@dataclass
+class RecurrenceConfig(FairseqDataclass):
+    """Options of every model with LSTMN layers; the distance bias is beyond the paper."""
+
+    memory_span: int = field(
+        default=0, metadata={"help": "attend the latest N slots of a tape only; 0 = all"}
+    )
+    distance_bias: int = field(
+        default=0,
+        metadata={
+            "help": "learn a bias for each of the R nearest distances and one for all farther; "
+            "0 = off"
+        },
+    )
+    distance_bias_init: float = field(
+        default=0.0, metadata={"help": "where the nearest slot's distance bias starts"}
+    )
+    forget_gate_bias: Optional[float] = field(
+        default=None,
+        metadata={"help": "where the forget gate's bias starts (default: uniform in +-0.1)"},
+    )
+    recurrence_backend: ChoiceEnum(backends.NAMES) = field(
+        default="auto", metadata={"help": "implementation of the recurrence"}
+    )
+
+
+def layer_options(cfg):
+    """The options of ``RecurrenceConfig`` as ``LSTMNLayer`` takes them."""
+    check_at_least(cfg, 0, "memory_span", "distance_bias")
+    return dict(
+        memory_span=cfg.memory_span,
+        distance_bias=cfg.distance_bias,
+        distance_bias_init=cfg.distance_bias_init,
+        forget_gate_bias=cfg.forget_gate_bias,
+        backend=str(cfg.recurrence_backend),
+    )
+
+
+def adaptive_cutoff(cfg):
+    """The cutoffs of the adaptive softmax as integers, None without ``adaptive_loss``."""
+    if cfg.criterion != "adaptive_loss":
+        return None
+    return utils.eval_str_list(cfg.adaptive_softmax_cutoff, type=int)
+
+
+def check_shared_output(cfg):
+    """Raise InputError if the decoder's embedding cannot be its output layer too."""
+    if cfg.decoder_embed_dim != cfg.decoder_out_embed_dim:
+        raise InputError(
+            f"--share-decoder-input-output-embed: --decoder-embed-dim {cfg.decoder_embed_dim} and "
+            f"--decoder-out-embed-dim {cfg.decoder_out_embed_dim} must be equal"
+        )
 
 
 def fill(cfg, values):

@@ -1,42 +1,24 @@
-"""The decoder of the LSTMN language model.
+"""The decoder of the LSTMN language model, which may carry its tapes from block to block.
 
-B batch, T steps, V vocabulary.
+B batch, T steps, O features.
 """
 
-from fairseq.models import FairseqIncrementalDecoder
-from fairseq.modules import FairseqDropout
-
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.modules.tape_memory import CarriedTapes, load_tapes, save_tapes
+from fairseq_lstmn.modules.decoder import DecoderState, LSTMNDecoder
 
 
-class LSTMNLanguageDecoder(FairseqIncrementalDecoder):
-    """Embedding, LSTMN stack and output layer.
+class LSTMNLanguageDecoder(LSTMNDecoder):
+    """``LSTMNDecoder`` without a source.
 
-    Args:
-        dictionary: fairseq's Dictionary.
-        embedding: of its words.
-        stack: ``LSTMNStack``.
-        output: ``OutputLayer``.
-        dropout_in: dropout on embeddings.
-        max_positions: the longest row it accepts.
-        carry_tape: how many of each tape's latest slots a batch hands to the one that continues
-            it; 0 for none.
+    With ``carry_tape`` N > 0 a batch hands each tape's latest N slots to the one that continues
+    it.
     """
 
-    def __init__(
-        self, dictionary, embedding, stack, output, dropout_in, max_positions, carry_tape=0
-    ):
-        super().__init__(dictionary)
-        self.embed_tokens = embedding
-        self.dropout_in = FairseqDropout(dropout_in, module_name=self.__class__.__name__)
-        self.stack = stack
-        self.output = output
-        self.adaptive_softmax = output.adaptive_softmax  # where fairseq's criterion looks
-        self.longest = max_positions
+    def __init__(self, *args, carry_tape=0):
+        super().__init__(*args)
         self.carried = CarriedTapes(carry_tape) if carry_tape else None
 
-    def forward(
+    def extract_features(
         self,
         prev_output_tokens,
         encoder_out=None,
@@ -44,42 +26,21 @@ class LSTMNLanguageDecoder(FairseqIncrementalDecoder):
         src_lengths=None,
         continues=None,
     ):
-        """Scores (B, T, V) of the next tokens, and fairseq's dictionary of extras.
+        """Features (B, T, O) of right-padded rows of ``src_lengths`` (B,), and None.
 
-        Args:
-            prev_output_tokens (B, T): right-padded rows; with ``incremental_state`` the first
-                call reads all of them and each later call the last column only.
-            src_lengths (B,): the rows' lengths.
-            continues: whether every row goes on where the same row of the previous batch ended;
-                None where the task does not say.
-
-        Raises:
-            InputError: training with carried tapes on batches that do not continue one another.
+        ``continues`` says whether every row goes on where the same row of the previous batch
+        ended; None where the task does not say. Raises InputError for training with carried
+        tapes on such a task.
         """
-        x = self.extract_features(prev_output_tokens, incremental_state, src_lengths, continues)
-        return self.output_layer(x), {"attn": [None]}
-
-    def extract_features(
-        self, prev_output_tokens, incremental_state=None, src_lengths=None, continues=None
-    ):
-        """``forward`` without the output layer's last map: (B, T, O)."""
+        if incremental_state is not None:
+            return super().extract_features(prev_output_tokens, None, incremental_state)
         tapes = None
-        if incremental_state is not None:
-            tapes = load_tapes(self, incremental_state, len(self.stack.layers))
-            src_lengths = None
-        elif self.carried is not None:
+        if self.carried is not None:
             tapes = self.take_carried(continues, len(prev_output_tokens))
-        if incremental_state is not None and tapes is not None:
-            prev_output_tokens = prev_output_tokens[:, -1:]
-
-        x = self.dropout_in(self.embed_tokens(prev_output_tokens))
-        x, tapes = self.stack(x, tapes, src_lengths)
-
-        if incremental_state is not None:
-            save_tapes(self, incremental_state, tapes)
-        elif self.carried is not None and continues is not None:
+        x, tapes, _ = self.read(prev_output_tokens, DecoderState(tapes, None), src_lengths)
+        if self.carried is not None and continues is not None:
             self.carried.keep(self.training, tapes)
-        return self.output.features(x)
+        return self.output.features(x), None
 
     def take_carried(self, continues, rows):
         if continues is None and self.training:
@@ -89,16 +50,28 @@ class LSTMNLanguageDecoder(FairseqIncrementalDecoder):
             )
         return self.carried.take(self.training, rows) if continues else None
 
-    def output_layer(self, features):
-        """Features (B, T, O) to scores (B, T, V)."""
-        return self.output(features, self.embed_tokens.weight)
 
-    def reorder_incremental_state(self, incremental_state, new_order):
-        """Follow the beam: row b becomes what row ``new_order[b]`` was."""
-        tapes = load_tapes(self, incremental_state, len(self.stack.layers))
-        if tapes is not None:
-            reordered = [tape.map(lambda part: part.index_select(0, new_order)) for tape in tapes]
-            save_tapes(self, incremental_state, reordered)
+class CarriedTapes:
+    """The latest slots of each layer's tape, handed from a batch to the one that continues it.
 
-    def max_positions(self):
-        return self.longest
+    Kept apart for training and evaluation, so that a validation run in the middle of an epoch
+    leaves the training text's tapes alone. Not part of a checkpoint: after a resume in the
+    middle of an epoch the first batch starts with empty tapes.
+    """
+
+    def __init__(self, slots):
+        self.slots = slots
+        self.tapes = {}
+
+    def take(self, training, rows):
+        """Tapes for the first ``rows`` rows (streams end from the last row on); None if none."""
+        carried = self.tapes.get(training)
+        if carried is None or carried[0].hidden.size(0) < rows:
+            return None
+        return [tape.map(lambda part: part[:rows]) for tape in carried]
+
+    def keep(self, training, tapes):
+        """Keep the latest slots of ``tapes``, cut off from the graph that made them."""
+        self.tapes[training] = [
+            tape.latest(self.slots).map(lambda part: part.detach()) for tape in tapes
+        ]

@@ -22,6 +22,7 @@ class LSTMNLayer(nn.Module):
         distance_bias_init: where the nearest slot's bias starts, the others start at 0.
         forget_gate_bias: where the forget gate's bias starts; drawn like all others by default.
         backend: the recurrence backend, see ``fairseq_lstmn.ops.backends``.
+        fusion: ``ShallowFusion`` or ``DeepFusion``, for a layer that reads a source too.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class LSTMNLayer(nn.Module):
         distance_bias_init=0.0,
         forget_gate_bias=None,
         backend="auto",
+        fusion=None,
     ):
         super().__init__()
         self.memory_span = memory_span
         self.backend = backend
+        self.fusion = fusion
         self.input_query = nn.Linear(input_size, hidden_size, bias=False)  # W_x of (4)
         self.input_gates = nn.Linear(input_size, 4 * hidden_size)  # x's part of (7)
         self.key = nn.Parameter(torch.empty(hidden_size, hidden_size))
@@ -52,19 +55,26 @@ class LSTMNLayer(nn.Module):
             self.distance_bias = nn.Parameter(torch.zeros(distance_bias + 1))
             nn.init.constant_(self.distance_bias[0], distance_bias_init)
 
-    def forward(self, x, tape=None, lengths=None, return_attention=False):
+    def forward(self, x, tape=None, lengths=None, source=None, return_attention=False):
         """Read x (B, T, D), rows right-padded to ``lengths`` (B,) or None, behind ``tape``.
 
-        Returns outputs (B, T, H), the new ``Tape`` and ``Attention`` or None; see ``ops.lstmn``.
+        ``source`` is the ``SourceTape`` that the layer's fusion prepared. Returns outputs
+        (B, T, H), the whole new ``Tape`` and ``Attention`` or None; see ``ops.lstmn``.
         """
+        fused = {} if source is None else self.fusion.weights(self.summary_gates)
         return lstmn(
             self.input_query(x),
             self.input_gates(x),
-            Weights(self.key, self.summary_query, self.score, self.summary_gates),
+            Weights(self.key, self.summary_query, self.score, self.summary_gates, **fused),
             tape=tape,
+            source=None if source is None else self.fusion.source(x, source),
             lengths=lengths,
             memory_span=self.memory_span,
             distance_bias=self.distance_bias,
             return_attention=return_attention,
             backend=self.backend,
         )
+
+    def needed(self, tape):
+        """What later steps need of ``tape``."""
+        return tape.latest(self.memory_span) if self.memory_span else tape

@@ -1,6 +1,6 @@
 """Layers of LSTMN on each other, each with a tape of its own.
 
-B batch, T steps, D input width, H hidden width, K layers.
+B batch, T steps, S source length, D input width, H hidden width, K layers.
 """
 
 import torch
@@ -20,6 +20,8 @@ class LSTMNStack(nn.Module):
         dropout: after every layer, the last one included.
         skip_connections: layers above the first read [h_t^k; x_t] (Graves 2013).
         residuals: layers above the first add what they read of the layer below to their output.
+        fusion: makes the fusion of layer k (from 0) from its number and its input's width, or
+            None for a layer that reads no source.
         layer_options: see ``LSTMNLayer``.
     """
 
@@ -31,28 +33,36 @@ class LSTMNStack(nn.Module):
         dropout=0.0,
         skip_connections=False,
         residuals=False,
+        fusion=lambda k, width: None,
         **layer_options,
     ):
         super().__init__()
         above = hidden_size + input_size if skip_connections else hidden_size
+        widths = [input_size] + [above] * (layers - 1)
         self.layers = nn.ModuleList(
-            LSTMNLayer(input_size if k == 0 else above, hidden_size, **layer_options)
-            for k in range(layers)
+            LSTMNLayer(width, hidden_size, fusion=fusion(k, width), **layer_options)
+            for k, width in enumerate(widths)
         )
         self.dropout = FairseqDropout(dropout, module_name=self.__class__.__name__)
         self.skip_connections = skip_connections
         self.residuals = residuals
 
-    def forward(self, x, tapes=None, lengths=None):
-        """Read x (B, T, D) behind one ``Tape`` a layer (or None): outputs (B, T, H), new tapes."""
-        tapes = [None] * len(self.layers) if tapes is None else tapes
-        below, handed_on = None, []
-        for layer, tape in zip(self.layers, tapes):
+    def forward(self, x, tapes=None, lengths=None, sources=None, return_attention=False):
+        """Read x (B, T, D) behind one ``Tape`` a layer, beside one ``SourceTape`` a layer.
+
+        Returns outputs (B, T, H), what later steps need of the new tapes, and the attention
+        (B, T, S) of the topmost layer with a source; None without one or if not asked for.
+        """
+        nothing = [None] * len(self.layers)
+        below, handed_on, attention = None, [], None
+        for layer, tape, source in zip(self.layers, tapes or nothing, sources or nothing):
             reads = x if below is None else below
             if self.skip_connections and below is not None:
                 reads = torch.cat([below, x], dim=-1)
-            outputs, tape, _ = layer(reads, tape, lengths)
+            wanted = return_attention and source is not None
+            outputs, tape, found = layer(reads, tape, lengths, source, wanted)
             outputs = self.dropout(outputs)
             below = outputs + below if self.residuals and below is not None else outputs
-            handed_on.append(tape)
-        return below, handed_on
+            handed_on.append(layer.needed(tape))
+            attention = found.source if wanted else attention
+        return below, handed_on, attention

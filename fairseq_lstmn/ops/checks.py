@@ -38,12 +38,15 @@ def check_tape(tape, batch, width):
 
 
 def check_source(source, weights, batch, steps, width):
-    for name in FUSION_WEIGHTS:
+    for name in FUSION_WEIGHTS if source.memory is not None else FUSION_WEIGHTS[1:]:
         if getattr(weights, name) is None:
             raise InputError(f"a source is given, but weights.{name} is None")
+    if (source.memory is None) != (source.gate_inputs is None):
+        raise InputError("source.memory and source.gate_inputs go together (deep fusion), or neither")
+    gates = 4 * width if source.memory is None else width
     expect("weights.source_query", weights.source_query, (width, width))
     expect("weights.source_score", weights.source_score, (width,))
-    expect("weights.source_gate", weights.source_gate, (width, width))
+    expect("weights.source_gate", weights.source_gate, (gates, width))
     if source.keys.dim() != 3:
         raise InputError(f"source.keys is not (B, S, H): {shape(source.keys)}")
     length = source.keys.size(1)

@@ -24,7 +24,7 @@ def lstmn(
     return_attention=False,
     backend="auto",
 ):
-    """Run a layer, equations 4-9 (with ``source`` 12-16), and hand its tape on.
+    """Run a layer, equations 4-9 (with a ``source`` also 12-16), and hand its tape on.
 
     Args:
         query_inputs (B, T, H): W_x x_t of (4).
@@ -32,7 +32,7 @@ def lstmn(
             order: input, forget, candidate, output.
         weights (Weights): what multiplies the recurrence's own vectors.
         tape (Tape): slots that stand there before the first step; none by default.
-        source (Source): encoder tapes for deep fusion.
+        source (Source): an encoder layer's tapes, for deep or shallow fusion.
         lengths (B,): steps of each row of a right-padded batch; all T by default.
         memory_span: how many of the latest slots a step attends; 0 for all.
         distance_bias (R + 1,): added to a_i^t for distances t - i = 1..R and for all farther.
@@ -41,8 +41,8 @@ def lstmn(
 
     Returns:
         outputs (B, T, H), h_t, zero at padded steps; the ``Tape`` after the last valid step of
-        each row, of at most ``memory_span`` slots; ``Attention`` or None. Feeding a sequence in
-        pieces, the tape handed on, equals feeding it whole.
+        each row, of which later steps need the ``latest(memory_span)`` slots; ``Attention`` or
+        None. Feeding a sequence in pieces, the tape handed on, equals feeding it whole.
 
     float16 and bfloat16 inputs are computed in float32 and come back in their own type.
 
@@ -74,8 +74,9 @@ def lstmn(
             memory_span,
             distance_bias,
         )
-        outputs = batch.zero_padding(made.hidden)
-        tape = batch.extend(tape, made, memory_span)
+        # a copy: callers may write into outputs, but not into the tape
+        outputs = batch.zero_padding(made.hidden[:, tape.hidden.size(1) :]).contiguous()
+        tape = batch.extend(tape, made)
         attention = None
         if return_attention:
             attention = Attention(

@@ -25,31 +25,25 @@ class RaggedBatch:
             self.padding = torch.arange(steps, device=device) >= self.lengths.unsqueeze(1)
 
     def zero_padding(self, values):
-        """Zero at padded steps, whatever stood there, in ``values`` (B, T, ...)."""
-        if self.lengths is None:
+        """Zero at padded steps, whatever stood there, in ``values`` (B, T, ...) or None."""
+        if self.lengths is None or values is None:
             return values
         return values.masked_fill(self.padding.unsqueeze(-1), 0)
 
-    def extend(self, tape, made, memory_span):
-        """``tape`` (complete) after the valid ones of the ``made`` steps, newest slot last.
-
-        With a memory span only the latest slots stay: no later step may attend the others.
-        """
-        slots = [
-            self._align(torch.cat([getattr(tape, name), getattr(made, name)], dim=1))
-            for name in ("hidden", "memory", "keys")
-        ]
+    def extend(self, tape, made):
+        """``tape`` (complete) after the valid ones of the ``made`` steps, newest slot last."""
+        slots = [self._align(grown) for grown in (made.hidden, made.memory, made.keys)]
         lengths = self._slots_filled(tape, slots[0].size(1))
         if lengths is not None:
             empty = empty_slots(lengths, slots[0].size(1)).unsqueeze(-1)
             slots = [values.masked_fill(empty, 0) for values in slots]
-        grown = Tape(
+        return Tape(
             *slots,
             self._last(tape.summary, made.summaries),
             self._last(tape.source_summary, made.source_summaries),
             lengths,
+            made.place if lengths is None else None,
         )
-        return grown.latest(memory_span) if memory_span else grown
 
     def _slots_filled(self, tape, total):
         """How many of the new tape's ``total`` slots are valid in each row; None for all."""

@@ -1,7 +1,7 @@
 """Additive attention over slots, one step at a time: what `recompute` reads both tapes with.
 
-B batch, T steps, n slots, H hidden width. A slot is [hidden; memory], 2H wide, and a read
-sums slots: sum_i s_i [h_i; c_i] with s = softmax_i(v . tanh(key_i + query_t)), (4)-(6), (12)-(13).
+B batch, T steps, n slots, H hidden width. A slot is [hidden; memory], V = 2H wide (or
+hidden alone, V = H), and a read sums slots: sum_i s_i [h_i; c_i] with s = softmax_i(v . tanh(key_i + query_t)), (4)-(6), (12)-(13).
 The (B, n, H) tanh lives in blocks of rows that fit a core's cache and is never kept.
 """
 
@@ -13,7 +13,7 @@ BLOCK = 2**18  # elements: 1 MiB in float32, at home in a core's L2 cache
 class Reader:
     """Reads of steps 0..T-1 over slots that may still grow while steps go on.
 
-    ``keys`` (B, n, H), ``slots`` (B, n, 2H), ``queries`` (B, T, H), ``attention`` (B, T, n),
+    ``keys`` (B, n, H), ``slots`` (B, n, V), ``queries`` (B, T, H), ``attention`` (B, T, n),
     where reads write their weights; ``score`` (H,). ``bias`` (n,) is added to the scores, last
     entry to the newest slot; ``blocked`` (B, n) is True at slots that may not be read.
     """
@@ -24,7 +24,7 @@ class Reader:
         self.bias, self.blocked = bias, blocked
 
     def read(self, t, seen):
-        """The sums (B, 2H) of step t over the slots in the slice ``seen``."""
+        """The sums (B, V) of step t over the slots in the slice ``seen``."""
         scores = self._scores(self.keys[:, seen], self.queries[:, t])
         if self.bias is not None:
             scores += self.bias[len(self.bias) - scores.size(1) :]
@@ -59,7 +59,7 @@ class Reader:
     def start_backward(self):
         """Room for gradients; those of keys and queries lack the factor v until the end."""
         batch, steps, width = self.queries.shape
-        self.d_sums = self.slots.new_zeros(batch, steps, 2 * width)
+        self.d_sums = self.slots.new_zeros(batch, steps, self.slots.size(2))
         self.d_keys = torch.zeros_like(self.keys)
         self.d_queries = torch.zeros_like(self.queries)
         self.d_score = self.queries.new_zeros(batch, 1, width)
@@ -87,10 +87,10 @@ class Reader:
         self.d_queries[:, t] *= self.score
 
     def d_slot(self, slot, readers):
-        """The gradient (B, 2H) that the steps in the slice ``readers`` send to one slot."""
+        """The gradient (B, V) that the steps in the slice ``readers`` send to one slot."""
         weights = self.attention[:, readers, slot].unsqueeze(1)
         return torch.bmm(weights, self.d_sums[:, readers]).squeeze(1)
 
     def d_all_slots(self, slots):
-        """The gradient (B, n', 2H) that all steps send to the slots in the slice ``slots``."""
+        """The gradient (B, n', V) that all steps send to the slots in the slice ``slots``."""
         return torch.bmm(self.attention[:, :, slots].transpose(1, 2), self.d_sums)

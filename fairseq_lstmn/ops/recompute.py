@@ -11,18 +11,26 @@ from torch.autograd.function import once_differentiable
 
 from fairseq_lstmn.ops.recompute_backward import backward
 from fairseq_lstmn.ops.recompute_steps import Trace, forward
+from fairseq_lstmn.ops.room import new_place, place_to_grow
 from fairseq_lstmn.ops.types import Source, Steps, Tape, Weights
 
 WEIGHTS, TAPE, SOURCE = (len(parts._fields) for parts in (Weights, Tape, Source))
 
 
 def steps(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias):
-    """See ``reference.steps``."""
-    flat_source = [None] * SOURCE if source is None else source
-    made = Recompute.apply(
-        memory_span, query_inputs, gate_inputs, distance_bias, *weights, *tape, *flat_source
-    )
-    made = Steps(*made)
+    """See ``reference.steps``. Without gradients the tape grows in place."""
+    if torch.is_grad_enabled():
+        flat_source = [None] * SOURCE if source is None else source
+        made = Recompute.apply(
+            memory_span, query_inputs, gate_inputs, distance_bias, *weights, *tape, *flat_source
+        )
+        made = Steps(*made)
+    else:
+        place = place_to_grow(tape, query_inputs.size(1))
+        trace = forward(
+            query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, place
+        )
+        made = trace.made()._replace(place=place.grow(query_inputs.size(1)))
     if source is None:
         made = made._replace(
             source_summaries=tape.source_summary.unsqueeze(1).expand_as(made.summaries)
@@ -39,11 +47,14 @@ class Recompute(torch.autograd.Function):
         tape = Tape(*parts[WEIGHTS : WEIGHTS + TAPE])
         source = Source(*parts[-SOURCE:])
         source = None if source.keys is None else source
-        trace = forward(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias)
+        place = new_place(tape, query_inputs.size(1))
+        trace = forward(
+            query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, place
+        )
         ctx.memory_span = memory_span
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(distance_bias, *weights, *trace)
-        return tuple(trace.made())
+        return trace.made()[:-1]
 
     @staticmethod
     @once_differentiable

@@ -42,6 +42,8 @@ class Backward:
         self.own.start_backward()
         if self.source is not None:
             self.source.start_backward()
+        self.deep = trace.fusion_gates is not None
+        if self.deep:
             self.d_fusion_gates = torch.empty_like(trace.fusion_gates)
 
     def step(self, t):
@@ -62,10 +64,16 @@ class Backward:
         d_summary = self.add_later(
             d_summary, t, self.own, self.weights.summary_query, self.gradients.summaries
         )
+        if self.deep:
+            self.fuse_deep_backward(t, d_cell)
+        elif self.source is not None:
+            self.fuse_shallow_backward(t, d_gates)
+            if self.weights.source_query is not None:
+                d_summary = d_summary.addmm(
+                    self.source.d_queries[:, t], self.weights.source_query
+                )
         self.own.d_sums[:, t] = torch.cat([d_summary, d_cell * keep], dim=1)
         self.own.read_backward(t, window(slot, self.memory_span), self.gradients.attention)
-        if self.source is not None:
-            self.fuse_backward(t, d_cell)
 
     def d_slot(self, t):
         """What the outputs, later reads and the slot's key want of h_t and c_t, (B, H) each."""
@@ -79,11 +87,11 @@ class Backward:
             (d_key, self.gradients.keys),
         ):
             if given is not None:
-                part += given[:, t]
+                part += given[:, slot]
         d_state, d_cell = d_slot.split(self.width, dim=1)
         return d_state + d_key @ self.weights.key, d_cell
 
-    def fuse_backward(self, t, d_cell):
+    def fuse_deep_backward(self, t, d_cell):
         """Take (12)-(15) of step t back."""
         gate = self.trace.fusion_gates[:, t]
         memory = self.trace.source_summaries[:, t + 1, self.width :]
@@ -97,6 +105,14 @@ class Backward:
             self.gradients.source_summaries,
         )
         self.source.d_sums[:, t] = torch.cat([d_context, d_cell * gate], dim=1)
+        self.source.read_backward(t, slice(None), self.gradients.source_attention)
+
+    def fuse_shallow_backward(self, t, d_gates):
+        """Take the read of the source at step t back."""
+        d_context = d_gates @ self.weights.source_gate
+        if self.gradients.source_summaries is not None:
+            d_context = d_context + self.gradients.source_summaries[:, t]
+        self.source.d_sums[:, t] = d_context
         self.source.read_backward(t, slice(None), self.gradients.source_attention)
 
     def add_later(self, d_summary, t, reader, query_weight, given):
@@ -123,37 +139,46 @@ class Backward:
         )
         if self.source is None:
             return Weights(**own)
-        summaries = self.trace.source_summaries[..., : self.width]
+        contexts = self.trace.source_summaries[..., : self.width]
+        d_query = None
+        if self.weights.source_query is not None:
+            follows = contexts[:, :-1] if self.deep else summaries[:, 1:]
+            d_query = product(self.source.d_queries, follows)
+        d_gates = self.d_fusion_gates if self.deep else self.d_gates
         return Weights(
             **own,
-            source_query=product(self.source.d_queries, summaries[:, :-1]),
+            source_query=d_query,
             source_score=self.source.d_score.sum(dim=(0, 1)),
-            source_gate=product(self.d_fusion_gates, summaries[:, 1:]),
+            source_gate=product(d_gates, contexts[:, 1:]),
         )
 
     def d_tape(self):
-        d_hidden, d_memory = self.own.d_all_slots(slice(self.prefix)).split(self.width, dim=2)
+        """What reads and the outputs, on which the prefix stands too, want of the prefix."""
+        before = slice(self.prefix)
+        d_hidden, d_memory = self.own.d_all_slots(before).split(self.width, dim=2)
+        d_keys = self.own.d_keys[:, before] * self.weights.score
+        given = self.gradients.hidden, self.gradients.memory, self.gradients.keys
+        slots = [
+            part if extra is None else part + extra[:, before]
+            for part, extra in zip((d_hidden, d_memory, d_keys), given)
+        ]
         d_source_summary = None
-        if self.source is not None:
+        if self.deep:
             d_source_summary = self.source.d_queries[:, 0] @ self.weights.source_query
         return Tape(
-            d_hidden,
-            d_memory,
-            self.own.d_keys[:, : self.prefix] * self.weights.score,
-            self.own.d_queries[:, 0] @ self.weights.summary_query,
-            d_source_summary,
+            *slots, self.own.d_queries[:, 0] @ self.weights.summary_query, d_source_summary
         )
 
     def d_source(self):
         if self.source is None:
             return Source(*[None] * len(Source._fields))
-        d_hidden, d_memory = self.source.d_all_slots(slice(None)).split(self.width, dim=2)
+        d_slots = self.source.d_all_slots(slice(None))
         return Source(
-            self.source.d_keys * self.weights.source_score,
-            d_hidden,
-            d_memory,
-            self.source.d_queries,
-            self.d_fusion_gates,
+            keys=self.source.d_keys * self.weights.source_score,
+            hidden=d_slots[..., : self.width],
+            memory=d_slots[..., self.width :] if self.deep else None,
+            query_inputs=self.source.d_queries,
+            gate_inputs=self.d_fusion_gates if self.deep else None,
         )
 
 

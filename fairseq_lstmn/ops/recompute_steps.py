@@ -23,47 +23,48 @@ class Trace(NamedTuple):
     attention: Tensor  # (B, T, P + T)
     gates: Tensor  # (B, T, 4H), after sigmoid and tanh
     summaries: Tensor  # (B, 1 + T, 2H), [h~; c~], first the one before the first step
-    source_slots: Optional[Tensor] = None  # (B, S, 2H)
+    source_slots: Optional[Tensor] = None  # (B, S, 2H), shallow fusion: (B, S, H)
     source_keys: Optional[Tensor] = None  # (B, S, H)
     source_queries: Optional[Tensor] = None  # (B, T, H)
     source_attention: Optional[Tensor] = None  # (B, T, S)
-    fusion_gates: Optional[Tensor] = None  # (B, T, H), r of (14)
-    source_summaries: Optional[Tensor] = None  # (B, 1 + T, 2H), [g~; al~]
+    source_summaries: Optional[Tensor] = None  # (B, 1 + T, 2H), [g~; al~]; or (B, 1 + T, H)
+    fusion_gates: Optional[Tensor] = None  # (B, T, H), r of (14); deep fusion only
 
     @staticmethod
-    def start(query_inputs, gate_inputs, tape, source):
-        """The trace before the first step: the prefix stands there, the rest is zero."""
+    def start(query_inputs, gate_inputs, tape, source, place):
+        """The trace before the first step, the prefix in its place."""
         batch, steps, width = query_inputs.shape
-        slots = torch.cat([tape.hidden, tape.memory], dim=2)
+        slots, keys = place.window(tape.hidden.size(1), steps)
         trace = Trace(
-            with_room(slots, steps),
-            with_room(tape.keys, steps),
+            slots,
+            keys,
             query_inputs.clone(),
-            query_inputs.new_zeros(batch, steps, slots.size(1) + steps),
+            query_inputs.new_zeros(batch, steps, slots.size(1)),
             gate_inputs.clone(),
-            before_first(tape.summary, steps),
+            before_first(tape.summary, steps, 2 * width),
         )
         if source is None:
             return trace
+        deep = source.memory is not None
+        slots = torch.cat([source.hidden, source.memory], dim=2) if deep else source.hidden
         return trace._replace(
-            source_slots=torch.cat([source.hidden, source.memory], dim=2),
+            source_slots=slots,
             source_keys=source.keys,
             source_queries=source.query_inputs.clone(),
             source_attention=query_inputs.new_zeros(batch, steps, source.keys.size(1)),
-            fusion_gates=source.gate_inputs.clone(),
-            source_summaries=before_first(tape.source_summary, steps),
+            source_summaries=before_first(tape.source_summary, steps, slots.size(2)),
+            fusion_gates=source.gate_inputs.clone() if deep else None,
         )
 
     def made(self):
         """The fields of ``Steps``; those about the source are None without one."""
         width = self.keys.size(2)
-        prefix = self.keys.size(1) - self.queries.size(1)
-        hidden, memory = self.slots[:, prefix:].split(width, dim=2)
+        hidden, memory = self.slots.split(width, dim=2)
         fused = self.source_summaries is not None
         return Steps(
             hidden,
             memory,
-            self.keys[:, prefix:],
+            self.keys,
             self.summaries[:, 1:, :width],
             self.attention,
             self.source_summaries[:, 1:, :width] if fused else None,
@@ -71,14 +72,9 @@ class Trace(NamedTuple):
         )
 
 
-def with_room(slots, steps):
-    """``slots`` (B, P, n) with ``steps`` more of zeros."""
-    return torch.nn.functional.pad(slots, (0, 0, 0, steps))
-
-
-def before_first(summary, steps):
-    """(B, 1 + T, 2H): ``summary`` (B, H) in front of the steps' own; the rest is zero."""
-    return torch.nn.functional.pad(summary.unsqueeze(1), (0, summary.size(1), 0, steps))
+def before_first(summary, steps, width):
+    """(B, 1 + T, width): ``summary`` (B, H) in front of the steps' own; the rest is zero."""
+    return torch.nn.functional.pad(summary.unsqueeze(1), (0, width - summary.size(1), 0, steps))
 
 
 def window(slot, memory_span):
@@ -112,9 +108,9 @@ def readers(trace, weights, distance_bias, blocked=None, source_mask=None):
     )
 
 
-def forward(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias):
-    """All steps, traced."""
-    trace = Trace.start(query_inputs, gate_inputs, tape, source)
+def forward(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, place):
+    """All steps, traced; their slots are written behind the tape in its ``place``."""
+    trace = Trace.start(query_inputs, gate_inputs, tape, source, place)
     steps, width = query_inputs.shape[1:]
     prefix = tape.hidden.size(1)
     own, other = readers(
@@ -129,11 +125,16 @@ def forward(query_inputs, gate_inputs, weights, tape, source, memory_span, dista
         to_gates, to_query = (summary[:, :width] @ on_summary).split([4 * width, width], dim=1)
         if t + 1 < steps:
             trace.queries[:, t + 1] += to_query
-        gates = activate(trace.gates[:, t].add_(to_gates))  # (7)
-        write, keep, candidate, show = gates.chunk(4, dim=1)
-        cell = (keep * summary[:, width:]).addcmul_(write, candidate)  # (8)
+        gates = trace.gates[:, t].add_(to_gates)
+        fused = None
         if other is not None:
-            cell += fuse(trace, weights, other, t)  # (15)
+            fused = read_source(trace, weights, other, t)
+            if trace.fusion_gates is None:
+                gates += fused
+        write, keep, candidate, show = activate(gates).chunk(4, dim=1)  # (7)
+        cell = (keep * summary[:, width:]).addcmul_(write, candidate)  # (8)
+        if trace.fusion_gates is not None:
+            cell += fused  # (15)
         state = show * cell.tanh()  # (9), (16)
         trace.slots[:, slot, :width] = state
         trace.slots[:, slot, width:] = cell
@@ -157,11 +158,16 @@ def activate(gates):
     return gates
 
 
-def fuse(trace, weights, reader, t):
-    """Deep fusion at step t: r_t * al~_t, (12)-(14)."""
+def read_source(trace, weights, reader, t):
+    """What joins c_t (B, H), r_t * al~_t of (12)-(14); in shallow fusion the gates (B, 4H)."""
     width = trace.keys.size(2)
-    trace.source_queries[:, t] += trace.source_summaries[:, t, :width] @ weights.source_query.T
+    deep = trace.fusion_gates is not None
+    if weights.source_query is not None:
+        follows = trace.source_summaries[:, t] if deep else trace.summaries[:, t + 1]
+        trace.source_queries[:, t] += follows[:, :width] @ weights.source_query.T
     summary = reader.read(t, slice(None))
     trace.source_summaries[:, t + 1] = summary
-    context, memory = summary.split(width, dim=1)
-    return trace.fusion_gates[:, t].add_(context @ weights.source_gate.T).sigmoid_() * memory
+    to_gate = summary[:, :width] @ weights.source_gate.T
+    if not deep:
+        return to_gate
+    return trace.fusion_gates[:, t].add_(to_gate).sigmoid_() * summary[:, width:]

@@ -1,7 +1,8 @@
-"""The oracle: equations 4-9 and 12-16 of Cheng et al. 2016, step by step, by plain autograd.
+"""The oracle: the equations step by step, by plain autograd.
 
-B batch, T steps, P prefix slots, S source length, H hidden width. Slow and memory-hungry
-on purpose: every other backend is held against this one.
+Equations 4-9 and 12-16 of Cheng et al. 2016, and shallow fusion. B batch, T steps, P prefix
+slots, S source length, H hidden width. Slow and memory-hungry on purpose: every other backend
+is held against this one.
 """
 
 import torch
@@ -11,7 +12,7 @@ from fairseq_lstmn.ops.types import Steps
 
 def steps(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias):
     """All steps of a layer over a ``tape`` of which only ``lengths`` may be None; ``Steps``."""
-    hidden, memory, keys, summary, source_summary, lengths = tape
+    hidden, memory, keys, summary, source_summary, lengths, _ = tape
     prefix = hidden.size(1)
     lengths = hidden.new_full((len(hidden),), prefix) if lengths is None else lengths
     made = []
@@ -29,13 +30,15 @@ def steps(query_inputs, gate_inputs, weights, tape, source, memory_span, distanc
         summary = weighted_sum(attention, hidden)  # (6)
         memory_summary = weighted_sum(attention, memory)
 
-        gates = gate_inputs[:, t] + summary @ weights.summary_gates.T  # (7)
+        source_attention, to_gates, to_cell = None, 0, 0
+        if source is not None:
+            source_attention, source_summary, to_gates, to_cell = read_source(
+                source, t, summary, source_summary, weights
+            )
+        gates = gate_inputs[:, t] + summary @ weights.summary_gates.T + to_gates  # (7)
         write, keep, candidate, show = gates.chunk(4, dim=-1)
         cell = keep.sigmoid() * memory_summary + write.sigmoid() * candidate.tanh()  # (8)
-        source_attention = None
-        if source is not None:
-            source_attention, source_summary, fused = fuse(source, t, source_summary, weights)
-            cell = cell + fused  # (15)
+        cell = cell + to_cell  # (15)
         state = show.sigmoid() * cell.tanh()  # (9), (16)
 
         key = state @ weights.key.T
@@ -44,17 +47,23 @@ def steps(query_inputs, gate_inputs, weights, tape, source, memory_span, distanc
             for slots, new in ((hidden, state), (memory, cell), (keys, key))
         )
         made.append((summary, source_summary, attention, source_attention))
-    return collect(hidden[:, prefix:], memory[:, prefix:], keys[:, prefix:], *zip(*made))
+    return collect(hidden, memory, keys, *zip(*made))
 
 
-def fuse(source, t, source_summary, weights):
-    """Deep fusion at step t, (12)-(14): attention (B, S), g~_t and r_t * al~_t (B, H)."""
-    query = source.query_inputs[:, t] + source_summary @ weights.source_query.T
+def read_source(source, t, summary, source_summary, weights):
+    """Attention (B, S), context g~_t (B, H), and what joins the gates (B, 4H) and c_t (B, H)."""
+    deep = source.memory is not None
+    query = source.query_inputs[:, t]
+    if weights.source_query is not None:
+        query = query + (source_summary if deep else summary) @ weights.source_query.T
     scores = torch.tanh(source.keys + query.unsqueeze(1)) @ weights.source_score  # (12)
     attention = masked_softmax(scores, source.mask)
-    source_summary = weighted_sum(attention, source.hidden)  # (13)
-    gate = source.gate_inputs[:, t] + source_summary @ weights.source_gate.T  # (14)
-    return attention, source_summary, gate.sigmoid() * weighted_sum(attention, source.memory)
+    context = weighted_sum(attention, source.hidden)  # (13)
+    to_gate = context @ weights.source_gate.T
+    if not deep:
+        return attention, context, to_gate, 0
+    gate = (source.gate_inputs[:, t] + to_gate).sigmoid()  # (14)
+    return attention, context, 0, gate * weighted_sum(attention, source.memory)
 
 
 def masked_softmax(scores, allowed):
@@ -70,8 +79,7 @@ def weighted_sum(attention, slots):
 
 def collect(hidden, memory, keys, summaries, source_summaries, attention, source_attention):
     """Stack what the steps made; the attention rows grow by a slot a step and are padded."""
-    slots = attention[-1].size(1) + 1
-    rows = [torch.nn.functional.pad(row, (0, slots - row.size(1))) for row in attention]
+    rows = [torch.nn.functional.pad(row, (0, hidden.size(1) - row.size(1))) for row in attention]
     return Steps(
         hidden,
         memory,

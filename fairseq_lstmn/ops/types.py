@@ -8,6 +8,8 @@ from typing import NamedTuple, Optional
 
 from torch import Tensor
 
+from fairseq_lstmn.ops.room import Place
+
 
 class Tape(NamedTuple):
     """A layer's state: slots of the past, and the summaries its next step attends with.
@@ -21,18 +23,29 @@ class Tape(NamedTuple):
     memory: Tensor  # (B, P, H)
     keys: Optional[Tensor] = None  # (B, P, H), W_h h_i
     summary: Optional[Tensor] = None  # (B, H), h~ of the last step
-    source_summary: Optional[Tensor] = None  # (B, H), g~ of the last step; deep fusion only
+    source_summary: Optional[Tensor] = None  # (B, H), g~ of the last step; with a source only
     lengths: Optional[Tensor] = None  # (B,) integers in 0..P
+    place: Optional[Place] = None  # where ``lstmn`` keeps the slots while nobody differentiates
 
     def latest(self, slots):
         """The tape with no more than its latest ``slots`` slots."""
         kept = [part if part is None else part[:, -slots:] for part in self[:3]]
         lengths = None if self.lengths is None else self.lengths.clamp(max=kept[0].size(1))
-        return Tape(*kept, self.summary, self.source_summary, lengths)
+        return Tape(*kept, self.summary, self.source_summary, lengths, self.place)
 
     def map(self, function):
         """The tape with ``function`` applied to every tensor."""
-        return Tape(*[part if part is None else function(part) for part in self])
+        return Tape(*[part if part is None else function(part) for part in self[:6]])
+
+    def select(self, rows):
+        """The tape with ``rows`` (B',) for its rows; one that grows in place still does."""
+        if self.place is None:
+            return self.map(lambda part: part.index_select(0, rows))
+        width = self.hidden.size(2)
+        place = self.place.select(self.hidden.size(1), rows)
+        slots, keys = place.window(place.end, 0)
+        summaries = [part.index_select(0, rows) for part in (self.summary, self.source_summary)]
+        return Tape(slots[..., :width], slots[..., width:], keys, *summaries, None, place)
 
 
 class Weights(NamedTuple):
@@ -45,19 +58,24 @@ class Weights(NamedTuple):
     summary_query: Tensor  # (H, H), W_h~ of (4)
     score: Tensor  # (H,), v of (4)
     summary_gates: Tensor  # (4H, H), the part of (7) on h~_t
-    source_query: Optional[Tensor] = None  # (H, H), W_g~ of (12)
+    source_query: Optional[Tensor] = None  # (H, H), W_g~ of (12); shallow fusion: W_q or None
     source_score: Optional[Tensor] = None  # (H,), u of (12)
-    source_gate: Optional[Tensor] = None  # (H, H), the part of W_r on g~_t in (14)
+    source_gate: Optional[Tensor] = None  # (H, H), the part of (14) on g~_t; shallow fusion:
+    # (4H, H), the part of (7) on g~_t
 
 
 class Source(NamedTuple):
-    """An encoder layer's tapes, for deep fusion (12)-(16)."""
+    """An encoder layer's tapes, read at every step.
+
+    With a memory tape, deep fusion (12)-(16): the query follows g~_{t-1}. Without one, shallow
+    fusion: the query follows h~_t, and the context g~_t joins [h~_t; x_t] in (7).
+    """
 
     keys: Tensor  # (B, S, H), W_g g_j
     hidden: Tensor  # (B, S, H), Y
-    memory: Tensor  # (B, S, H), A
+    memory: Optional[Tensor]  # (B, S, H), A; deep fusion only
     query_inputs: Tensor  # (B, T, H), W_x' x_t of (12)
-    gate_inputs: Tensor  # (B, T, H), the part of (14) on x_t, bias included
+    gate_inputs: Optional[Tensor]  # (B, T, H), (14) on x_t with its bias; deep fusion only
     mask: Optional[Tensor] = None  # (B, S) bool, True at real tokens
 
 
@@ -69,12 +87,13 @@ class Attention(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """What a backend returns: everything its T steps made, padded steps included."""
+    """What a backend returns: the tape grown by T steps, padded ones included, and the rest."""
 
-    hidden: Tensor  # (B, T, H)
-    memory: Tensor  # (B, T, H)
-    keys: Tensor  # (B, T, H)
+    hidden: Tensor  # (B, P + T, H)
+    memory: Tensor  # (B, P + T, H)
+    keys: Tensor  # (B, P + T, H)
     summaries: Tensor  # (B, T, H), h~_t
     attention: Tensor  # (B, T, P + T)
     source_summaries: Tensor  # (B, T, H), g~_t; what the tape held before without a source
     source_attention: Optional[Tensor]  # (B, T, S), None without a source
+    place: Optional[Place] = None  # of the grown tape

@@ -9,8 +9,9 @@ import torch
 from fairseq import models
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.models.lstmn_lm import LSTMNLanguageModel
-from tests.models.language_model import build, small_task, some_tokens
+from fairseq_lstmn.models.lstmn_lm import LSTMNLanguageModel, LSTMNLanguageModelConfig
+from tests.models import small
+from tests.models.small import small_task, some_tokens
 
 VARIANTS = [
     dict(),
@@ -18,6 +19,13 @@ VARIANTS = [
     dict(decoder_layers=2, residuals=True, memory_span=3),
     dict(distance_bias=2, distance_bias_init=4.0, memory_span=1),
 ]
+
+
+
+def build(task=None, arch="lstmn_lm", **options):
+    sizes = dict(decoder_embed_dim=6, decoder_hidden_size=7, decoder_out_embed_dim=8)
+    config = LSTMNLanguageModelConfig(**{**sizes, "criterion": "cross_entropy", **options})
+    return small.build(config, arch, task)
 
 
 @pytest.mark.parametrize("options", VARIANTS)

@@ -1,4 +1,5 @@
-"""Equations 4-9 and 12-16 of the paper row by row, slot by slot: what the oracle answers to.
+"""Equations 4-9 and 12-16 of the paper, and shallow fusion, row by row, slot by slot:
+what the oracle answers to.
 
 Nothing here is batched, masked, padded or stacked until the very end.
 T steps, P prefix slots, S source length, H hidden width, R distances.
@@ -12,18 +13,17 @@ from .cases import alone
 def run(arguments):
     """The results of ``cases.run`` for the same arguments, from each row read alone."""
     batch, steps, width = arguments["query_inputs"].shape
-    tape, source, span = (arguments[name] for name in ("tape", "source", "memory_span"))
+    tape, source = arguments["tape"], arguments["source"]
     prefix = 0 if tape is None else tape.hidden.size(1)
-    kept = min(prefix + steps, span) if span else prefix + steps
 
     def zeros(*shape):
         return arguments["query_inputs"].new_zeros(batch, *shape)
 
     results = {
         "outputs": zeros(steps, width),
-        "tape.hidden": zeros(kept, width),
-        "tape.memory": zeros(kept, width),
-        "tape.keys": zeros(kept, width),
+        "tape.hidden": zeros(prefix + steps, width),
+        "tape.memory": zeros(prefix + steps, width),
+        "tape.keys": zeros(prefix + steps, width),
         "tape.summary": zeros(width),
         "attention.tape": zeros(steps, prefix + steps),
     }
@@ -42,7 +42,7 @@ def run(arguments):
             if source is not None:
                 mask = slice(None) if source.mask is None else source.mask[b]
                 results["attention.source"][b, t, mask] = source_weights
-        for i in range(1, min(kept, len(row.hidden)) + 1):
+        for i in range(1, len(row.hidden) + 1):
             results["tape.hidden"][b, -i] = row.hidden[-i]
             results["tape.memory"][b, -i] = row.memory[-i]
             results["tape.keys"][b, -i] = row.keys[-i]
@@ -98,35 +98,42 @@ class Row:
             memory_summary = memory_summary + weight * self.memory[i]
 
         gates = self.gates[t] + weights.summary_gates @ self.summary  # (7)
-        i_gate, f_gate, candidate, o_gate = gates.split(len(self.summary))
-        cell = f_gate.sigmoid() * memory_summary + i_gate.sigmoid() * candidate.tanh()  # (8)
         source_weights = None
         if self.source is not None:
-            source_weights, fused = self.fuse(t)
-            cell = cell + fused  # (15)
+            source_weights, context_memory = self.read_source(t)
+        if self.source is not None and self.source.memory is None:
+            gates = gates + weights.source_gate @ self.source_summary
+        i_gate, f_gate, candidate, o_gate = gates.split(len(self.summary))
+        cell = f_gate.sigmoid() * memory_summary + i_gate.sigmoid() * candidate.tanh()  # (8)
+        if self.source is not None and self.source.memory is not None:
+            r_gate = self.source.gate_inputs[0, t] + weights.source_gate @ self.source_summary
+            cell = cell + r_gate.sigmoid() * context_memory  # (14), (15)
         state = o_gate.sigmoid() * cell.tanh()  # (9), (16)
         self.hidden.append(state)
         self.memory.append(cell)
         self.keys.append(weights.key @ state)
         return [attention.get(i, 0.0) for i in range(now)], source_weights
 
-    def fuse(self, t):
-        """Equations 12-14: weights (S,) on the source, and r_t * al~_t."""
+    def read_source(self, t):
+        """Equations 12 and 13: weights (S,) on the source and al~_t, 0 without a memory tape."""
         source, weights = self.source, self.weights
+        follows = self.summary if source.memory is None else self.source_summary
+        query = source.query_inputs[0, t]
+        if weights.source_query is not None:
+            query = query + weights.source_query @ follows
         scores = {}
         for j in range(source.keys.size(1)):
-            query = source.query_inputs[0, t] + weights.source_query @ self.source_summary
             scores[j] = weights.source_score @ torch.tanh(source.keys[0, j] + query)  # (12)
         attention = softmax(scores)
         self.source_summary = torch.zeros_like(self.source_summary)
         memory_summary = torch.zeros_like(self.source_summary)
         for j, weight in attention.items():  # (13)
             self.source_summary = self.source_summary + weight * source.hidden[0, j]
-            memory_summary = memory_summary + weight * source.memory[0, j]
-        gate = source.gate_inputs[0, t] + weights.source_gate @ self.source_summary  # (14)
+            if source.memory is not None:
+                memory_summary = memory_summary + weight * source.memory[0, j]
         everything = list(attention.values())
         weights = torch.stack(everything) if everything else source.keys.new_zeros(0)
-        return weights, gate.sigmoid() * memory_summary
+        return weights, memory_summary
 
 
 def softmax(scores):

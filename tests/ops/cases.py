@@ -23,11 +23,13 @@ def build(
     ragged=(),
     memory_span=0,
     distances=None,
+    fusion="deep",
     seed=0,
 ):
     """Keyword arguments of ``lstmn`` in float64.
 
-    ``prefix`` and ``source`` are slots (0: None is passed), ``distances`` is R (None: no
+    ``fusion`` is deep, shallow, or token: shallow with a query that does not know what has been
+    read. ``prefix`` and ``source`` are slots (0: None is passed), ``distances`` is R (None: no
     bias), ``ragged`` names which of steps, prefix and source differ from row to row; what
     stands at their padding is as random as the rest. Inputs have a standard deviation of 1,
     so that gates saturate, and attention is neither flat nor all on one slot.
@@ -36,9 +38,9 @@ def build(
     arguments = {
         "query_inputs": draw.normal(batch, steps, width),
         "gate_inputs": draw.normal(batch, steps, 4 * width),
-        "weights": draw.weights(with_source=source > 0),
+        "weights": draw.weights(fusion if source else None),
         "tape": draw.tape(prefix, with_source=source > 0) if prefix else None,
-        "source": draw.source(source, steps) if source else None,
+        "source": draw.source(source, steps, fusion) if source else None,
         "lengths": draw.lengths(steps) if "steps" in ragged else None,
         "memory_span": memory_span,
         "distance_bias": None if distances is None else draw.normal(distances + 1),
@@ -69,21 +71,26 @@ class Draw:
     def score(self):
         return self.normal(self.width) * 3 / self.width**0.5
 
-    def weights(self, with_source):
+    def weights(self, fusion):
         width = self.width
         own = (self.matrix(width), self.matrix(width), self.score(), self.matrix(4 * width))
-        if not with_source:
+        if fusion is None:
             return Weights(*own)
-        return Weights(*own, self.matrix(width), self.score(), self.matrix(width))
+        query, score = self.matrix(width), self.score()
+        gate = self.matrix(width if fusion == "deep" else 4 * width)
+        return Weights(*own, None if fusion == "token" else query, score, gate)
 
     def tape(self, slots, with_source):
         hidden, memory, keys = (self.vectors(slots) for _ in range(3))
         source_summary = self.vectors() if with_source else None
         return Tape(hidden, memory, keys, self.vectors(), source_summary)
 
-    def source(self, slots, steps):
-        tapes = (self.vectors(slots) for _ in range(3))
-        return Source(*tapes, self.vectors(steps), self.vectors(steps))
+    def source(self, slots, steps, fusion):
+        keys, hidden, memory = (self.vectors(slots) for _ in range(3))
+        queries, gates = self.vectors(steps), self.vectors(steps)
+        if fusion == "deep":
+            return Source(keys, hidden, memory, queries, gates)
+        return Source(keys, hidden, None, queries, None)
 
     def lengths(self, longest):
         """(B,) from 0 on; the first row has at least half, so that a single row has some."""
@@ -113,8 +120,9 @@ def alone(arguments, row):
         tape = Tape(*slots, *summaries)
     if source is not None:
         real = slice(None) if source.mask is None else source.mask[row]
-        tapes = [part[row : row + 1, real] for part in source[:3]]
-        source = Source(*tapes, read(source.query_inputs), read(source.gate_inputs))
+        tapes = [part if part is None else part[row : row + 1, real] for part in source[:3]]
+        inputs = [part if part is None else read(part) for part in source[3:5]]
+        source = Source(*tapes, *inputs)
     return dict(
         arguments,
         query_inputs=read(arguments["query_inputs"]),

@@ -15,6 +15,7 @@ arguments = st.builds(
     ragged=st.sets(st.sampled_from(MAY_BE_RAGGED)),
     memory_span=st.integers(0, 4),
     distances=st.none() | st.integers(0, 3),
+    fusion=st.sampled_from(["deep", "shallow", "token"]),
     seed=st.integers(0, 1000),
 )
 

@@ -32,8 +32,12 @@ SIZES = [
     (63, 60, 3, 7, 6, True, 0, 3),
     (100, 300, 3, 7, 6, True, 0, 3),
     (100, 60, 3, 7, 6, True, 5, 3),
+    (63, 300, 3, 7, 6, True, 0, 3, "shallow"),
+    (100, 60, 3, 0, 6, False, 5, None, "token"),
 ]
-NAMES = ("steps", "width", "batch", "prefix", "source", "ragged", "memory_span", "distances")
+NAMES = (
+    "steps", "width", "batch", "prefix", "source", "ragged", "memory_span", "distances", "fusion",
+)  # fmt: skip
 
 
 def of_size(row, dtype):
@@ -81,7 +85,7 @@ def test_a_batch_of_the_size_that_is_trained_on(fast_backend, one_thread):
 
 # What is measured is the rounding of what comes back: 2e-3 and 2.4e-4
 @pytest.mark.parametrize("dtype, limit", [(torch.bfloat16, 3e-3), (torch.float16, 5e-4)], ids=str)
-@pytest.mark.parametrize("row", SIZES[-3:], ids=str)
+@pytest.mark.parametrize("row", SIZES[-5:], ids=str)
 def test_half_precisions_are_computed_in_float32(backend, row, dtype, limit):
     arguments = of_size(row, dtype)
     results, found = assert_like_reference(arguments, backend, limit, limit)

@@ -21,8 +21,10 @@ EVERYTHING = {"prefix": 3, "source": 2, "ragged": MAY_BE_RAGGED, "distances": 1}
         {"ragged": ["steps"]},
         EVERYTHING,
         {**EVERYTHING, "memory_span": 2},
+        {**EVERYTHING, "fusion": "shallow"},
+        {**EVERYTHING, "fusion": "token"},
     ],
-    ids=lambda sizes: ",".join(sizes) or "plain",
+    ids=str,
 )
 def test_gradients_of_all_results_by_all_arguments(backend, sizes):
     arguments = build(**{"batch": 2, "steps": 3, "width": 2, "seed": 1, **sizes})

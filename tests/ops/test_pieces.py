@@ -31,9 +31,9 @@ def piece(arguments, tape, start, stop):
         part["lengths"] = (arguments["lengths"] - start).clamp(0, stop - start)
     if arguments["source"] is not None:
         source = arguments["source"]
+        inputs = {name: getattr(source, name) for name in ("query_inputs", "gate_inputs")}
         part["source"] = source._replace(
-            query_inputs=source.query_inputs[:, start:stop],
-            gate_inputs=source.gate_inputs[:, start:stop],
+            **{name: of[:, start:stop] for name, of in inputs.items() if of is not None}
         )
     return part
 

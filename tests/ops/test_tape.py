@@ -40,20 +40,26 @@ def test_ragged_slots_stand_at_the_right_and_the_rest_is_zero(backend):
         torch.testing.assert_close(tape.hidden[b, 8 - steps :], outputs[b, :steps])
 
 
-@pytest.mark.parametrize("span, expected", [(1, [1, 1, 1]), (4, [4, 4, 2]), (6, [6, 5, 2])])
-def test_a_span_keeps_the_latest_slots_only(backend, span, expected):
-    arguments = build(steps=5, prefix=3)
+@pytest.mark.parametrize("kept, expected", [(1, [1, 1, 1]), (4, [4, 4, 2]), (6, [6, 5, 2])])
+def test_the_latest_slots_are_all_that_a_span_needs(backend, kept, expected):
+    arguments = dict(build(steps=5, prefix=3), memory_span=kept)
     arguments["lengths"] = torch.tensor([5, 2, 0])
     arguments["tape"] = arguments["tape"]._replace(lengths=torch.tensor([1, 3, 2]))
-    tape = after(dict(arguments, memory_span=span), backend)[1]
-    assert tape.hidden.shape == tape.memory.shape == tape.keys.shape == (3, span, 4)
-    lengths = [span] * 3 if tape.lengths is None else tape.lengths.tolist()
-    assert lengths == expected
+    tape = after(arguments, backend)[1]
+    assert tape.hidden.size(1) == 8
+    latest = tape.latest(kept)
+    assert latest.hidden.shape == latest.memory.shape == latest.keys.shape == (3, kept, 4)
+    assert latest.lengths.tolist() == expected
+    arguments["lengths"] = None
+    whole = run(dict(arguments, tape=tape), backend)
+    trimmed = run(dict(arguments, tape=latest), backend)
+    for name in ("outputs", "tape.summary"):
+        torch.testing.assert_close(trimmed[name], whole[name])
 
 
-def test_a_span_longer_than_the_tape_keeps_everything(backend):
-    tape = after(build(steps=5, prefix=3, memory_span=9), backend)[1]
-    assert tape.hidden.size(1) == 8 and tape.lengths is None
+def test_latest_of_fewer_slots_is_all(backend):
+    tape = after(build(steps=5, prefix=3), backend)[1]
+    assert tape.latest(9).hidden.size(1) == 8 and tape.latest(9).lengths is None
 
 
 def test_a_full_ragged_tape_is_valid_everywhere(backend):

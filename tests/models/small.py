@@ -1,4 +1,4 @@
-"""Small language models without data, for tests in the same process."""
+"""Small models without data, for tests in the same process."""
 
 from types import SimpleNamespace
 
@@ -7,10 +7,9 @@ from fairseq import models
 from fairseq.data import Dictionary
 from omegaconf import OmegaConf
 
-from fairseq_lstmn.models.lstmn_lm import LSTMNLanguageModelConfig
-
 
 def small_task(words=20, **args):
+    """A task with one dictionary for both sides."""
     dictionary = Dictionary()
     for k in range(words):
         dictionary.add_symbol(f"w{k}")
@@ -21,11 +20,9 @@ def small_task(words=20, **args):
     )
 
 
-def build(task=None, arch="lstmn_lm", **options):
-    """The model that fairseq builds for ``arch`` with these options, in evaluation mode."""
+def build(config, arch, task=None):
+    """The model that fairseq builds from a dataclass ``config``, in evaluation mode."""
     torch.manual_seed(0)
-    sizes = dict(decoder_embed_dim=6, decoder_hidden_size=7, decoder_out_embed_dim=8)
-    config = LSTMNLanguageModelConfig(**{**sizes, "criterion": "cross_entropy", **options})
     config._name = arch
     cfg = OmegaConf.structured(OmegaConf.create(vars(config)))
     return models.build_model(cfg, task or small_task()).eval()

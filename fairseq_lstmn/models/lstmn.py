@@ -1,0 +1,280 @@
+"""The LSTMN encoder-decoder: fairseq's ``lstm`` with tapes, under the same options."""
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+from fairseq import utils
+from fairseq.dataclass import ChoiceEnum
+from fairseq.models import FairseqEncoderDecoderModel, register_model
+from omegaconf import II
+
+from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.models.options import (
+    RecurrenceConfig,
+    adaptive_cutoff,
+    check_at_least,
+    check_probabilities,
+    check_shared_output,
+    fill,
+    layer_options,
+    register_preset,
+)
+from fairseq_lstmn.modules.decoder import EncoderStart, LSTMNDecoder
+from fairseq_lstmn.modules.embeddings import build_embedding
+from fairseq_lstmn.modules.encoder import LSTMNEncoder
+from fairseq_lstmn.modules.fusion import DeepFusion, ShallowFusion
+from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
+from fairseq_lstmn.modules.output_layer import OutputLayer
+
+UNLIMITED = int(1e5)  # positions; what fairseq's lstm accepts where a task sets no limit
+
+DEFAULTS = dict(
+    attention_fusion="shallow",
+    dropout=0.1,
+    encoder_embed_dim=512,
+    encoder_layers=1,
+    decoder_embed_dim=512,
+    decoder_layers=1,
+    decoder_out_embed_dim=512,
+)
+
+
+@dataclass
+class LSTMNConfig(RecurrenceConfig):
+    """Options of ``lstmn``; None stands for what the architecture or DEFAULTS say."""
+
+    attention_fusion: Optional[ChoiceEnum(["none", "shallow", "deep"])] = field(
+        default=None, metadata={"help": "how the decoder reads the encoder (default: shallow)"}
+    )
+    shallow_query: ChoiceEnum(["summary", "token"]) = field(
+        default="summary",
+        metadata={"help": "what asks in shallow fusion: the token with the summary, or alone"},
+    )
+    shallow_context: ChoiceEnum(["concat", "add"]) = field(
+        default="concat",
+        metadata={"help": "how the context of shallow fusion joins the summary at the gates"},
+    )
+    dropout: Optional[float] = field(
+        default=None, metadata={"help": "dropout probability (default: 0.1)"}
+    )
+    encoder_embed_dim: Optional[int] = field(
+        default=None, metadata={"help": "encoder embedding dimension (default: 512)"}
+    )
+    encoder_embed_path: Optional[str] = field(
+        default=None, metadata={"help": "path to pre-trained encoder embedding"}
+    )
+    encoder_freeze_embed: bool = field(
+        default=False, metadata={"help": "freeze encoder embeddings"}
+    )
+    encoder_hidden_size: Optional[int] = field(
+        default=None, metadata={"help": "encoder hidden size (default: --encoder-embed-dim)"}
+    )
+    encoder_layers: Optional[int] = field(
+        default=None, metadata={"help": "number of encoder layers (default: 1)"}
+    )
+    encoder_bidirectional: bool = field(
+        default=False, metadata={"help": "make all layers of encoder bidirectional"}
+    )
+    decoder_embed_dim: Optional[int] = field(
+        default=None, metadata={"help": "decoder embedding dimension (default: 512)"}
+    )
+    decoder_embed_path: Optional[str] = field(
+        default=None, metadata={"help": "path to pre-trained decoder embedding"}
+    )
+    decoder_freeze_embed: bool = field(
+        default=False, metadata={"help": "freeze decoder embeddings"}
+    )
+    decoder_hidden_size: Optional[int] = field(
+        default=None, metadata={"help": "decoder hidden size (default: --decoder-embed-dim)"}
+    )
+    decoder_layers: Optional[int] = field(
+        default=None, metadata={"help": "number of decoder layers (default: 1)"}
+    )
+    decoder_out_embed_dim: Optional[int] = field(
+        default=None, metadata={"help": "decoder output embedding dimension (default: 512)"}
+    )
+    decoder_attention: str = field(
+        default="1", metadata={"help": "decoder attention; 0 is --attention-fusion none"}
+    )
+    adaptive_softmax_cutoff: str = field(
+        default="10000,50000,200000",
+        metadata={
+            "help": "comma separated list of adaptive softmax cutoff points; "
+            "used with --criterion adaptive_loss"
+        },
+    )
+    share_decoder_input_output_embed: bool = field(
+        default=False, metadata={"help": "share decoder input and output embeddings"}
+    )
+    share_all_embeddings: bool = field(
+        default=False,
+        metadata={"help": "share encoder, decoder and output embeddings (joint dictionary)"},
+    )
+    encoder_dropout_in: Optional[float] = field(
+        default=None,
+        metadata={"help": "dropout probability for encoder input embedding (default: --dropout)"},
+    )
+    encoder_dropout_out: Optional[float] = field(
+        default=None,
+        metadata={"help": "dropout probability for encoder output (default: --dropout)"},
+    )
+    decoder_dropout_in: Optional[float] = field(
+        default=None,
+        metadata={"help": "dropout probability for decoder input embedding (default: --dropout)"},
+    )
+    decoder_dropout_out: Optional[float] = field(
+        default=None,
+        metadata={"help": "dropout probability for decoder output (default: --dropout)"},
+    )
+    max_source_positions: Optional[int] = II("task.max_source_positions")
+    max_target_positions: Optional[int] = II("task.max_target_positions")
+    criterion: str = II("criterion._name")
+
+
+@register_model("lstmn", dataclass=LSTMNConfig)
+class LSTMNModel(FairseqEncoderDecoderModel):
+    """An LSTMN that reads a source and an LSTMN that writes (Cheng et al. 2016, section 4)."""
+
+    @classmethod
+    def build_model(cls, cfg, task):
+        """Build from a config or a Namespace; raises InputError for options out of range."""
+        complete(cfg)
+        check(cfg, task)
+        encoder = build_encoder(cfg, task)
+        return cls(encoder, build_decoder(cfg, task, encoder))
+
+
+def build_encoder(cfg, task):
+    embedding = build_embedding(
+        task.source_dictionary,
+        cfg.encoder_embed_dim,
+        cfg.encoder_embed_path,
+        "--encoder-embed-path",
+    )
+    embedding.weight.requires_grad_(not cfg.encoder_freeze_embed)
+    return LSTMNEncoder(
+        task.source_dictionary,
+        embedding,
+        cfg.encoder_hidden_size,
+        cfg.encoder_layers,
+        cfg.encoder_bidirectional,
+        cfg.encoder_dropout_in,
+        cfg.encoder_dropout_out,
+        positions(cfg.max_source_positions),
+        **layer_options(cfg),
+    )
+
+
+def build_decoder(cfg, task, encoder):
+    embedding = encoder.embed_tokens
+    if not cfg.share_all_embeddings:
+        embedding = build_embedding(
+            task.target_dictionary, cfg.decoder_embed_dim, cfg.decoder_embed_path
+        )
+    if cfg.decoder_freeze_embed:
+        embedding.weight.requires_grad_(False)
+    stack = LSTMNStack(
+        cfg.decoder_embed_dim,
+        cfg.decoder_hidden_size,
+        cfg.decoder_layers,
+        dropout=cfg.decoder_dropout_out,
+        fusion=lambda k, width: build_fusion(cfg, k, width, encoder.output_size),
+        **layer_options(cfg),
+    )
+    output = OutputLayer(
+        cfg.decoder_hidden_size,
+        cfg.decoder_out_embed_dim,
+        len(task.target_dictionary),
+        cfg.decoder_dropout_out,
+        shared=cfg.share_decoder_input_output_embed or cfg.share_all_embeddings,
+        adaptive_cutoff=adaptive_cutoff(cfg),
+    )
+    return LSTMNDecoder(
+        task.target_dictionary,
+        embedding,
+        stack,
+        output,
+        cfg.decoder_dropout_in,
+        positions(cfg.max_target_positions),
+        EncoderStart(encoder.output_size, cfg.decoder_hidden_size),
+    )
+
+
+def build_fusion(cfg, k, width, source_size):
+    """The fusion of decoder layer k: deep in every layer, shallow in the one that reads tokens."""
+    fusion = str(cfg.attention_fusion)
+    if not utils.eval_bool(cfg.decoder_attention):
+        fusion = "none"
+    sizes = width, source_size, cfg.decoder_hidden_size
+    if fusion == "deep":
+        return DeepFusion(*sizes)
+    if fusion == "shallow" and k == 0:
+        return ShallowFusion(*sizes, str(cfg.shallow_query), str(cfg.shallow_context))
+    return None
+
+
+def positions(limit):
+    """A task's limit; a Namespace may leave it unresolved or None."""
+    return limit if isinstance(limit, int) else UNLIMITED
+
+
+def complete(cfg):
+    """Fill in what depends on the architecture or on other options."""
+    fill(cfg, DEFAULTS)
+    fill(
+        cfg,
+        dict(
+            encoder_hidden_size=cfg.encoder_embed_dim,
+            decoder_hidden_size=cfg.decoder_embed_dim,
+            encoder_dropout_in=cfg.dropout,
+            encoder_dropout_out=cfg.dropout,
+            decoder_dropout_in=cfg.dropout,
+            decoder_dropout_out=cfg.dropout,
+        ),
+    )
+
+
+def check(cfg, task):
+    """Raise InputError for options that no model can be built with."""
+    for side in ("encoder", "decoder"):
+        check_at_least(cfg, 1, *(f"{side}_{size}" for size in ("embed_dim", "hidden_size", "layers")))
+        check_probabilities(cfg, f"{side}_dropout_in", f"{side}_dropout_out")
+    check_at_least(cfg, 1, "decoder_out_embed_dim")
+    if cfg.encoder_layers != cfg.decoder_layers:
+        raise InputError(
+            f"--encoder-layers {cfg.encoder_layers} and --decoder-layers {cfg.decoder_layers}: "
+            "must be equal, each decoder layer starts from (and in deep fusion reads) the "
+            "encoder's of the same number"
+        )
+    if cfg.share_all_embeddings:
+        check_shared_source(cfg, task)
+    if cfg.share_decoder_input_output_embed or cfg.share_all_embeddings:
+        check_shared_output(cfg)
+
+
+def check_shared_source(cfg, task):
+    if task.source_dictionary != task.target_dictionary:
+        raise InputError("--share-all-embeddings: needs a joint dictionary")
+    if cfg.encoder_embed_dim != cfg.decoder_embed_dim:
+        raise InputError(
+            f"--share-all-embeddings: --encoder-embed-dim {cfg.encoder_embed_dim} and "
+            f"--decoder-embed-dim {cfg.decoder_embed_dim} must be equal"
+        )
+    if cfg.decoder_embed_path not in (None, cfg.encoder_embed_path):
+        raise InputError(
+            f"--share-all-embeddings: --decoder-embed-path {cfg.decoder_embed_path} is not "
+            "--encoder-embed-path"
+        )
+
+
+IWSLT = dict(
+    encoder_embed_dim=256,
+    encoder_dropout_in=0.0,
+    encoder_dropout_out=0.0,
+    decoder_embed_dim=256,
+    decoder_out_embed_dim=256,
+    decoder_dropout_in=0.0,
+)  # the sizes and dropouts of fairseq's lstm_wiseman_iwslt_de_en
+for _fusion in ("shallow", "deep"):
+    register_preset("lstmn", f"lstmn_{_fusion}", attention_fusion=_fusion)
+    register_preset("lstmn", f"lstmn_{_fusion}_iwslt_de_en", attention_fusion=_fusion, **IWSLT)

@@ -1,0 +1,139 @@
+"""The LSTMN decoder, of language models and, with a source, of encoder-decoders.
+
+B batch, T steps, S source length, H hidden width, G encoder width, V vocabulary, O features.
+"""
+
+from typing import List, NamedTuple, Optional
+
+from fairseq.models import FairseqIncrementalDecoder
+from fairseq.modules import FairseqDropout
+from torch import nn
+
+from fairseq_lstmn.modules.fusion import DeepFusion, SourceTape, to_width
+from fairseq_lstmn.ops import Tape
+
+STATE = "lstmn_state"
+
+
+class DecoderState(NamedTuple):
+    """What a decoder keeps between the calls of incremental decoding, an entry a layer."""
+
+    tapes: Optional[List[Tape]]
+    sources: Optional[List[Optional[SourceTape]]]
+
+    def select(self, rows):
+        """The state with ``rows`` (B',) for its rows."""
+        return DecoderState(
+            *[parts and [part and part.select(rows) for part in parts] for parts in self]
+        )
+
+
+class LSTMNDecoder(FairseqIncrementalDecoder):
+    """Embedding, LSTMN stack and output layer.
+
+    Args:
+        dictionary: fairseq's Dictionary.
+        embedding: of its words.
+        stack: ``LSTMNStack``; its layers with a fusion read the encoder's.
+        output: ``OutputLayer``.
+        dropout_in: dropout on embeddings.
+        max_positions: the longest row it accepts.
+        start: ``EncoderStart``, for a decoder that starts where an encoder ended.
+    """
+
+    def __init__(
+        self, dictionary, embedding, stack, output, dropout_in, max_positions, start=None
+    ):
+        super().__init__(dictionary)
+        self.embed_tokens = embedding
+        self.dropout_in = FairseqDropout(dropout_in, module_name=self.__class__.__name__)
+        self.stack = stack
+        self.output = output
+        self.adaptive_softmax = output.adaptive_softmax  # where fairseq's criterion looks
+        self.longest = max_positions
+        self.start = start
+        self.need_attn = True
+
+    def forward(self, prev_output_tokens, encoder_out=None, incremental_state=None, **kwargs):
+        """Scores (B, T, V) of the next tokens, and fairseq's dictionary of extras.
+
+        Args:
+            prev_output_tokens (B, T): right-padded rows; with ``incremental_state`` the first
+                call reads all of them and each later call the last column only.
+            encoder_out: what ``LSTMNEncoder`` returned.
+
+        The extras hold under ``attn`` a list with the attention (B, T, S) to the source of the
+        topmost layer that has one, or None.
+        """
+        x, attention = self.extract_features(
+            prev_output_tokens, encoder_out, incremental_state, **kwargs
+        )
+        return self.output_layer(x), {"attn": [attention]}
+
+    def extract_features(
+        self, prev_output_tokens, encoder_out=None, incremental_state=None, **kwargs
+    ):
+        """``forward`` without the output layer's last map: (B, T, O), and the attention."""
+        state = self.get_incremental_state(incremental_state, STATE)
+        if state is None:
+            state = self.first_state(encoder_out)
+        else:
+            prev_output_tokens = prev_output_tokens[:, -1:]
+        x, tapes, attention = self.read(prev_output_tokens, state)
+        self.set_incremental_state(incremental_state, STATE, DecoderState(tapes, state.sources))
+        return self.output.features(x), attention
+
+    def first_state(self, encoder_out):
+        """Where decoding starts; without an encoder on empty tapes."""
+        if encoder_out is None:
+            return DecoderState(None, None)
+        tapes = self.start(encoder_out["last_hidden"], encoder_out["last_memory"])
+        return DecoderState(tapes, self.prepare_sources(encoder_out))
+
+    def prepare_sources(self, encoder_out):
+        """A ``SourceTape`` for every layer with a fusion: deep fusion reads the encoder's layer
+        of the same number, shallow fusion its last one."""
+        mask = ~encoder_out["encoder_padding_mask"][0]
+        sources = []
+        for k, layer in enumerate(self.stack.layers):
+            source = k if isinstance(layer.fusion, DeepFusion) else -1
+            hidden, memory = encoder_out["hidden"][source], encoder_out["memory"][source]
+            sources.append(layer.fusion and layer.fusion.prepare(hidden, memory, mask))
+        return sources
+
+    def read(self, tokens, state, lengths=None):
+        """Outputs (B, T, H), new tapes and the attention after ``tokens`` (B, T)."""
+        x = self.dropout_in(self.embed_tokens(tokens))
+        return self.stack(x, state.tapes, lengths, state.sources, self.need_attn)
+
+    def output_layer(self, features):
+        """Features (B, T, O) to scores (B, T, V)."""
+        return self.output(features, self.embed_tokens.weight)
+
+    def reorder_incremental_state(self, incremental_state, new_order):
+        """Follow the beam: row b becomes what row ``new_order[b]`` was."""
+        state = self.get_incremental_state(incremental_state, STATE)
+        if state is not None:
+            self.set_incremental_state(incremental_state, STATE, state.select(new_order))
+
+    def make_generation_fast_(self, need_attn=False, **kwargs):
+        self.need_attn = need_attn
+
+    def max_positions(self):
+        return self.longest
+
+
+class EncoderStart(nn.Module):
+    """An encoder's last states as the decoder's first slots, projected where widths differ."""
+
+    def __init__(self, encoder_size, hidden_size):
+        super().__init__()
+        self.hidden = to_width(encoder_size, hidden_size)
+        self.memory = to_width(encoder_size, hidden_size)
+
+    def forward(self, last_hidden, last_memory):
+        """A ``Tape`` of one slot for each layer's pair of states (B, G)."""
+        return [
+            Tape(self.hidden(h).unsqueeze(1), self.memory(c).unsqueeze(1))
+            for h, c in zip(last_hidden, last_memory)
+        ]

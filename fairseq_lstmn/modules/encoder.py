@@ -1,0 +1,107 @@
+"""The LSTMN encoder: all layers' tapes, and where a decoder starts.
+
+B batch, S source length, D embedding width, H hidden width, K layers, G = H or, in both
+directions, 2H.
+"""
+
+import torch
+from fairseq.models import FairseqEncoder
+from fairseq.modules import FairseqDropout
+from torch import nn
+
+from fairseq_lstmn.modules.lstmn_layer import LSTMNLayer
+from fairseq_lstmn.modules.padding import reverse, to_left_padded, to_right_padded
+
+
+class LSTMNEncoder(FairseqEncoder):
+    """Stacked LSTMN over the source.
+
+    Args:
+        dictionary: fairseq's Dictionary.
+        embedding: of its words.
+        hidden_size: H.
+        layers: K.
+        bidirectional: every layer reads its input in both directions.
+        dropout_in: dropout on embeddings.
+        dropout_out: dropout on every layer's outputs.
+        max_positions: the longest source it accepts.
+        layer_options: see ``LSTMNLayer``.
+    """
+
+    def __init__(
+        self,
+        dictionary,
+        embedding,
+        hidden_size,
+        layers=1,
+        bidirectional=False,
+        dropout_in=0.0,
+        dropout_out=0.0,
+        max_positions=int(1e5),
+        **layer_options,
+    ):
+        super().__init__(dictionary)
+        self.embed_tokens = embedding
+        self.output_size = 2 * hidden_size if bidirectional else hidden_size
+        widths = [embedding.embedding_dim] + [self.output_size] * (layers - 1)
+
+        def layer(width):
+            return LSTMNLayer(width, hidden_size, **layer_options)
+
+        self.forwards = nn.ModuleList(layer(width) for width in widths)
+        self.backwards = nn.ModuleList(layer(width) for width in widths if bidirectional)
+        self.dropout_in = FairseqDropout(dropout_in, module_name=self.__class__.__name__)
+        self.dropout_out = FairseqDropout(dropout_out, module_name=self.__class__.__name__)
+        self.longest = max_positions
+
+    def forward(self, src_tokens, src_lengths=None, **kwargs):
+        """Read src_tokens (B, S), padded on either side; ``src_lengths`` is found from them.
+
+        Returns lists of tensors: ``hidden`` and ``memory``, a tape (B, S, G) a layer in the order
+        of ``src_tokens``; ``last_hidden`` and ``last_memory``, a state (B, G) a layer; and
+        ``encoder_padding_mask``, one (B, S), True at padding.
+        """
+        padding = src_tokens.eq(self.dictionary.pad())
+        lengths = (~padding).sum(dim=1)
+        ragged = bool(padding.any())
+        left_padded = ragged and bool(padding[:, 0].any())
+        x = self.dropout_in(self.embed_tokens(src_tokens))
+        if left_padded:
+            x = to_right_padded(x, lengths)
+        encoded = {name: [] for name in ("hidden", "memory", "last_hidden", "last_memory")}
+        for k in range(len(self.forwards)):
+            x, memory, last = self.read(k, x, lengths if ragged else None)
+            tapes = (x, memory)
+            if left_padded:
+                tapes = [to_left_padded(tape, lengths) for tape in tapes]
+            for name, value in zip(encoded, (*tapes, *last)):
+                encoded[name].append(value)
+            x = self.dropout_out(x)
+        return {**encoded, "encoder_padding_mask": [padding]}
+
+    def read(self, k, x, lengths):
+        """Layer k over right-padded x: hidden and memory tape (B, S, G), last h and c (B, G)."""
+        outputs, tape, _ = self.forwards[k](x, lengths=lengths)
+        memory, last = tape.memory, (tape.hidden[:, -1], tape.memory[:, -1])
+        if lengths is not None:
+            memory = to_right_padded(memory, lengths)
+        if not self.backwards:
+            return outputs, memory, last
+        row_lengths = x.new_full(x.shape[:1], x.size(1)).long() if lengths is None else lengths
+        outputs_back, tape, _ = self.backwards[k](reverse(x, row_lengths), lengths=lengths)
+        last_back = tape.hidden[:, -1], tape.memory[:, -1]
+        return (
+            torch.cat([outputs, reverse(outputs_back, row_lengths)], dim=2),
+            torch.cat([memory, tape.memory.flip(1)], dim=2),
+            [torch.cat(pair, dim=1) for pair in zip(last, last_back)],
+        )
+
+    def reorder_encoder_out(self, encoder_out, new_order):
+        """Row b becomes what row ``new_order[b]`` was."""
+        return {
+            name: [value.index_select(0, new_order) for value in values]
+            for name, values in encoder_out.items()
+        }
+
+    def max_positions(self):
+        return self.longest

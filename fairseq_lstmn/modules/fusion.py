@@ -1,0 +1,99 @@
+"""How a decoder layer reads an encoder layer: shallow and deep attention fusion.
+
+B batch, T steps, S source length, D width of the decoder layer's input, G of the encoder
+layer, H of the decoder layer.
+"""
+
+from typing import NamedTuple, Optional
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_lstmn.ops import Source
+
+
+class SourceTape(NamedTuple):
+    """An encoder layer's tapes as a decoder layer reads them; the same at every step."""
+
+    keys: Tensor  # (B, S, H)
+    hidden: Tensor  # (B, S, H)
+    memory: Optional[Tensor]  # (B, S, H), deep fusion only
+    mask: Tensor  # (B, S) bool, True at real tokens
+
+    def select(self, rows):
+        """The tape with ``rows`` (B',) for its rows."""
+        return SourceTape(
+            *[part if part is None else part.index_select(0, rows) for part in self]
+        )
+
+
+class ShallowFusion(nn.Module):
+    """Inter-attention in the manner of Bahdanau et al. 2014; the memory tape is not used.
+
+    ``query`` is "summary", u . tanh(W_g g_j + W_x' x_t + W_q h~_t), or "token", without h~_t.
+    ``context`` is "concat", g~_t joins [h~_t; x_t] with gate weights of its own, or "add", g~_t
+    is added to h~_t in (7) and needs none.
+    """
+
+    def __init__(self, input_size, source_size, hidden_size, query="summary", context="concat"):
+        super().__init__()
+        self.key = nn.Linear(source_size, hidden_size, bias=False)  # W_g
+        self.token_query = nn.Linear(input_size, hidden_size, bias=False)  # W_x'
+        self.to_hidden = to_width(source_size, hidden_size)
+        self.score = nn.Parameter(torch.empty(hidden_size))  # u
+        self.query = self.gate = None
+        if query == "summary":
+            self.query = nn.Parameter(torch.empty(hidden_size, hidden_size))  # W_q
+        if context == "concat":
+            self.gate = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
+
+    def prepare(self, hidden, memory, mask):
+        """The ``SourceTape`` of an encoder layer's tapes (B, S, G)."""
+        return SourceTape(self.key(hidden), self.to_hidden(hidden), None, mask)
+
+    def source(self, x, tape):
+        """What ``ops.lstmn`` reads while it reads x (B, T, D)."""
+        return Source(tape.keys, tape.hidden, None, self.token_query(x), None, tape.mask)
+
+    def weights(self, summary_gates):
+        """The fusion's fields of ``ops.Weights``."""
+        gate = summary_gates if self.gate is None else self.gate
+        return dict(source_query=self.query, source_score=self.score, source_gate=gate)
+
+
+class DeepFusion(nn.Module):
+    """Equations 12-16 of Cheng et al. 2016: the source's memory flows into the cell."""
+
+    def __init__(self, input_size, source_size, hidden_size):
+        super().__init__()
+        self.key = nn.Linear(source_size, hidden_size, bias=False)  # W_g of (12)
+        self.token_query = nn.Linear(input_size, hidden_size, bias=False)  # W_x' of (12)
+        self.token_gate = nn.Linear(input_size, hidden_size)  # W_r's part on x_t in (14)
+        self.to_hidden = to_width(source_size, hidden_size)
+        self.to_memory = to_width(source_size, hidden_size)
+        self.score = nn.Parameter(torch.empty(hidden_size))  # u of (12)
+        self.query = nn.Parameter(torch.empty(hidden_size, hidden_size))  # W_g~ of (12)
+        self.gate = nn.Parameter(torch.empty(hidden_size, hidden_size))  # W_r's part on g~_t
+
+    def prepare(self, hidden, memory, mask):
+        """The ``SourceTape`` of an encoder layer's tapes (B, S, G)."""
+        return SourceTape(
+            self.key(hidden), self.to_hidden(hidden), self.to_memory(memory), mask
+        )
+
+    def source(self, x, tape):
+        """What ``ops.lstmn`` reads while it reads x (B, T, D)."""
+        return Source(
+            tape.keys, tape.hidden, tape.memory, self.token_query(x), self.token_gate(x), tape.mask
+        )
+
+    def weights(self, summary_gates):
+        """The fusion's fields of ``ops.Weights``."""
+        return dict(source_query=self.query, source_score=self.score, source_gate=self.gate)
+
+
+def to_width(source_size, hidden_size):
+    """What brings an encoder layer's vectors to the decoder's width."""
+    if source_size == hidden_size:
+        return nn.Identity()
+    return nn.Linear(source_size, hidden_size)

@@ -1,0 +1,32 @@
+"""Rows of unequal length, moved to one side or reversed.
+
+B batch, S steps, n features. A right-padded row's vectors stand first, a left-padded row's last.
+"""
+
+import torch
+
+
+def to_right_padded(x, lengths):
+    """Left-padded x (B, S, n) right-padded; what stood at the padding is gone."""
+    return pick(x, steps_of(x) + x.size(1) - lengths.unsqueeze(1), lengths)
+
+
+def to_left_padded(x, lengths):
+    """Right-padded x (B, S, n) left-padded; the padding is zero."""
+    return to_right_padded(x.flip(1), lengths).flip(1)
+
+
+def reverse(x, lengths):
+    """Right-padded x (B, S, n) with the rows in reversed order, right-padded again."""
+    return pick(x, lengths.unsqueeze(1) - 1 - steps_of(x), lengths)
+
+
+def steps_of(x):
+    return torch.arange(x.size(1), device=x.device)
+
+
+def pick(x, index, lengths):
+    """x's vectors at ``index`` (B, S), zero behind the rows' ``lengths``."""
+    index = index.clamp(0, x.size(1) - 1).unsqueeze(-1).expand_as(x)
+    padding = (steps_of(x) >= lengths.unsqueeze(1)).unsqueeze(-1)
+    return x.gather(1, index).masked_fill(padding, 0)

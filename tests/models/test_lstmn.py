@@ -1,0 +1,210 @@
+"""The encoder-decoder in one process: fusions, padding, incremental decoding, options."""
+
+import pytest
+import torch
+
+from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.models.lstmn import LSTMNConfig
+from tests.models import small
+from tests.models.small import small_task, some_tokens
+
+SIZES = dict(
+    encoder_embed_dim=6,
+    encoder_hidden_size=7,
+    decoder_embed_dim=5,
+    decoder_hidden_size=7,
+    decoder_out_embed_dim=8,
+    criterion="cross_entropy",
+    max_source_positions=50,
+    max_target_positions=40,
+)
+FUSIONS = [
+    dict(attention_fusion="none"),
+    dict(attention_fusion="shallow"),
+    dict(attention_fusion="shallow", shallow_query="token", shallow_context="add"),
+    dict(attention_fusion="shallow", shallow_query="token"),
+    dict(attention_fusion="shallow", shallow_context="add"),
+    dict(attention_fusion="deep"),
+]
+SHAPES = [
+    dict(),
+    dict(encoder_layers=3, decoder_layers=3),
+    dict(encoder_layers=2, decoder_layers=2, encoder_bidirectional=True, memory_span=3),
+    dict(encoder_hidden_size=4, memory_span=1),
+]
+EVERY_FUSION = pytest.mark.parametrize("fusion", FUSIONS, ids=str)
+EVERY_SHAPE = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+def build(task=None, arch="lstmn", **options):
+    return small.build(LSTMNConfig(**{**SIZES, **options}), arch, task)
+
+
+def padded_sources(task, left):
+    """Three sources (3, 6) of 6, 4 and 1 tokens, padded on one side; their lengths."""
+    tokens, lengths = some_tokens(task, 3, 6), torch.tensor([6, 4, 1])
+    for row, length in enumerate(lengths.tolist()):
+        if left:
+            tokens[row] = tokens[row].roll(6 - length)
+            tokens[row, : 6 - length] = task.source_dictionary.pad()
+        else:
+            tokens[row, length:] = task.source_dictionary.pad()
+    return tokens, lengths
+
+
+def targets(task):
+    return some_tokens(task, 3, 8).flip(0)
+
+
+@EVERY_SHAPE
+@EVERY_FUSION
+def test_step_by_step_scores_equal_teacher_forced_ones(fusion, shape):
+    task = small_task()
+    model, previous = build(task, **fusion, **shape), targets(task)
+    sources, lengths = padded_sources(task, left=True)
+    whole, extra = model(sources, lengths, previous)
+    encoded, state = model.encoder(sources, lengths), {}
+    for t in range(previous.size(1)):
+        scores, step = model.decoder(
+            previous[:, : t + 1], encoder_out=encoded, incremental_state=state
+        )
+        assert torch.allclose(scores[:, -1], whole[:, t], atol=1e-5)
+        if fusion["attention_fusion"] != "none":
+            assert torch.allclose(step["attn"][0][:, -1], extra["attn"][0][:, t], atol=1e-5)
+
+
+@EVERY_SHAPE
+@EVERY_FUSION
+@pytest.mark.parametrize("left", [True, False])
+def test_a_row_does_not_depend_on_padding_or_its_side(fusion, shape, left):
+    task = small_task()
+    model, previous = build(task, **fusion, **shape), targets(task)
+    sources, lengths = padded_sources(task, left)
+    scores, extra = model(sources, lengths, previous)
+    for row, length in enumerate(lengths.tolist()):
+        real = slice(6 - length, 6) if left else slice(0, length)
+        alone, alone_extra = model(
+            sources[row : row + 1, real], lengths[row : row + 1], previous[row : row + 1]
+        )
+        assert torch.allclose(scores[row], alone[0], atol=1e-5)
+        if fusion["attention_fusion"] != "none":
+            attention = extra["attn"][0][row]
+            assert attention.shape == (8, 6)
+            assert torch.allclose(attention[:, real], alone_extra["attn"][0][0], atol=1e-5)
+            assert torch.allclose(attention.sum(dim=1), torch.ones(8), atol=1e-5)
+
+
+def test_the_encoders_tapes_are_those_of_its_layers():
+    task = small_task()
+    model = build(task, encoder_layers=2, decoder_layers=2, encoder_bidirectional=True)
+    sources, lengths = padded_sources(task, left=True)
+    encoded = model.encoder(sources, lengths)
+    for k in range(2):
+        assert encoded["hidden"][k].shape == encoded["memory"][k].shape == (3, 6, 14)
+        forwards, backwards = encoded["hidden"][k][1, 2:].split(7, dim=1)
+        assert torch.equal(encoded["last_hidden"][k][1], torch.cat([forwards[-1], backwards[0]]))
+        forwards, backwards = encoded["memory"][k][1, 2:].split(7, dim=1)
+        assert torch.equal(encoded["last_memory"][k][1], torch.cat([forwards[-1], backwards[0]]))
+        assert not encoded["hidden"][k][1, :2].any() and not encoded["memory"][k][1, :2].any()
+
+
+@EVERY_FUSION
+def test_the_decoder_starts_where_the_encoder_ended(fusion):
+    task = small_task()
+    model, previous = build(task, **fusion), targets(task)
+    sources, lengths = padded_sources(task, left=True)
+    encoded = model.encoder(sources, lengths)
+    scores, _ = model.decoder(previous, encoder_out=encoded)
+    for name in ("last_hidden", "last_memory"):
+        changed = {**encoded, name: [value + 0.5 for value in encoded[name]]}
+        assert not torch.allclose(model.decoder(previous, encoder_out=changed)[0], scores)
+
+
+def test_reordering_follows_the_beam_even_when_the_batch_shrinks():
+    task = small_task()
+    order = torch.tensor([2, 0])
+    for fusion in FUSIONS:
+        model, previous = build(task, **fusion), targets(task)
+        sources, lengths = padded_sources(task, left=True)
+        encoded, state = model.encoder(sources, lengths), {}
+        model.decoder(previous[:, :4], encoder_out=encoded, incremental_state=state)
+        model.decoder.reorder_incremental_state_scripting(state, order)
+        encoded = model.encoder.reorder_encoder_out(encoded, order)
+        after, _ = model.decoder(
+            previous[order, :5], encoder_out=encoded, incremental_state=state
+        )
+        whole, _ = model(sources[order], lengths[order], previous[order, :5])
+        assert torch.allclose(after[:, -1], whole[:, -1], atol=1e-5)
+
+
+@pytest.mark.parametrize("fusion", ["shallow", "deep"])
+def test_every_parameter_gets_a_gradient(fusion):
+    task = small_task()
+    options = dict(encoder_layers=2, decoder_layers=2, encoder_hidden_size=4)
+    model = build(task, attention_fusion=fusion, **options).train()
+    sources, lengths = padded_sources(task, left=True)
+    model(sources, lengths, targets(task))[0].square().sum().backward()
+    without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not without
+
+
+@pytest.mark.parametrize(
+    "arch, fusion, embed_dim",
+    [
+        ("lstmn", "ShallowFusion", 512),
+        ("lstmn_shallow", "ShallowFusion", 512),
+        ("lstmn_deep", "DeepFusion", 512),
+        ("lstmn_shallow_iwslt_de_en", "ShallowFusion", 256),
+        ("lstmn_deep_iwslt_de_en", "DeepFusion", 256),
+    ],
+)
+def test_presets(arch, fusion, embed_dim):
+    config = LSTMNConfig(criterion="cross_entropy", max_source_positions=9, max_target_positions=9)
+    model = small.build(config, arch)
+    [layer] = model.decoder.stack.layers
+    assert type(layer.fusion).__name__ == fusion
+    sizes = {
+        model.encoder.embed_tokens.embedding_dim,
+        model.decoder.embed_tokens.embedding_dim,
+        layer.score.size(0),
+        model.encoder.forwards[0].score.size(0),
+    }
+    assert sizes == {embed_dim}
+
+
+def test_decoder_attention_can_be_turned_off_as_in_lstm():
+    assert build(decoder_attention="0").decoder.stack.layers[0].fusion is None
+
+
+def test_all_embeddings_shared():
+    options = dict(encoder_embed_dim=6, decoder_embed_dim=6, decoder_out_embed_dim=6)
+    model = build(share_all_embeddings=True, **options)
+    assert model.encoder.embed_tokens is model.decoder.embed_tokens
+    assert model.decoder.output.to_scores is None
+
+
+def test_frozen_embeddings():
+    model = build(encoder_freeze_embed=True, decoder_freeze_embed=True)
+    assert not model.encoder.embed_tokens.weight.requires_grad
+    assert not model.decoder.embed_tokens.weight.requires_grad
+
+
+def test_positions_are_the_tasks():
+    assert build().max_positions() == (50, 40)
+
+
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        (dict(encoder_layers=2), "--encoder-layers 2 and --decoder-layers 1"),
+        (dict(decoder_layers=0, encoder_layers=0), "--encoder-layers 0"),
+        (dict(memory_span=-1), "--memory-span -1"),
+        (dict(encoder_dropout_in=-0.1), "--encoder-dropout-in -0.1"),
+        (dict(share_all_embeddings=True), "--encoder-embed-dim 6 and --decoder-embed-dim 5"),
+        (dict(share_decoder_input_output_embed=True), "--decoder-out-embed-dim 8"),
+    ],
+)
+def test_options_that_do_not_fit_are_named(options, complaint):
+    with pytest.raises(InputError, match=complaint) as error:
+        build(**options)
+    assert "\n" not in str(error.value)

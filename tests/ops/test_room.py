@@ -1,0 +1,85 @@
+"""Without gradients a tape grows in place, and nobody can tell but by the clock."""
+
+import pytest
+import torch
+
+from fairseq_lstmn.ops import lstmn
+
+from .cases import apply, build, flat
+from .test_pieces import piece
+
+EVERY_STEP = dict(steps=40, prefix=3, source=4, distances=2)
+
+
+def decode(arguments, backend, steps, tape):
+    """(outputs, tape) after every one of ``steps``, fed one by one without gradients."""
+    found = []
+    for t in steps:
+        outputs, tape, _ = lstmn(**piece(arguments, tape, t, t + 1), backend=backend)
+        found.append((outputs, tape))
+    return found
+
+
+@pytest.mark.parametrize("memory_span", [0, 5])
+def test_steps_in_place_equal_the_whole(backend, memory_span):
+    arguments = build(**EVERY_STEP, memory_span=memory_span)
+    with torch.no_grad():
+        found = decode(arguments, backend, range(40), arguments["tape"])
+        outputs, tape, _ = lstmn(**arguments, backend=backend)
+    torch.testing.assert_close(torch.cat([o for o, _ in found], dim=1), outputs)
+    actual, expected = flat(found[-1][1]), flat(tape)
+    assert actual.keys() == expected.keys()
+    for name in expected:
+        torch.testing.assert_close(actual[name], expected[name])
+
+
+def test_an_older_tape_stays_as_it_was_and_can_be_continued(backend):
+    arguments = build(**EVERY_STEP)
+    with torch.no_grad():
+        first = decode(arguments, backend, range(5), arguments["tape"])
+        _, middle = first[2]
+        kept = apply(torch.clone, middle)
+        once = decode(arguments, backend, range(10, 13), middle)
+        again = decode(arguments, backend, range(10, 13), middle)
+        other = decode(arguments, backend, range(20, 23), middle)
+    for name, part in flat(middle).items():
+        torch.testing.assert_close(part, flat(kept)[name], rtol=0, atol=0)
+    for (outputs, tape), (repeated, repeated_tape) in zip(once, again):
+        torch.testing.assert_close(outputs, repeated)
+        torch.testing.assert_close(tape.hidden, repeated_tape.hidden)
+    assert not torch.allclose(once[-1][0], other[-1][0])
+    torch.testing.assert_close(first[4][1].hidden[:, :6], middle.hidden[:, :6])
+
+
+def test_writing_into_outputs_leaves_the_tape_alone(backend):
+    arguments = build(**EVERY_STEP)
+    with torch.no_grad():
+        outputs, tape, _ = lstmn(**arguments, backend=backend)
+        expected = tape.hidden.clone()
+        outputs.div_(0)
+    torch.testing.assert_close(tape.hidden, expected)
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 2], [2, 2, 0, 1], [1]])
+def test_selected_rows_go_on_as_the_rows_they_were(backend, rows):
+    arguments = build(**EVERY_STEP)
+    rows = torch.tensor(rows)
+    with torch.no_grad():
+        _, tape = decode(arguments, backend, range(5), arguments["tape"])[-1]
+        expected, _ = decode(arguments, backend, [5], tape)[0]
+        chosen = {
+            name: apply(lambda part: part[rows], arguments[name])
+            for name in ("query_inputs", "gate_inputs", "source")
+        }
+        actual, grown = decode({**arguments, **chosen}, backend, [5], tape.select(rows))[0]
+    torch.testing.assert_close(actual, expected[rows])
+    assert grown.hidden.size(1) == tape.hidden.size(1) + 1
+
+
+def test_slots_are_seldom_copied():
+    arguments = build(**EVERY_STEP)
+    with torch.no_grad():
+        found = decode(arguments, "recompute", range(40), arguments["tape"])
+    places = [tape.hidden.untyped_storage().data_ptr() for _, tape in found]
+    # from 3 slots to 43 through rooms for 19, 39 and 79
+    assert sum(a != b for a, b in zip(places, places[1:])) <= 2
