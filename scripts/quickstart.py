@@ -16,11 +16,14 @@ import reference_text
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path("quickstart")  # from ROOT, where every command runs
 
-LANGUAGE_MODELS = ("lstmn_lm", "lstm_lm")
+LANGUAGE_MODELS = {
+    "lstmn_lm": "--arch lstmn_lm",
+    "lstmn_lm-distance-bias": "--arch lstmn_lm --distance-bias 10 --distance-bias-init 4",
+    "lstm_lm": "--arch lstm_lm",
+}
 LANGUAGE_MODEL_OPTIONS = """
     --task language_modeling --tokens-per-sample 35 --sample-break-mode none --cpu
-    --batch-size 40 --required-batch-size-multiple 1
-    --num-workers 0 --data-buffer-size 0
+    --batch-size 40 --num-workers 0 --data-buffer-size 0
     """
 TRAINING_OPTIONS = """
     --decoder-embed-dim 200 --decoder-hidden-size 200 --decoder-out-embed-dim 200
@@ -50,21 +53,21 @@ def language_modeling():
     for split, path in texts.items():
         preprocess += [f"--{split}pref", str(path)]
     run("preprocess", "fairseq-preprocess", *preprocess)
-    rows = [language_model(arch, data) for arch in LANGUAGE_MODELS]
+    rows = [language_model(name, arch, data) for name, arch in LANGUAGE_MODELS.items()]
     return "Language models of the Python language reference, same sizes and updates", rows
 
 
-def language_model(arch, data):
-    """Train ``arch`` on the binarised ``data``, score its test part; a row of the table."""
-    save_dir = OUT / "checkpoints" / arch
+def language_model(name, arch, data):
+    """Train a model on the binarised ``data``, score its test part; a row of the table."""
+    save_dir = OUT / "checkpoints" / name
     options = [str(data), "--user-dir", "fairseq_lstmn", *LANGUAGE_MODEL_OPTIONS.split()]
-    training = ["--arch", arch, "--save-dir", str(save_dir), *TRAINING_OPTIONS.split()]
-    train_log, peak_memory = run(f"train-{arch}", "fairseq-train", *options, *training)
+    training = [*arch.split(), "--save-dir", str(save_dir), *TRAINING_OPTIONS.split()]
+    train_log, peak_memory = run(f"train-{name}", "fairseq-train", *options, *training)
     scoring = ["--path", str(save_dir / "checkpoint_best.pt"), "--gen-subset", "test"]
-    test_log, _ = run(f"test-{arch}", "fairseq-eval-lm", *options, *scoring)
+    test_log, _ = run(f"test-{name}", "fairseq-eval-lm", *options, *scoring)
     speeds = map(float, re.findall(r"\| train \|.* \| wps ([\d.]+)", train_log))
     return {
-        "model": arch,
+        "model": name,
         "parameters": re.findall(r"\(num\. trained: ([\d,]+)\)", train_log)[0],
         "test perplexity": re.findall(r"Perplexity: ([\d.]+)", test_log)[-1],
         "training words/s": f"{statistics.median(speeds):,.0f}",

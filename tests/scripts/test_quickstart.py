@@ -78,19 +78,22 @@ for size in (1, 201):
     assert 190 << 20 < large - small < 210 << 20
 
 
-def test_both_language_models_are_trained_and_scored(quickstart, monkeypatch, capsys):
+def test_all_language_models_are_trained_and_scored(quickstart, monkeypatch, capsys):
     (quickstart.OUT / "data-bin").mkdir()
     (quickstart.OUT / "data-bin" / "dict.txt").touch()  # from an earlier run
     monkeypatch.setattr(quickstart, "TRAINING_OPTIONS", tiny(quickstart.TRAINING_OPTIONS))
     quickstart.main()
-    *_, header, lstmn, lstm = capsys.readouterr().out.splitlines()
+    *_, header, lstmn, biased, lstm = capsys.readouterr().out.splitlines()
     assert header.split("  ")[0] == "model"
-    for row, arch in ((lstmn, "lstmn_lm"), (lstm, "lstm_lm")):
+    sizes = []
+    for row, model in zip((lstmn, biased, lstm), quickstart.LANGUAGE_MODELS):
         name, parameters, perplexity, speed, memory, unit = row.split()
-        assert (name, unit) == (arch, "MiB")
+        assert (name, unit) == (model, "MiB")
+        sizes.append(int(parameters.replace(",", "")))
         assert int(parameters.replace(",", "")) > 2000 * 8
         assert 1 < float(perplexity) < 3000
         assert int(speed.replace(",", "")) > 0 and int(memory.replace(",", "")) > 0
+    assert sizes[1] - sizes[0] == 11  # biases for ten distances and for all farther
 
 
 def tiny(options):
