@@ -82,7 +82,10 @@ def _warn_of_full_unpickling(path):
     logger.warning(
         "%s: unpickled in full, which runs any code hidden in it; do this only with files you"
         " trust (torch %s, %s=%s)",
-        path, torch.__version__, FULL_UNPICKLING, os.getenv(FULL_UNPICKLING, ""),
+        path,
+        torch.__version__,
+        FULL_UNPICKLING,
+        os.getenv(FULL_UNPICKLING, ""),
     )
 
 
@@ -129,8 +132,17 @@ def restrict_evaluated_settings():
 
 
 _PLAIN_SYNTAX = (
-    ast.Expression, ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Load,
-    ast.UnaryOp, ast.USub, ast.BinOp, ast.Add, ast.Mult,
+    ast.Expression,
+    ast.Constant,
+    ast.Tuple,
+    ast.List,
+    ast.Dict,
+    ast.Load,
+    ast.UnaryOp,
+    ast.USub,
+    ast.BinOp,
+    ast.Add,
+    ast.Mult,
 )
 
 
@@ -161,7 +173,7 @@ def _batch_all(batch_by_size, indices, *args, **kwargs):
     if len(indices) == 0:
         return []
     batches = batch_by_size(indices, *args, **kwargs)
-    rest = indices[sum(map(len, batches)):]
+    rest = indices[sum(map(len, batches)) :]
     return [*batches, rest] if len(rest) else batches
 
 

@@ -86,7 +86,7 @@ def time_all(options, steps):
     """Rows of wall and process CPU milliseconds, the contenders interleaved."""
     jobs = {name: Job(make, options, steps) for name, make in contenders(options).items()}
     taken = {(name, work): [] for work in WORK for name in jobs}
-    for round_ in range(1 + options.rounds):  # the first one warms up
+    for _ in range(1 + options.rounds):  # the first one warms up
         for (name, work), times in taken.items():
             wall, cpu = time.perf_counter(), time.process_time()
             WORK[work](jobs[name])
@@ -136,9 +136,7 @@ def peak_resident_mib():
 
 
 def print_table(rows):
-    fastest = {
-        (row["T"], row["work"]): row["cpu_ms"] for row in rows if row["layer"] == "nn.LSTM"
-    }
+    fastest = {(row["T"], row["work"]): row["cpu_ms"] for row in rows if row["layer"] == "nn.LSTM"}
     print("| T | work | layer | wall ms | CPU ms (p20..p80) | x nn.LSTM | peak extra MiB |")
     print("|---|---|---|---|---|---|---|")
     for row in rows:

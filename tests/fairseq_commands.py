@@ -35,9 +35,16 @@ def run(command, *arguments, cwd=None, env=None, stdin="", check=True, retry=Tru
     }
 
     def attempt():
-        return subprocess.run(line, cwd=cwd, env=environment, input=stdin, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=_TIME_LIMIT)
+        return subprocess.run(
+            line,
+            cwd=cwd,
+            env=environment,
+            input=stdin,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_TIME_LIMIT,
+        )
 
     result = attempt()
     if retry and result.returncode in _ABORTED:
@@ -54,8 +61,15 @@ def run_ranks(command, count, *arguments, meet):
     They find each other through the file ``meet``, which must not exist yet.
     """
     together = (
-        "--cpu", "--distributed-world-size", count, "--distributed-backend", "gloo",
-        "--ddp-backend", "legacy_ddp", "--distributed-init-method", f"file://{meet}",
+        "--cpu",
+        "--distributed-world-size",
+        count,
+        "--distributed-backend",
+        "gloo",
+        "--ddp-backend",
+        "legacy_ddp",
+        "--distributed-init-method",
+        f"file://{meet}",
         "--distributed-no-spawn",
     )
 

@@ -20,22 +20,58 @@ from fairseq.data.indexed_dataset import MMapIndexedDataset, MMapIndexedDatasetB
 from fairseq.distributed import utils as distributed_utils
 from fairseq.tasks import FairseqTask
 
-from fairseq_commands import PLUGIN, logged, monolingual_data, parallel_data, run
 from fairseq_lstmn import compat
 from fairseq_lstmn.errors import InputError
+from tests.fairseq_commands import PLUGIN, logged, monolingual_data, parallel_data, run
 
 ON_CPU = ("--user-dir", PLUGIN, "--cpu")
 TINY_DECODER = ("--decoder-embed-dim", 4, "--decoder-out-embed-dim", 4)
 TRAIN_LANGUAGE_MODEL = (
-    *ON_CPU, "--task", "language_modeling", "--arch", "lstm_lm", *TINY_DECODER,
-    "--sample-break-mode", "none", "--tokens-per-sample", 8, "--batch-size", 4,
-    "--optimizer", "adam", "--lr", 0.01, "--max-epoch", 3, "--save-interval-updates", 4,
-    "--disable-validation", "--log-format", "json", "--log-interval", 1,
+    *ON_CPU,
+    "--task",
+    "language_modeling",
+    "--arch",
+    "lstm_lm",
+    *TINY_DECODER,
+    "--sample-break-mode",
+    "none",
+    "--tokens-per-sample",
+    8,
+    "--batch-size",
+    4,
+    "--optimizer",
+    "adam",
+    "--lr",
+    0.01,
+    "--max-epoch",
+    3,
+    "--save-interval-updates",
+    4,
+    "--disable-validation",
+    "--log-format",
+    "json",
+    "--log-interval",
+    1,
 )
 TRAIN_TRANSLATION = (
-    *ON_CPU, "--source-lang", "in", "--target-lang", "out", "--arch", "lstm",
-    "--encoder-embed-dim", 4, *TINY_DECODER, "--optimizer", "adam", "--lr", 0.01,
-    "--max-tokens", 200, "--max-epoch", 1,
+    *ON_CPU,
+    "--source-lang",
+    "in",
+    "--target-lang",
+    "out",
+    "--arch",
+    "lstm",
+    "--encoder-embed-dim",
+    4,
+    *TINY_DECODER,
+    "--optimizer",
+    "adam",
+    "--lr",
+    0.01,
+    "--max-tokens",
+    200,
+    "--max-epoch",
+    1,
 )
 
 
@@ -80,7 +116,8 @@ def malicious(language_model, tmp_path):
     """A good checkpoint with one entry that creates ``created`` when unpickled."""
     created = tmp_path / "created"
     path = with_change(
-        language_model.checkpoints / "checkpoint_last.pt", tmp_path / "malicious.pt",
+        language_model.checkpoints / "checkpoint_last.pt",
+        tmp_path / "malicious.pt",
         lambda state: state["extra_state"].update(payload=CreatesFile(created)),
     )
     return Namespace(path=path, created=created)
@@ -95,8 +132,16 @@ def assert_refuses(result, path):
 
 
 def test_training_refuses_to_restore_a_malicious_checkpoint(language_model, malicious, tmp_path):
-    result = run("train", language_model.data, *TRAIN_LANGUAGE_MODEL, "--save-dir", tmp_path,
-                 "--restore-file", malicious.path, check=False)
+    result = run(
+        "train",
+        language_model.data,
+        *TRAIN_LANGUAGE_MODEL,
+        "--save-dir",
+        tmp_path,
+        "--restore-file",
+        malicious.path,
+        check=False,
+    )
     assert_refuses(result, malicious.path)
     assert not malicious.created.exists()
 
@@ -108,8 +153,16 @@ def test_evaluation_refuses_a_malicious_checkpoint(language_model, malicious):
 
 
 def test_full_unpickling_can_be_forced_and_warns(language_model, malicious):
-    result = run("eval-lm", language_model.data, *ON_CPU, "--path", malicious.path,
-                 "--sample-break-mode", "eos", env={compat.FULL_UNPICKLING: "1"})
+    result = run(
+        "eval-lm",
+        language_model.data,
+        *ON_CPU,
+        "--path",
+        malicious.path,
+        "--sample-break-mode",
+        "eos",
+        env={compat.FULL_UNPICKLING: "1"},
+    )
     assert result.stdout.count(f"{malicious.path}: unpickled in full") == 1
     assert "Perplexity" in result.stdout
     assert malicious.created.exists()  # the payload is a real one
@@ -125,7 +178,8 @@ def test_settings_in_a_checkpoint_cannot_run_code(translation, tmp_path):
     created = tmp_path / "created"
     payload = f"open({str(created)!r}, 'w')"
     path = with_change(
-        translation.checkpoint, tmp_path / "malicious.pt",
+        translation.checkpoint,
+        tmp_path / "malicious.pt",
         lambda state: setattr(state["cfg"]["model"], "decoder_attention", payload),
     )
     with pytest.raises(InputError, match="^setting .*open.* refused"):
@@ -138,15 +192,20 @@ def test_plain_settings_keep_their_values():
     assert utils.eval_bool(None, default=True) is True
     assert utils.eval_str_list("10,20,30", type=int) == [10, 20, 30]
     assert utils.eval_str_list("[(512, 3)] * 2 + [(-1, 4)]", type=tuple) == [
-        (512, 3), (512, 3), (-1, 4),
+        (512, 3),
+        (512, 3),
+        (-1, 4),
     ]
 
 
-@pytest.mark.parametrize("damage", [
-    pytest.param(lambda content: content[:len(content) // 2], id="truncated"),
-    pytest.param(lambda content: b"", id="empty"),
-    pytest.param(lambda content: b"not a checkpoint\n", id="text"),
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda content: content[: len(content) // 2], id="truncated"),
+        pytest.param(lambda content: b"", id="empty"),
+        pytest.param(lambda content: b"not a checkpoint\n", id="text"),
+    ],
+)
 def test_a_damaged_checkpoint_is_reported_in_one_line(language_model, tmp_path, damage):
     path = tmp_path / "damaged.pt"
     path.write_bytes(damage((language_model.checkpoints / "checkpoint_last.pt").read_bytes()))
@@ -171,8 +230,11 @@ def test_numpy_values_are_saved_so_that_they_load_again(tmp_path):
     weights = OrderedDict(weight=torch.ones(2))
     weights._metadata = "kept"
     checkpoint_utils.torch_persistent_save(
-        {"best": np.float64(0.5), "meters": [("bleu", {"sum": np.array([1, 2])})],
-         "model": weights},
+        {
+            "best": np.float64(0.5),
+            "meters": [("bleu", {"sum": np.array([1, 2])})],
+            "model": weights,
+        },
         path,
     )
     loaded = torch.load(path, weights_only=True)
@@ -185,8 +247,10 @@ def test_numpy_values_are_saved_so_that_they_load_again(tmp_path):
 @pytest.mark.parametrize("limits", [{"max_sentences": 10}, {"max_tokens": 50}])
 def test_no_example_is_left_out_of_the_batches(count, limits):
     batches = data_utils.batch_by_size(
-        iter(range(100, 100 + count)), num_tokens_fn=lambda index: 5,
-        required_batch_size_multiple=8, **limits,
+        iter(range(100, 100 + count)),
+        num_tokens_fn=lambda index: 5,
+        required_batch_size_multiple=8,
+        **limits,
     )
     assert [index for batch in batches for index in batch] == list(range(100, 100 + count))
     assert all(len(batch) <= 10 for batch in batches)
@@ -194,7 +258,9 @@ def test_no_example_is_left_out_of_the_batches(count, limits):
 
 def test_batches_of_fixed_shapes_stay_as_they_are():
     batches = data_utils.batch_by_size(
-        np.arange(5), num_tokens_fn=lambda index: 4, required_batch_size_multiple=8,
+        np.arange(5),
+        num_tokens_fn=lambda index: 4,
+        required_batch_size_multiple=8,
         fixed_shapes=[(2, 4)],
     )
     assert [list(batch) for batch in batches] == [[0, 1], [2, 3], [4]]
@@ -211,17 +277,29 @@ def losses(output):
 
 @pytest.mark.parametrize("checkpoint", ["checkpoint1.pt", "checkpoint_2_28.pt"])
 def test_a_resumed_run_continues_as_the_uninterrupted_one(language_model, tmp_path, checkpoint):
-    result = run("train", language_model.data, *TRAIN_LANGUAGE_MODEL, "--save-dir", tmp_path,
-                 "--restore-file", language_model.checkpoints / checkpoint)
+    result = run(
+        "train",
+        language_model.data,
+        *TRAIN_LANGUAGE_MODEL,
+        "--save-dir",
+        tmp_path,
+        "--restore-file",
+        language_model.checkpoints / checkpoint,
+    )
     resumed, uninterrupted = losses(result.stdout), losses(language_model.log)
     assert len(resumed) > 10
     assert resumed == {update: uninterrupted[update] for update in resumed}
     assert max(resumed) == max(uninterrupted)
 
 
-@pytest.mark.parametrize("cfg, expected", [
-    (None, True), (Namespace(), True), (Namespace(rebuild_batches=False), False),
-])
+@pytest.mark.parametrize(
+    "cfg, expected",
+    [
+        (None, True),
+        (Namespace(), True),
+        (Namespace(rebuild_batches=False), False),
+    ],
+)
 def test_a_config_keeps_its_own_word_on_rebuilding(cfg, expected):
     class Task(FairseqTask):
         def can_reuse_epoch_itr(self, dataset):
@@ -237,18 +315,29 @@ def test_a_config_keeps_its_own_word_on_rebuilding(cfg, expected):
 def test_blocks_can_end_with_the_sentence():
     sentences = [torch.tensor([5, 6, 2]), torch.tensor([7, 2])]
     blocks = TokenBlockDataset(
-        sentences, sizes=[3, 2], block_size=None, pad=1, eos=2, break_mode="eos",
+        sentences,
+        sizes=[3, 2],
+        block_size=None,
+        pad=1,
+        eos=2,
+        break_mode="eos",
     )
     assert [block.tolist() for block in blocks] == [[5, 6, 2], [7, 2]]
 
 
 def test_sentence_pairs_fall_into_length_buckets():
     dictionary = Dictionary()
-    sides = [[torch.full((length,), 4) for length in lengths] for lengths in ([2, 3, 5, 6],
-                                                                              [2, 2, 7, 9])]
+    sides = [
+        [torch.full((length,), 4) for length in lengths] for lengths in ([2, 3, 5, 6], [2, 2, 7, 9])
+    ]
     pairs = LanguagePairDataset(
-        sides[0], np.array([2, 3, 5, 6]), dictionary,
-        sides[1], np.array([2, 2, 7, 9]), dictionary, num_buckets=2,
+        sides[0],
+        np.array([2, 3, 5, 6]),
+        dictionary,
+        sides[1],
+        np.array([2, 2, 7, 9]),
+        dictionary,
+        num_buckets=2,
     )
     assert pairs.bucketed_num_tokens.tolist() == [3, 3, 9, 9]
     assert pairs.get_batch_shapes() == [(None, 3), (None, 9)]
@@ -257,7 +346,10 @@ def test_sentence_pairs_fall_into_length_buckets():
 def test_lengths_fall_into_buckets():
     lengths = np.array([1, 2, 3, 4, 5, 9])
     dataset = BucketPadLengthDataset(
-        [torch.ones(length) for length in lengths], lengths, num_buckets=2, pad_idx=0,
+        [torch.ones(length) for length in lengths],
+        lengths,
+        num_buckets=2,
+        pad_idx=0,
         left_pad=False,
     )
     assert dataset.buckets.tolist() == [3, 9]
@@ -277,15 +369,21 @@ def test_offsets_of_merged_parts_do_not_wrap(tmp_path):
 
     whole = MMapIndexedDataset.Index(str(tmp_path / "whole.idx"))
     assert [tuple(map(int, whole[i])) for i in range(3)] == [
-        (0, 2**30), (2**32, 2**30), (2**33, 2**30),
+        (0, 2**30),
+        (2**32, 2**30),
+        (2**33, 2**30),
     ]
 
 
 def test_applying_twice_changes_nothing():
     def mended():
-        return (checkpoint_utils.load_checkpoint_to_cpu, data_utils.batch_by_size,
-                data_utils.get_buckets, FairseqTask.get_batch_iterator,
-                MMapIndexedDatasetBuilder.finalize)
+        return (
+            checkpoint_utils.load_checkpoint_to_cpu,
+            data_utils.batch_by_size,
+            data_utils.get_buckets,
+            FairseqTask.get_batch_iterator,
+            MMapIndexedDatasetBuilder.finalize,
+        )
 
     before = mended()
     compat.apply()

@@ -134,14 +134,20 @@ def parse_arguments(argv):
 
     ptb = corpora.add_parser("ptb", help="your own copy of Penn Treebank-style text")
     ptb.add_argument(
-        "--from", dest="source", metavar="DIR", required=True,
+        "--from",
+        dest="source",
+        metavar="DIR",
+        required=True,
         help="folder with ptb.{train,valid,test}.txt or {train,valid,test}.txt",
     )
     ptb.set_defaults(read=read_ptb)
 
     wikitext2 = corpora.add_parser("wikitext2", help="WikiText-2, downloaded if need be")
     wikitext2.add_argument(
-        "--from", dest="source", metavar="ZIP_OR_URL", default=WIKITEXT2,
+        "--from",
+        dest="source",
+        metavar="ZIP_OR_URL",
+        default=WIKITEXT2,
         help="the archive wikitext-2-v1.zip, a file or an address (default: %(default)s)",
     )
     wikitext2.set_defaults(read=read_wikitext2)

@@ -18,7 +18,7 @@ def main(argv=None):
     try:
         return args.run(args)
     except InputError as error:
-        raise SystemExit(f"error: {error}")
+        raise SystemExit(f"error: {error}") from None
 
 
 def _parser():

@@ -10,7 +10,7 @@ from omegaconf import II
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.options import (
-    RecurrenceConfig,
+    DecoderConfig,
     adaptive_cutoff,
     check_at_least,
     check_probabilities,
@@ -40,8 +40,8 @@ DEFAULTS = dict(
 
 
 @dataclass
-class LSTMNConfig(RecurrenceConfig):
-    """Options of ``lstmn``; None stands for what the architecture or DEFAULTS say."""
+class LSTMNConfig(DecoderConfig):
+    """Options of ``lstmn`` beyond those of its decoder."""
 
     attention_fusion: Optional[ChoiceEnum(["none", "shallow", "deep"])] = field(
         default=None, metadata={"help": "how the decoder reads the encoder (default: shallow)"}
@@ -53,9 +53,6 @@ class LSTMNConfig(RecurrenceConfig):
     shallow_context: ChoiceEnum(["concat", "add"]) = field(
         default="concat",
         metadata={"help": "how the context of shallow fusion joins the summary at the gates"},
-    )
-    dropout: Optional[float] = field(
-        default=None, metadata={"help": "dropout probability (default: 0.1)"}
     )
     encoder_embed_dim: Optional[int] = field(
         default=None, metadata={"help": "encoder embedding dimension (default: 512)"}
@@ -75,36 +72,11 @@ class LSTMNConfig(RecurrenceConfig):
     encoder_bidirectional: bool = field(
         default=False, metadata={"help": "make all layers of encoder bidirectional"}
     )
-    decoder_embed_dim: Optional[int] = field(
-        default=None, metadata={"help": "decoder embedding dimension (default: 512)"}
-    )
-    decoder_embed_path: Optional[str] = field(
-        default=None, metadata={"help": "path to pre-trained decoder embedding"}
-    )
     decoder_freeze_embed: bool = field(
         default=False, metadata={"help": "freeze decoder embeddings"}
     )
-    decoder_hidden_size: Optional[int] = field(
-        default=None, metadata={"help": "decoder hidden size (default: --decoder-embed-dim)"}
-    )
-    decoder_layers: Optional[int] = field(
-        default=None, metadata={"help": "number of decoder layers (default: 1)"}
-    )
-    decoder_out_embed_dim: Optional[int] = field(
-        default=None, metadata={"help": "decoder output embedding dimension (default: 512)"}
-    )
     decoder_attention: str = field(
         default="1", metadata={"help": "decoder attention; 0 is --attention-fusion none"}
-    )
-    adaptive_softmax_cutoff: str = field(
-        default="10000,50000,200000",
-        metadata={
-            "help": "comma separated list of adaptive softmax cutoff points; "
-            "used with --criterion adaptive_loss"
-        },
-    )
-    share_decoder_input_output_embed: bool = field(
-        default=False, metadata={"help": "share decoder input and output embeddings"}
     )
     share_all_embeddings: bool = field(
         default=False,
@@ -118,17 +90,8 @@ class LSTMNConfig(RecurrenceConfig):
         default=None,
         metadata={"help": "dropout probability for encoder output (default: --dropout)"},
     )
-    decoder_dropout_in: Optional[float] = field(
-        default=None,
-        metadata={"help": "dropout probability for decoder input embedding (default: --dropout)"},
-    )
-    decoder_dropout_out: Optional[float] = field(
-        default=None,
-        metadata={"help": "dropout probability for decoder output (default: --dropout)"},
-    )
     max_source_positions: Optional[int] = II("task.max_source_positions")
     max_target_positions: Optional[int] = II("task.max_target_positions")
-    criterion: str = II("criterion._name")
 
 
 @register_model("lstmn", dataclass=LSTMNConfig)
@@ -237,7 +200,9 @@ def complete(cfg):
 def check(cfg, task):
     """Raise InputError for options that no model can be built with."""
     for side in ("encoder", "decoder"):
-        check_at_least(cfg, 1, *(f"{side}_{size}" for size in ("embed_dim", "hidden_size", "layers")))
+        check_at_least(
+            cfg, 1, *(f"{side}_{size}" for size in ("embed_dim", "hidden_size", "layers"))
+        )
         check_probabilities(cfg, f"{side}_dropout_in", f"{side}_dropout_out")
     check_at_least(cfg, 1, "decoder_out_embed_dim")
     if cfg.encoder_layers != cfg.decoder_layers:

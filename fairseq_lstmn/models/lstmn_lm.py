@@ -2,14 +2,12 @@
 
 import sys
 from dataclasses import dataclass, field
-from typing import Optional
 
 from fairseq.models import FairseqLanguageModel, register_model
-from omegaconf import II
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.options import (
-    RecurrenceConfig,
+    DecoderConfig,
     adaptive_cutoff,
     check_at_least,
     check_probabilities,
@@ -32,37 +30,12 @@ DEFAULTS = dict(
 
 
 @dataclass
-class LSTMNLanguageModelConfig(RecurrenceConfig):
-    """Options of ``lstmn_lm``; None stands for what the architecture or DEFAULTS say."""
+class LSTMNLanguageModelConfig(DecoderConfig):
+    """Options of ``lstmn_lm`` beyond those of its decoder."""
 
-    dropout: Optional[float] = field(
-        default=None, metadata={"help": "dropout probability (default: 0.1)"}
-    )
-    decoder_embed_dim: Optional[int] = field(
-        default=None, metadata={"help": "decoder embedding dimension (default: 512)"}
-    )
-    decoder_embed_path: Optional[str] = field(
-        default=None, metadata={"help": "path to pre-trained decoder embedding"}
-    )
-    decoder_hidden_size: Optional[int] = field(
-        default=None, metadata={"help": "decoder hidden size (default: --decoder-embed-dim)"}
-    )
-    decoder_layers: Optional[int] = field(
-        default=None, metadata={"help": "number of decoder layers (default: 1)"}
-    )
-    decoder_out_embed_dim: Optional[int] = field(
-        default=None, metadata={"help": "decoder output embedding dimension (default: 512)"}
-    )
     decoder_attention: str = field(
         default="0",
         metadata={"help": "accepted as in lstm_lm, where it does nothing either: no encoder"},
-    )
-    adaptive_softmax_cutoff: str = field(
-        default="10000,50000,200000",
-        metadata={
-            "help": "comma separated list of adaptive softmax cutoff points; "
-            "used with --criterion adaptive_loss"
-        },
     )
     residuals: bool = field(
         default=False,
@@ -71,23 +44,13 @@ class LSTMNLanguageModelConfig(RecurrenceConfig):
     skip_connections: bool = field(
         default=False, metadata={"help": "layers above the first read the embedding too"}
     )
-    decoder_dropout_in: Optional[float] = field(
-        default=None,
-        metadata={"help": "dropout probability for decoder input embedding (default: --dropout)"},
-    )
-    decoder_dropout_out: Optional[float] = field(
-        default=None,
-        metadata={"help": "dropout probability for decoder output (default: --dropout)"},
-    )
-    share_decoder_input_output_embed: bool = field(
-        default=False, metadata={"help": "share decoder input and output embeddings"}
-    )
     carry_tape: int = field(
         default=0,
-        metadata={"help": "carry the latest N slots of each tape from one block of text to the "
-                  "next, with --task contiguous_language_modeling; 0 = start each block empty"},
+        metadata={
+            "help": "carry the latest N slots of each tape from one block of text to the "
+            "next, with --task contiguous_language_modeling; 0 = start each block empty"
+        },
     )
-    criterion: str = II("criterion._name")
 
 
 @register_model("lstmn_lm", dataclass=LSTMNLanguageModelConfig)

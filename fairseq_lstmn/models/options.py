@@ -8,7 +8,7 @@ from fairseq import utils
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import MODEL_DATACLASS_REGISTRY, register_model_architecture
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf, open_dict
+from omegaconf import II, OmegaConf, open_dict
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops import backends
@@ -38,6 +38,52 @@ class RecurrenceConfig(FairseqDataclass):
     recurrence_backend: ChoiceEnum(backends.NAMES) = field(
         default="auto", metadata={"help": "implementation of the recurrence"}
     )
+
+
+@dataclass
+class DecoderConfig(RecurrenceConfig):
+    """Options of every decoder, named as in fairseq's ``lstm`` and ``lstm_lm``.
+
+    None stands for what the architecture or the model's DEFAULTS say.
+    """
+
+    dropout: Optional[float] = field(
+        default=None, metadata={"help": "dropout probability (default: 0.1)"}
+    )
+    decoder_embed_dim: Optional[int] = field(
+        default=None, metadata={"help": "decoder embedding dimension (default: 512)"}
+    )
+    decoder_embed_path: Optional[str] = field(
+        default=None, metadata={"help": "path to pre-trained decoder embedding"}
+    )
+    decoder_hidden_size: Optional[int] = field(
+        default=None, metadata={"help": "decoder hidden size (default: --decoder-embed-dim)"}
+    )
+    decoder_layers: Optional[int] = field(
+        default=None, metadata={"help": "number of decoder layers (default: 1)"}
+    )
+    decoder_out_embed_dim: Optional[int] = field(
+        default=None, metadata={"help": "decoder output embedding dimension (default: 512)"}
+    )
+    adaptive_softmax_cutoff: str = field(
+        default="10000,50000,200000",
+        metadata={
+            "help": "comma separated list of adaptive softmax cutoff points; "
+            "used with --criterion adaptive_loss"
+        },
+    )
+    decoder_dropout_in: Optional[float] = field(
+        default=None,
+        metadata={"help": "dropout probability for decoder input embedding (default: --dropout)"},
+    )
+    decoder_dropout_out: Optional[float] = field(
+        default=None,
+        metadata={"help": "dropout probability for decoder output (default: --dropout)"},
+    )
+    share_decoder_input_output_embed: bool = field(
+        default=False, metadata={"help": "share decoder input and output embeddings"}
+    )
+    criterion: str = II("criterion._name")
 
 
 def layer_options(cfg):

@@ -41,9 +41,7 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         start: ``EncoderStart``, for a decoder that starts where an encoder ended.
     """
 
-    def __init__(
-        self, dictionary, embedding, stack, output, dropout_in, max_positions, start=None
-    ):
+    def __init__(self, dictionary, embedding, stack, output, dropout_in, max_positions, start=None):
         super().__init__(dictionary)
         self.embed_tokens = embedding
         self.dropout_in = FairseqDropout(dropout_in, module_name=self.__class__.__name__)

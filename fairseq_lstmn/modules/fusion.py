@@ -22,9 +22,7 @@ class SourceTape(NamedTuple):
 
     def select(self, rows):
         """The tape with ``rows`` (B',) for its rows."""
-        return SourceTape(
-            *[part if part is None else part.index_select(0, rows) for part in self]
-        )
+        return SourceTape(*[part if part is None else part.index_select(0, rows) for part in self])
 
 
 class ShallowFusion(nn.Module):
@@ -77,9 +75,7 @@ class DeepFusion(nn.Module):
 
     def prepare(self, hidden, memory, mask):
         """The ``SourceTape`` of an encoder layer's tapes (B, S, G)."""
-        return SourceTape(
-            self.key(hidden), self.to_hidden(hidden), self.to_memory(memory), mask
-        )
+        return SourceTape(self.key(hidden), self.to_hidden(hidden), self.to_memory(memory), mask)
 
     def source(self, x, tape):
         """What ``ops.lstmn`` reads while it reads x (B, T, D)."""

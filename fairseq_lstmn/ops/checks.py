@@ -42,7 +42,9 @@ def check_source(source, weights, batch, steps, width):
         if getattr(weights, name) is None:
             raise InputError(f"a source is given, but weights.{name} is None")
     if (source.memory is None) != (source.gate_inputs is None):
-        raise InputError("source.memory and source.gate_inputs go together (deep fusion), or neither")
+        raise InputError(
+            "source.memory and source.gate_inputs go together (deep fusion), or neither"
+        )
     gates = 4 * width if source.memory is None else width
     expect("weights.source_query", weights.source_query, (width, width))
     expect("weights.source_score", weights.source_score, (width,))

@@ -103,7 +103,7 @@ def cast(value, dtype):
 
 
 def complete(tape, weights, like):
-    """``tape`` with every field but ``lengths`` there, an empty one for None; ``like`` (B, T, H)."""
+    """``tape``, or an empty one for None, with keys and summaries there; ``like`` is (B, T, H)."""
     batch, _, width = like.shape
     if tape is None:
         nothing = like.new_zeros(batch, 0, width)

@@ -1,8 +1,8 @@
 """Additive attention over slots, one step at a time: what `recompute` reads both tapes with.
 
-B batch, T steps, n slots, H hidden width. A slot is [hidden; memory], V = 2H wide (or
-hidden alone, V = H), and a read sums slots: sum_i s_i [h_i; c_i] with s = softmax_i(v . tanh(key_i + query_t)), (4)-(6), (12)-(13).
-The (B, n, H) tanh lives in blocks of rows that fit a core's cache and is never kept.
+B batch, T steps, n slots, H hidden width. A slot is [hidden; memory], V = 2H wide, or hidden
+alone, V = H. A read sums slots, sum_i s_i [h_i; c_i] with s = softmax_i(v . tanh(key_i + query_t)):
+equations (4)-(6) and (12)-(13). The (B, n, H) tanh lives in blocks of rows that fit a core's cache and is never kept.
 """
 
 import torch

@@ -69,9 +69,7 @@ class Backward:
         elif self.source is not None:
             self.fuse_shallow_backward(t, d_gates)
             if self.weights.source_query is not None:
-                d_summary = d_summary.addmm(
-                    self.source.d_queries[:, t], self.weights.source_query
-                )
+                d_summary = d_summary.addmm(self.source.d_queries[:, t], self.weights.source_query)
         self.own.d_sums[:, t] = torch.cat([d_summary, d_cell * keep], dim=1)
         self.own.read_backward(t, window(slot, self.memory_span), self.gradients.attention)
 
@@ -165,9 +163,7 @@ class Backward:
         d_source_summary = None
         if self.deep:
             d_source_summary = self.source.d_queries[:, 0] @ self.weights.source_query
-        return Tape(
-            *slots, self.own.d_queries[:, 0] @ self.weights.summary_query, d_source_summary
-        )
+        return Tape(*slots, self.own.d_queries[:, 0] @ self.weights.summary_query, d_source_summary)
 
     def d_source(self):
         if self.source is None:

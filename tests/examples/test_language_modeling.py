@@ -51,8 +51,10 @@ def run_script(*arguments):
 
 def some_lines(number, seed):
     rng = random.Random(seed)
-    return [" " + " ".join(rng.choices(PTB_WORDS[:50], k=rng.randint(1, 20))) + " "
-            for _ in range(number)]
+    return [
+        " " + " ".join(rng.choices(PTB_WORDS[:50], k=rng.randint(1, 20))) + " "
+        for _ in range(number)
+    ]
 
 
 def ptb_like():
@@ -281,7 +283,15 @@ def plain(section):
 
 def test_yaml_gives_the_training_of_the_flags():
     flags, yaml = readme_training(), yaml_training("lstmn_lm_ptb")
-    for name in ("model", "task", "dataset", "criterion", "optimization", "lr_scheduler", "checkpoint"):
+    for name in (
+        "model",
+        "task",
+        "dataset",
+        "criterion",
+        "optimization",
+        "lr_scheduler",
+        "checkpoint",
+    ):
         assert plain(yaml[name]) == plain(flags[name])
 
     by_flags, by_yaml = plain(flags.common), plain(yaml.common)

@@ -224,9 +224,7 @@ PLAIN = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "model", ["model=lstmn_lm_ptb_3layer", "+model._name=lstmn_lm_ptb_3layer"]
-)
+@pytest.mark.parametrize("model", ["model=lstmn_lm_ptb_3layer", "+model._name=lstmn_lm_ptb_3layer"])
 def test_hydra_takes_presets_and_plain_overrides(data, tmp_path, model):
     dot = "+" if model.startswith("+") else ""
     path, output = hydra_train(

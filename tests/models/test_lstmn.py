@@ -130,9 +130,7 @@ def test_reordering_follows_the_beam_even_when_the_batch_shrinks():
         model.decoder(previous[:, :4], encoder_out=encoded, incremental_state=state)
         model.decoder.reorder_incremental_state_scripting(state, order)
         encoded = model.encoder.reorder_encoder_out(encoded, order)
-        after, _ = model.decoder(
-            previous[order, :5], encoder_out=encoded, incremental_state=state
-        )
+        after, _ = model.decoder(previous[order, :5], encoder_out=encoded, incremental_state=state)
         whole, _ = model(sources[order], lengths[order], previous[order, :5])
         assert torch.allclose(after[:, -1], whole[:, -1], atol=1e-5)
 

@@ -21,7 +21,6 @@ VARIANTS = [
 ]
 
 
-
 def build(task=None, arch="lstmn_lm", **options):
     sizes = dict(decoder_embed_dim=6, decoder_hidden_size=7, decoder_out_embed_dim=8)
     config = LSTMNLanguageModelConfig(**{**sizes, "criterion": "cross_entropy", **options})
@@ -84,9 +83,7 @@ def test_scores_of_a_row_do_not_depend_on_padding():
     ],
 )
 def test_presets(arch, sizes):
-    nothing_set = dict(
-        decoder_embed_dim=None, decoder_hidden_size=None, decoder_out_embed_dim=None
-    )
+    nothing_set = dict(decoder_embed_dim=None, decoder_hidden_size=None, decoder_out_embed_dim=None)
     decoder = build(arch=arch, **nothing_set).decoder
     hidden, embed = decoder.stack.layers[0].input_query.weight.shape
     assert (embed, hidden, len(decoder.stack.layers)) == sizes

@@ -3,6 +3,7 @@
 import torch
 
 from fairseq_lstmn.ops import lstmn
+
 from .cases import MAY_BE_RAGGED, apply, assert_close, build, flat
 
 
@@ -96,4 +97,3 @@ def test_weights_survive_scores_beyond_the_range_of_exp(backend):
     attention = attend(single, backend)
     torch.testing.assert_close(attention.tape.sum(-1), torch.ones(3, 5))
     torch.testing.assert_close(attention.source.sum(-1), torch.ones(3, 5))
-

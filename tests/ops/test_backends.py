@@ -8,6 +8,7 @@ import pytest
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops import backends, lstmn
+
 from .cases import assert_close, build, run
 
 PACKAGE_PARENT = Path(backends.__file__).parents[2]

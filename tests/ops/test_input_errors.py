@@ -5,6 +5,7 @@ import torch
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops import backends, lstmn
+
 from .cases import build
 
 # B 3, T 5, H 4, P 2, S 3

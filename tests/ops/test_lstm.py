@@ -4,6 +4,7 @@ import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from fairseq_lstmn.ops import Tape, Weights, lstmn
+
 from .cases import assert_close, gradients
 
 BATCH, STEPS, INPUTS, WIDTH = 3, 40, 7, 20

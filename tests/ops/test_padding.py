@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 
 from fairseq_lstmn.ops import lstmn
+
 from .cases import (
     MAY_BE_RAGGED,
     alone,

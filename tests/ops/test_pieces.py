@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq_lstmn.ops import lstmn
+
 from .cases import (
     FAST_BACKENDS,
     MAY_BE_RAGGED,

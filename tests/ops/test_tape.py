@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fairseq_lstmn.ops import Tape, lstmn
+
 from .cases import MAY_BE_RAGGED, assert_close, build, gradients, run
 
 

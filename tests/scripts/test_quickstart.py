@@ -46,8 +46,7 @@ def test_no_sentence_is_in_two_splits_or_twice_in_one(reference_text):
 
 def test_sentences_are_lower_case_tokens(reference_text):
     text = (
-        'Numbers\n*******\n\nUse "x.Y" 3.12 times.  Then\nstop.\n\n'
-        "   if a_b == 10:\n       pass\n"
+        'Numbers\n*******\n\nUse "x.Y" 3.12 times.  Then\nstop.\n\n   if a_b == 10:\n       pass\n'
     )
     assert list(reference_text.sentences(text)) == [
         "numbers",
