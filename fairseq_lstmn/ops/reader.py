@@ -1,8 +1,9 @@
 """Additive attention over slots, one step at a time: what `recompute` reads both tapes with.
 
 B batch, T steps, n slots, H hidden width. A slot is [hidden; memory], V = 2H wide, or hidden
-alone, V = H. A read sums slots, sum_i s_i [h_i; c_i] with s = softmax_i(v . tanh(key_i + query_t)):
-equations (4)-(6) and (12)-(13). The (B, n, H) tanh lives in blocks of rows that fit a core's cache and is never kept.
+alone, V = H. A read sums slots, sum_i s_i [h_i; c_i] with s = softmax_i(v . tanh(k_i + q_t)):
+equations (4)-(6) and (12)-(13). The (B, n, H) tanh is made in blocks of rows that fit a
+core's cache and never kept.
 """
 
 import torch
