@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Sets up if needed, then runs the whole test suite; arguments go to pytest.
+# Sets up if needed, then runs the whole test suite, two files at a time; arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh
 export PATH="$PWD/.venv/bin:$PATH"
-exec python -m pytest -rs "$@"
+export OMP_NUM_THREADS=1
+exec python -m pytest -rs --numprocesses 2 --dist loadfile "$@"
