@@ -8,16 +8,7 @@ from hypothesis import given
 
 from fairseq_lstmn.ops import lstmn
 
-from .cases import (
-    MAY_BE_RAGGED,
-    alone,
-    apply,
-    assert_close,
-    build,
-    flat,
-    gradients,
-    run,
-)
+from .cases import MAY_BE_RAGGED, alone, apply, assert_close, build, flat, gradients, run
 from .strategies import arguments, repeatable
 
 SLOTS = ("hidden", "memory", "keys")
