@@ -36,6 +36,11 @@ def made_whole(dest):
         folder.rename(dest)
 
 
+def write_lines(path, lines):
+    """Write ``lines`` (strings without their ends) to ``path`` (a Path)."""
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
 def binarise(folder, *options, suffix=""):
     """Run fairseq-preprocess on folder/{train,valid,test}SUFFIX into folder/bin."""
     texts = [word for split in SPLITS for word in (f"--{split}pref", f"{split}{suffix}")]
