@@ -11,7 +11,7 @@ is cut into characters:
     half past seven in the evening                               1 9 : 3 0
 
 All phrasings of a number, date or time are in the same split, so that what is asked in the
-test has never been answered in training, in neither language.
+test has not been answered in training in either language.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from fairseq_lstmn.data.whole_folder import SPLITS, binarise, check_new, made_wh
 from fairseq_lstmn.errors import InputError
 
 SHARES = 90, 5, 5  # of training, validation and test, in percent of the values
+DIGITS = "000123456789"  # zeros are not said, so they are to be seen often
 FIRST_DAY, LAST_DAY = date(1100, 1, 1), date(2099, 12, 31)
 
 ENGLISH = """zero one two three four five six seven eight nine ten eleven twelve thirteen
@@ -101,17 +102,17 @@ def english_dates(day):
 def english_times(hour, minute):
     this, following = english(on_dial(hour)), english(on_dial(hour + 1))
     if minute == 0:
-        clock = [[*this, "o'clock"]]
+        spoken = [[*this, "o'clock"]]
     elif minute <= 30:
         past = {15: ["quarter"], 30: ["half"]}.get(minute, english(minute))
-        clock = [[*past, "past", *this]]
+        spoken = [[*past, "past", *this]]
     else:
         to = {45: ["quarter"]}.get(minute, english(60 - minute))
-        clock = [[*to, "to", *following]]
+        spoken = [[*to, "to", *following]]
     if minute:
-        clock.append([*this, *(["oh"] if minute < 10 else []), *english(minute)])
+        spoken.append([*this, *(["oh"] if minute < 10 else []), *english(minute)])
     part = ENGLISH_PARTS_OF_DAY[hour // 6]
-    return sentences([*start, *words, part] for start in ([], ["at"]) for words in clock)
+    return sentences([*start, *words, part] for start in ([], ["at"]) for words in spoken)
 
 
 # German: a number is a list of the parts of one word.
@@ -174,22 +175,16 @@ def german_dates(day):
 
 def german_times(hour, minute):
     this, following = word(german(on_dial(hour))), word(german(on_dial(hour + 1)))
-    if minute == 0:
-        clock = []
-    elif minute <= 20:
-        clock = [[{15: "viertel"}.get(minute, word(german(minute))), "nach", this]]
+    half = {25: ["fünf", "vor", "halb"], 30: ["halb"], 35: ["fünf", "nach", "halb"]}
+    if minute in half:
+        clock = [*half[minute], following]
     elif minute < 30:
-        clock = [[word(german(30 - minute)), "vor", "halb", following]]
-    elif minute == 30:
-        clock = [["halb", following]]
-    elif minute < 40:
-        clock = [[word(german(minute - 30)), "nach", "halb", following]]
+        clock = [{15: "viertel"}.get(minute, word(german(minute))), "nach", this]
     else:
-        clock = [[{45: "viertel"}.get(minute, word(german(60 - minute))), "vor", following]]
-    part = GERMAN_PARTS_OF_DAY[hour // 6]
-    clock = [[*words, part] for words in clock]
-    clock.append([word(joined(hour)), "uhr", *([word(german(minute))] if minute else [])])
-    return sentences([*start, *words] for start in ([], ["um"]) for words in clock)
+        clock = [{45: "viertel"}.get(minute, word(german(60 - minute))), "vor", following]
+    spoken = [[*clock, GERMAN_PARTS_OF_DAY[hour // 6]]] if minute else []
+    spoken.append([word(joined(hour)), "uhr", *([word(german(minute))] if minute else [])])
+    return sentences([*start, *words] for start in ([], ["um"]) for words in spoken)
 
 
 # Both
@@ -210,8 +205,8 @@ def sentences(phrasings):
 
 def some_number(rng):
     """A number of one to six digits: its normal form, and its phrasings in one language."""
-    length = rng.randint(1, 6)
-    n = rng.randrange(10 ** (length - 1), 10**length)
+    digits = rng.choice("123456789"), *rng.choices(DIGITS, k=rng.randrange(6))
+    n = int("".join(digits))
     return str(n), rng.choice([english_numbers, german_numbers])(n)
 
 
@@ -244,7 +239,7 @@ def parse_arguments(argv):
         "--dest", metavar="DIR", type=Path, required=True, help="new folder to make"
     )
     parser.add_argument(
-        "--pairs", metavar="N", type=int, default=50000,
+        "--pairs", metavar="N", type=int, default=100000,
         help="pairs to draw; repeated ones are dropped (default: %(default)s)",
     )
     parser.add_argument(
