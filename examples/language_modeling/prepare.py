@@ -9,21 +9,15 @@ rare words already replaced by ``<unk>``, which fairseq reads as its own unknown
 """
 
 import argparse
-import http.client
 import io
-import os
-import subprocess
-import sys
-import tempfile
-import urllib.request
 import zipfile
 import zlib
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from fairseq_lstmn.data.fetch import fetch, read_bytes
+from fairseq_lstmn.data.whole_folder import SPLITS, binarise, check_new, made_whole
 from fairseq_lstmn.errors import InputError
 
-SPLITS = ("train", "valid", "test")
 WIKITEXT2 = "https://wikitext.smerity.com/wikitext-2-v1.zip"
 
 # fairseq would take these for its own marks: a <pad> in the text is never scored.
@@ -67,26 +61,6 @@ def read_member(archive, split, address):
     raise InputError(f"--from {address}: has no {wanted}")
 
 
-def fetch(address):
-    if "://" not in address:
-        return read_bytes(Path(address))
-    print(f"downloading {address}", flush=True)
-    # The host of WikiText-2 turns away Python's default user agent.
-    request = urllib.request.Request(address, headers={"User-Agent": "Mozilla/5.0"})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            return reply.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise InputError(f"--from {address}: cannot be downloaded ({error})") from None
-
-
-def read_bytes(path):
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-
-
 def checked(name, data):
     """Return ``data`` untouched if a language model can be trained on it."""
     try:
@@ -99,31 +73,6 @@ def checked(name, data):
         marks = ", ".join(sorted(words & RESERVED))
         raise InputError(f"{name}: contains {marks}, which fairseq adds by itself")
     return data
-
-
-@contextmanager
-def made_whole(dest):
-    """Yield a folder to fill, which becomes ``dest`` only when nothing went wrong."""
-    try:
-        dest.parent.mkdir(parents=True, exist_ok=True)
-        workplace = tempfile.TemporaryDirectory(prefix=f".{dest.name}-", dir=dest.parent)
-    except OSError as error:
-        raise InputError(f"--dest {dest}: cannot be written ({error.strerror})") from None
-    with workplace:
-        folder = Path(workplace.name, dest.name)
-        folder.mkdir()
-        yield folder
-        folder.rename(dest)
-
-
-def binarise(folder):
-    """Run fairseq-preprocess on folder/{train,valid,test}.txt into folder/bin."""
-    texts = [word for split in SPLITS for word in (f"--{split}pref", f"{split}.txt")]
-    # By default fairseq makes up words until their number is a multiple of 8.
-    command = ["--only-source", *texts, "--destdir", "bin", "--padding-factor", "1"]
-    subprocess.run(
-        [sys.executable, "-m", "fairseq_cli.preprocess", *command], cwd=folder, check=True
-    )
 
 
 def parse_arguments(argv):
@@ -161,13 +110,12 @@ def parse_arguments(argv):
 
 def main(argv=None):
     args = parse_arguments(argv)
-    if os.path.lexists(args.dest):
-        raise InputError(f"--dest {args.dest}: exists already; name a new folder")
+    check_new(args.dest)
     texts = args.read(args.source)
     with made_whole(args.dest) as folder:
         for split, text in texts.items():
             (folder / f"{split}.txt").write_bytes(text)
-        binarise(folder)
+        binarise(folder, "--only-source", suffix=".txt")
     print(f"ready for fairseq: {args.dest / 'bin'}")
 
 

@@ -1,28 +1,29 @@
 """examples/language_modeling: data preparation as a user runs it, and README against YAML."""
 
-import importlib.util
 import os
 import random
-import re
-import shlex
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
-from fairseq import options
 from fairseq.data import Dictionary, data_utils
-from fairseq.dataclass.initialize import add_defaults, hydra_init
-from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.models import ARCH_CONFIG_REGISTRY
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from fairseq_lstmn.errors import InputError
+from tests.examples.example import (
+    EXAMPLES,
+    assert_same_training,
+    decoded,
+    flags_training,
+    hydra_training,
+    load_script,
+    plain,
+    readme_commands,
+    run_script,
+)
 
-ROOT = Path(__file__).resolve().parents[2]
-EXAMPLE = ROOT / "examples" / "language_modeling"
+EXAMPLE = EXAMPLES / "language_modeling"
 SCRIPT = EXAMPLE / "prepare.py"
 
 SPLITS = "train", "valid", "test"
@@ -30,23 +31,7 @@ SPLITS = "train", "valid", "test"
 PTB_WORDS = ["<unk>", "N"] + [f"word{i}" for i in range(9997)]
 
 
-def load_script():
-    spec = importlib.util.spec_from_file_location("prepare_language_modeling", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-prepare = load_script()
-
-
-def run_script(*arguments):
-    return subprocess.run(
-        [sys.executable, SCRIPT, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+prepare = load_script(SCRIPT)
 
 
 def some_lines(number, seed):
@@ -88,14 +73,6 @@ def write_wikitext(path, texts):
     return path
 
 
-def decoded(folder, split):
-    """Return the binary text of a split as lines of words, read as fairseq reads it."""
-    dictionary = Dictionary.load(str(folder / "bin" / "dict.txt"))
-    sentences = data_utils.load_indexed_dataset(str(folder / "bin" / split), dictionary)
-    assert all(sentence[-1] == dictionary.eos() for sentence in sentences)
-    return [dictionary.string(sentence) for sentence in sentences]
-
-
 def words_of(text):
     return [" ".join(line.split()) for line in text.splitlines()]
 
@@ -105,7 +82,7 @@ def ptb(tmp_path_factory):
     """A folder that ``prepare.py ptb`` has made, and the texts it was made from."""
     here, texts = tmp_path_factory.mktemp("ptb"), ptb_like()
     source = write_ptb(here / "source", texts)
-    done = run_script("ptb", "--from", source, "--dest", here / "data" / "ptb")
+    done = run_script(SCRIPT, "ptb", "--from", source, "--dest", here / "data" / "ptb")
     assert done.returncode == 0, done.stderr
     assert os.listdir(here / "data") == ["ptb"]
     return here / "data" / "ptb", texts
@@ -115,7 +92,9 @@ def test_ptb_text_is_kept_and_encoded_word_by_word(ptb):
     folder, texts = ptb
     for split in SPLITS:
         assert (folder / f"{split}.txt").read_text(encoding="utf-8") == texts[split]
-        assert decoded(folder, split) == words_of(texts[split])
+        assert decoded(folder / "bin" / split, folder / "bin" / "dict.txt") == words_of(
+            texts[split]
+        )
 
 
 def test_ptb_vocabulary_is_that_of_the_corpus(ptb):
@@ -143,10 +122,11 @@ def test_wikitext_from_an_address(tmp_path):
     texts = wikitext_like()
     archive = write_wikitext(tmp_path / "wikitext-2-v1.zip", texts)
     prepare.main(["wikitext2", "--from", archive.as_uri(), "--dest", str(tmp_path / "wt2")])
+    binary = tmp_path / "wt2" / "bin"
     for split in SPLITS:
         text = (tmp_path / "wt2" / f"{split}.txt").read_bytes()
         assert text.decode("utf-8") == texts[split]
-        assert decoded(tmp_path / "wt2", split) == words_of(texts[split])
+        assert decoded(binary / split, binary / "dict.txt") == words_of(texts[split])
 
 
 def test_wikitext_from_a_file(tmp_path):
@@ -158,7 +138,7 @@ def test_wikitext_from_a_file(tmp_path):
 
 def test_error_is_one_line_and_leaves_nothing(tmp_path):
     source = write_ptb(tmp_path / "source", {"train": "a b\n", "valid": "a\n"})
-    done = run_script("ptb", "--from", source, "--dest", tmp_path / "data" / "ptb")
+    done = run_script(SCRIPT, "ptb", "--from", source, "--dest", tmp_path / "data" / "ptb")
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last == f"error: --from {source}: has neither ptb.test.txt nor test.txt"
@@ -251,52 +231,22 @@ def test_failure_of_fairseq_leaves_nothing(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["source"]
 
 
-def readme_commands():
-    """Return the README's shell commands, each as a list of words."""
-    text = (EXAMPLE / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
-
-
 def readme_training():
     """Return the configuration that the README's flags for the paper's model give."""
-    [words] = [w for w in readme_commands() if {"lstmn_lm_ptb", "data/ptb/bin"} <= set(w)]
-    words[words.index("--user-dir") + 1] = str(ROOT / "fairseq_lstmn")
-    args = options.parse_args_and_arch(options.get_training_parser(), words[1:])
-    return convert_namespace_to_omegaconf(args)
+    [words] = [w for w in readme_commands(EXAMPLE) if {"lstmn_lm_ptb", "data/ptb/bin"} <= set(w)]
+    return flags_training(words)
 
 
 def yaml_training(name):
-    """Return the configuration that fairseq-hydra-train composes from config/NAME.yaml."""
-    hydra_init(name)
-    with initialize_config_dir(str(EXAMPLE / "config")):
-        cfg = compose(name, overrides=["task.data=data/ptb/bin"])
-    add_defaults(cfg)
+    cfg = hydra_training(EXAMPLE, name, "data/ptb/bin")
     ARCH_CONFIG_REGISTRY[cfg.model._name](cfg.model)  # as fairseq does to build the model
     return cfg
 
 
-def plain(section):
-    return OmegaConf.to_container(section, resolve=True)
-
-
 def test_yaml_gives_the_training_of_the_flags():
     flags, yaml = readme_training(), yaml_training("lstmn_lm_ptb")
-    for name in (
-        "model",
-        "task",
-        "dataset",
-        "criterion",
-        "optimization",
-        "lr_scheduler",
-        "checkpoint",
-    ):
-        assert plain(yaml[name]) == plain(flags[name])
-
-    by_flags, by_yaml = plain(flags.common), plain(yaml.common)
-    assert by_yaml.pop("user_dir") == Path(by_flags.pop("user_dir")).name
-    assert by_yaml == by_flags
+    assert plain(yaml.model) == plain(flags.model)
+    assert_same_training(yaml, flags)
 
     optimizer, options_given = plain(yaml.optimizer), vars(flags.optimizer)
     assert optimizer.pop("_name") == options_given["optimizer"] == "sgd"

@@ -1,0 +1,51 @@
+"""A new folder of data, text and its binary form for fairseq, made whole or not at all."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from fairseq_lstmn.errors import InputError
+
+SPLITS = ("train", "valid", "test")
+
+
+def check_new(dest):
+    """Raise InputError, naming ``--dest``, if ``dest`` (a Path) exists already."""
+    if os.path.lexists(dest):
+        raise InputError(f"--dest {dest}: exists already; name a new folder")
+
+
+@contextmanager
+def made_whole(dest):
+    """Yield a folder to fill, which becomes ``dest`` (a Path) only when nothing went wrong.
+
+    Raises InputError, naming ``--dest``, if it cannot be made.
+    """
+    try:
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        workplace = tempfile.TemporaryDirectory(prefix=f".{dest.name}-", dir=dest.parent)
+    except OSError as error:
+        raise InputError(f"--dest {dest}: cannot be written ({error.strerror})") from None
+    with workplace:
+        folder = Path(workplace.name, dest.name)
+        folder.mkdir()
+        yield folder
+        folder.rename(dest)
+
+
+def write_lines(path, lines):
+    """Write ``lines`` (strings without their ends) to ``path`` (a Path)."""
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def binarise(folder, *options, suffix=""):
+    """Run fairseq-preprocess on folder/{train,valid,test}SUFFIX into folder/bin."""
+    texts = [word for split in SPLITS for word in (f"--{split}pref", f"{split}{suffix}")]
+    # By default fairseq makes up words until their number is a multiple of 8.
+    command = [*options, *texts, "--destdir", "bin", "--padding-factor", "1"]
+    subprocess.run(
+        [sys.executable, "-m", "fairseq_cli.preprocess", *command], cwd=folder, check=True
+    )
