@@ -22,7 +22,8 @@ class SentenceClassifier(ReadingModel):
 
     def features(self, src_tokens, src_lengths):
         """The mean (B, F) over the words of right-padded src_tokens (B, T)."""
-        return mean_over_tokens(self.read(self.embed(src_tokens), src_lengths), src_lengths)
+        read = self.read(self.embed(src_tokens), src_lengths)
+        return mean_over_tokens(self.dropout_out(read), src_lengths)
 
     def read(self, x, lengths):
         """The reader's states (B, T, F) of x (B, T, D)."""

@@ -151,6 +151,7 @@ def build_decoder(cfg, task, encoder):
         cfg.decoder_dropout_out,
         shared=cfg.share_decoder_input_output_embed or cfg.share_all_embeddings,
         adaptive_cutoff=adaptive_cutoff(cfg),
+        attentional=any(layer.fusion is not None for layer in stack.layers),
     )
     return LSTMNDecoder(
         task.target_dictionary,

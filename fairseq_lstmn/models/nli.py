@@ -29,7 +29,8 @@ class SentencePairModel(ReadingModel):
             self.embed(src_tokens), src_lengths, self.embed(hypothesis_tokens), hypothesis_lengths
         )
         lengths = src_lengths, hypothesis_lengths
-        return torch.cat([mean_over_tokens(*pair) for pair in zip(read, lengths)], dim=1)
+        means = [mean_over_tokens(self.dropout_out(x), n) for x, n in zip(read, lengths)]
+        return torch.cat(means, dim=1)
 
 
 @dataclass

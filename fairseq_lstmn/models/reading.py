@@ -121,6 +121,9 @@ class ReadingModel(BaseFairseqModel):
         self.dropout_in = FairseqDropout(
             cfg.encoder_dropout_in, module_name=self.__class__.__name__
         )
+        self.dropout_out = FairseqDropout(
+            cfg.encoder_dropout_out, module_name=self.__class__.__name__
+        )
         self.feature_size, self.hidden_size = feature_size, cfg.encoder_hidden_size
         self.pooler_dropout = cfg.pooler_dropout
         self.longest = cfg.max_positions

@@ -50,7 +50,6 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         self.adaptive_softmax = output.adaptive_softmax  # where fairseq's criterion looks
         self.longest = max_positions
         self.start = start
-        self.need_attn = True
 
     def forward(self, prev_output_tokens, encoder_out=None, incremental_state=None, **kwargs):
         """Scores (B, T, V) of the next tokens, and fairseq's dictionary of extras.
@@ -79,7 +78,9 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
             prev_output_tokens = prev_output_tokens[:, -1:]
         x, tapes, attention = self.read(prev_output_tokens, state)
         self.set_incremental_state(incremental_state, STATE, DecoderState(tapes, state.sources))
-        return self.output.features(x), attention
+        if attention is None:
+            return self.output.features(x), None
+        return self.output.features(x, attention.context), attention.source
 
     def first_state(self, encoder_out):
         """Where decoding starts; without an encoder on empty tapes."""
@@ -91,9 +92,9 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         return DecoderState(tapes, sources).reorder(encoder_out["rows"][0])
 
     def read(self, tokens, state, lengths=None):
-        """Outputs (B, T, H), new tapes and the attention after ``tokens`` (B, T)."""
+        """Outputs (B, T, H), new tapes and ``Attention`` or None after ``tokens`` (B, T)."""
         x = self.dropout_in(self.embed_tokens(tokens))
-        x, tapes, attention = self.stack(x, state.tapes, lengths, state.sources, self.need_attn)
+        x, tapes, attention = self.stack(x, state.tapes, lengths, state.sources)
         return x, self.stack.needed(tapes), attention
 
     def output_layer(self, features):
@@ -105,9 +106,6 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         state = self.get_incremental_state(incremental_state, STATE)
         if state is not None:
             self.set_incremental_state(incremental_state, STATE, state.reorder(new_order))
-
-    def make_generation_fast_(self, need_attn=False, **kwargs):
-        self.need_attn = need_attn
 
     def max_positions(self):
         return self.longest

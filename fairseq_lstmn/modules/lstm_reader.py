@@ -3,7 +3,6 @@
 B batch, T steps, D input width, H hidden width.
 """
 
-from fairseq.modules import FairseqDropout
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -17,7 +16,7 @@ class LSTMReader(nn.Module):
         input_size: D.
         hidden_size: H, of every layer.
         layers: how many.
-        dropout: after every layer, the last one included.
+        dropout: between layers.
     """
 
     def __init__(self, input_size, hidden_size, layers=1, dropout=0.0):
@@ -25,7 +24,6 @@ class LSTMReader(nn.Module):
         self.output_size = hidden_size
         between = dropout if layers > 1 else 0.0  # torch warns of dropout with nothing between
         self.lstm = nn.LSTM(input_size, hidden_size, layers, dropout=between, batch_first=True)
-        self.dropout = FairseqDropout(dropout, module_name=self.__class__.__name__)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -INIT_RANGE, INIT_RANGE)
 
@@ -35,8 +33,8 @@ class LSTMReader(nn.Module):
         The rows may stand in any order of length; outputs are zero at padded steps.
         """
         if lengths is None:
-            return self.dropout(self.lstm(x)[0])
+            return self.lstm(x)[0]
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         outputs, _ = self.lstm(packed)
         outputs, _ = pad_packed_sequence(outputs, batch_first=True, total_length=x.size(1))
-        return self.dropout(outputs)
+        return outputs

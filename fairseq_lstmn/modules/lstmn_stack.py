@@ -18,7 +18,7 @@ class LSTMNStack(nn.Module):
         input_size: D.
         hidden_size: H, of every layer.
         layers: K.
-        dropout: after every layer, the last one included.
+        dropout: between layers.
         skip_connections: layers above the first read [h_t^k; x_t] (Graves 2013).
         residuals: layers above the first add what they read of the layer below to their output.
         fusion: makes the fusion of layer k (from 0) from its number and its input's width, or
@@ -48,24 +48,22 @@ class LSTMNStack(nn.Module):
         self.skip_connections = skip_connections
         self.residuals = residuals
 
-    def forward(self, x, tapes=None, lengths=None, sources=None, return_attention=False):
+    def forward(self, x, tapes=None, lengths=None, sources=None):
         """Read x (B, T, D) behind one ``Tape`` a layer, beside one ``SourceTape`` a layer.
 
-        Returns outputs (B, T, H), the whole new tapes, and the attention (B, T, S) of the topmost
-        layer with a source; None without one or if not asked for.
+        Returns outputs (B, T, H), the whole new tapes, and the ``Attention`` of the topmost layer
+        with a source, None without one.
         """
         nothing = [None] * len(self.layers)
         below, grown, attention = None, [], None
         for layer, tape, source in zip(self.layers, tapes or nothing, sources or nothing):
-            reads = x if below is None else below
+            reads = x if below is None else self.dropout(below)
             if self.skip_connections and below is not None:
-                reads = torch.cat([below, x], dim=-1)
-            wanted = return_attention and source is not None
-            outputs, tape, found = layer(reads, tape, lengths, source, wanted)
-            outputs = self.dropout(outputs)
+                reads = torch.cat([reads, x], dim=-1)
+            outputs, tape, found = layer(reads, tape, lengths, source, source is not None)
             below = outputs + below if self.residuals and below is not None else outputs
             grown.append(tape)
-            attention = found.source if wanted else attention
+            attention = attention if found is None else found
         return below, grown, attention
 
     def needed(self, tapes):

@@ -6,23 +6,33 @@ from torch import nn
 from torch.nn import functional as F
 
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.modules.attentional_output import AttentionalOutput
 
 
 class OutputLayer(nn.Module):
     """What follows the last layer in fairseq's LSTM decoder.
 
-    Hidden states (B, T, H) become features (B, T, O) by a linear map where H != O, and scores
-    (B, T, V) by a linear map of their own or, if ``shared``, by the embedding's weight (V, O).
-    With ``adaptive_cutoff`` states stay as they are: the criterion scores them.
+    Hidden states (B, T, H), with ``attentional`` joined by contexts, become features (B, T, O) by
+    a linear map where H != O, and scores (B, T, V) by a linear map of their own or, if
+    ``shared``, by the embedding's weight (V, O). With ``adaptive_cutoff`` features are H wide and
+    the criterion scores them.
 
     Raises:
         InputError: cutoffs of the adaptive softmax that do not fit the vocabulary.
     """
 
     def __init__(
-        self, hidden_size, out_embed_dim, vocabulary, dropout, shared=False, adaptive_cutoff=None
+        self,
+        hidden_size,
+        out_embed_dim,
+        vocabulary,
+        dropout,
+        shared=False,
+        adaptive_cutoff=None,
+        attentional=False,
     ):
         super().__init__()
+        self.attentional = AttentionalOutput(hidden_size) if attentional else None
         self.dropout = FairseqDropout(dropout, module_name=self.__class__.__name__)
         self.adaptive_softmax = self.to_features = self.to_scores = None
         if adaptive_cutoff is not None:
@@ -36,8 +46,11 @@ class OutputLayer(nn.Module):
         if not shared:
             self.to_scores = Linear(out_embed_dim, vocabulary)
 
-    def features(self, x):
-        """(B, T, H) to (B, T, O), or unchanged."""
+    def features(self, x, context=None):
+        """(B, T, O) of states x (B, T, H) and, if attentional, contexts g~_t (B, T, H)."""
+        if self.attentional is not None:
+            x = self.attentional(x, context)
+        x = self.dropout(x)
         return x if self.to_features is None else self.dropout(self.to_features(x))
 
     def forward(self, x, shared_weight):

@@ -74,7 +74,7 @@ class TCNN(nn.Module):
         layers: how many.
         rank: r, H unless given.
         decay: see ``TCNNLayer``.
-        dropout: after every layer, the last one included.
+        dropout: between layers.
     """
 
     def __init__(self, input_size, hidden_size, layers=3, rank=None, decay=0.5, dropout=0.0):
@@ -93,6 +93,6 @@ class TCNN(nn.Module):
         """
         features = []
         for layer in self.layers:
-            x = self.dropout(layer(x, lengths).relu())
+            x = layer(self.dropout(x) if features else x, lengths).relu()
             features.append(x)
         return torch.cat(features, dim=-1)

@@ -36,7 +36,7 @@ def lstmn(
         lengths (B,): steps of each row of a right-padded batch; all T by default.
         memory_span: how many of the latest slots a step attends; 0 for all.
         distance_bias (R + 1,): added to a_i^t for distances t - i = 1..R and for all farther.
-        return_attention: whether to return the weights of (5) and (13).
+        return_attention: whether to return the weights of (5) and (13), and g~_t.
         backend: one of ``backends.NAMES``; a named one runs or raises.
 
     Returns:
@@ -80,10 +80,12 @@ def lstmn(
         tape = batch.extend(tape, made)
         attention = None
         if return_attention:
-            attention = Attention(
-                batch.zero_padding(made.attention),
-                None if source is None else batch.zero_padding(made.source_attention),
-            )
+            attention = Attention(batch.zero_padding(made.attention))
+            if source is not None:
+                attention = attention._replace(
+                    source=batch.zero_padding(made.source_attention),
+                    context=batch.zero_padding(made.source_summaries),
+                )
     return cast((outputs, tape, attention), dtype)
 
 
@@ -123,5 +125,5 @@ def complete(tape, weights, like):
 
 
 def everywhere(keys):
-    """The mask (B, S) of a source whose slots are all real."""
+    """The mask (G, S) of a source whose slots are all real."""
     return torch.ones(keys.shape[:2], dtype=torch.bool, device=keys.device)

@@ -95,10 +95,11 @@ class Source(NamedTuple):
 
 
 class Attention(NamedTuple):
-    """Attention weights of every step; zero where a step may not look and at padded steps."""
+    """Attention of every step; weights are zero where it may not look, all at padded steps."""
 
     tape: Tensor  # (B, T, P + T), s of (5) over prefix slots, then this call's own
     source: Optional[Tensor] = None  # (B, T, S), p of (13)
+    context: Optional[Tensor] = None  # (B, T, H), what it read, g~_t of (13)
 
 
 class Steps(NamedTuple):

@@ -94,6 +94,24 @@ def test_a_row_does_not_depend_on_padding_or_its_side(fusion, shape, left):
             assert torch.allclose(attention.sum(dim=1), torch.ones(8), atol=1e-5)
 
 
+@EVERY_FUSION
+def test_words_are_predicted_from_the_state_and_its_context(fusion):
+    task = small_task()
+    model, previous = build(task, **fusion), targets(task)
+    sources, lengths = padded_sources(task, left=False)
+    scores, _ = model(sources, lengths, previous)
+    decoder = model.decoder
+    state = decoder.first_state(model.encoder(sources, lengths))
+    x, _, attention = decoder.read(previous, state)
+    if fusion["attention_fusion"] == "none":
+        assert attention is None
+    else:
+        joined = torch.cat([attention.context, x], dim=2)
+        x = (joined @ decoder.output.attentional.join.weight.T).tanh()
+    x = decoder.output.to_features(x)
+    assert torch.allclose(scores, decoder.output.to_scores(x), atol=1e-6)
+
+
 def test_the_encoders_tapes_are_those_of_its_layers():
     task = small_task()
     model = build(task, encoder_layers=2, decoder_layers=2, encoder_bidirectional=True)

@@ -108,12 +108,14 @@ def test_weights_start_as_the_authors():
     assert (layer.output.bias == 0.01).all()
 
 
-def test_dropout_is_after_every_layer():
+def test_dropout_is_between_layers():
     tcnn = TCNN(3, 4, layers=2, dropout=1.0)
     x = torch.randn(2, 5, 3)
-    assert not tcnn(x).any()
-    evaluated = tcnn.eval()(x)
-    assert evaluated[..., :4].any() and evaluated[..., 4:].any()
+    dropped, whole = tcnn(x), tcnn.eval()(x)
+    assert torch.equal(dropped[..., :4], whole[..., :4])
+    bias = tcnn.layers[1].output.bias.relu()  # all that is left of a layer that reads nothing
+    assert torch.equal(dropped[..., 4:], bias.expand(2, 5, 4))
+    assert not torch.equal(whole[..., 4:], dropped[..., 4:])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

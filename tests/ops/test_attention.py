@@ -1,5 +1,6 @@
 """The attention weights that are returned on demand."""
 
+import pytest
 import torch
 
 from fairseq_lstmn.ops import lstmn
@@ -72,6 +73,16 @@ def test_source_attention_stays_on_real_tokens(backend):
     assert ((weights > 0) == (mask.unsqueeze(1) & valid.unsqueeze(2))).all()
     sums = (valid & mask.any(-1, keepdim=True)).double()
     torch.testing.assert_close(weights.sum(-1), sums)
+
+
+@pytest.mark.parametrize("fusion", ["deep", "shallow"])
+def test_the_context_is_what_the_source_attention_sums(fusion, backend):
+    arguments = build(source=4, fusion=fusion)
+    arguments["lengths"] = torch.tensor([5, 5, 2])
+    _, _, attention = lstmn(**arguments, return_attention=True, backend=backend)
+    hidden = arguments["source"].slots[..., : attention.context.size(2)]
+    torch.testing.assert_close(attention.context, attention.source @ hidden)
+    assert not attention.context[2, 2:].any()
 
 
 def test_a_row_with_no_source_token_reads_as_without_a_source(backend):

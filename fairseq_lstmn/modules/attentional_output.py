@@ -1,0 +1,24 @@
+"""What a decoder predicts from beside its state: the context that it has read.
+
+B batch, T steps, H hidden width.
+"""
+
+import torch
+from fairseq.models.lstm import Linear
+from torch import nn
+
+
+class AttentionalOutput(nn.Module):
+    """tanh(W [g~_t; h_t]), as in fairseq's LSTM decoder (Luong et al. 2015, equation 5).
+
+    Cheng et al. 2016 do not say what a decoder predicts from. From h_t alone it learns late to
+    align: what the context is good for must then pass the gates first.
+    """
+
+    def __init__(self, hidden_size):
+        super().__init__()
+        self.join = Linear(2 * hidden_size, hidden_size, bias=False)
+
+    def forward(self, x, context):
+        """(B, T, H) of states x and contexts g~_t, (B, T, H) each."""
+        return self.join(torch.cat([context, x], dim=-1)).tanh()

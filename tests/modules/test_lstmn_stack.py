@@ -1,0 +1,29 @@
+"""Layers of LSTMN on each other."""
+
+import pytest
+import torch
+
+from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_dropout_is_between_layers(layers):
+    stack = LSTMNStack(3, 4, layers, dropout=0.5)
+    x = torch.randn(2, 5, 3)
+    dropped = stack(x)[0]
+    assert dropped.all()
+    assert torch.equal(dropped, stack.eval()(x)[0]) == (layers == 1)
+
+
+def test_skip_connections_bring_the_input_undropped():
+    stack = LSTMNStack(3, 4, layers=2, dropout=1.0, skip_connections=True)
+    x = torch.randn(2, 5, 3)
+    nothing_below = torch.cat([torch.zeros(2, 5, 4), x], dim=2)
+    assert torch.equal(stack(x)[0], stack.layers[1](nothing_below)[0])
+
+
+def test_residuals_pass_by_dropout():
+    stack = LSTMNStack(3, 4, layers=2, dropout=1.0, residuals=True)
+    x = torch.randn(2, 5, 3)
+    below, of_nothing = stack.layers[0](x)[0], stack.layers[1](torch.zeros(2, 5, 4))[0]
+    assert torch.equal(stack(x)[0], of_nothing + below)
