@@ -30,6 +30,7 @@ def run(arguments):
     if source is not None:
         results["tape.source_summary"] = zeros(width)
         results["attention.source"] = zeros(steps, source.keys.size(1))
+        results["attention.context"] = zeros(steps, width)
 
     for b in range(batch):
         row = Row(**alone(arguments, b))
@@ -42,6 +43,7 @@ def run(arguments):
             if source is not None:
                 mask = slice(None) if source.mask is None else source.mask[b]
                 results["attention.source"][b, t, mask] = source_weights
+                results["attention.context"][b, t] = row.source_summary
         for i in range(1, len(row.hidden) + 1):
             results["tape.hidden"][b, -i] = row.hidden[-i]
             results["tape.memory"][b, -i] = row.memory[-i]
