@@ -5,4 +5,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh
 export PATH="$PWD/.venv/bin:$PATH"
 export OMP_NUM_THREADS=1
+fairseq-lstmn build
 exec python -m pytest -rs --numprocesses 2 --dist loadfile "$@"

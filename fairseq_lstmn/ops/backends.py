@@ -6,7 +6,7 @@ from typing import Callable, NamedTuple, Optional
 import torch
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.ops import recompute, reference
+from fairseq_lstmn.ops import cpp, recompute, reference
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ def runs_anywhere(device):
 
 # fastest first: ``auto`` takes the first that can run
 BACKENDS = {
+    "cpp": Backend(cpp.steps, cpp.obstacle, "compiled for this machine"),
     "recompute": Backend(
         recompute.steps, runs_anywhere, "linear memory in plain torch, on any device"
     ),

@@ -29,8 +29,8 @@ class Reader:
         sentences = len(keys)
         self.sentences = sentences, len(queries) // max(1, sentences)  # (G, B / G)
 
-    def read(self, t, seen):
-        """The sums (B, V) of step t over the slots in the slice ``seen``."""
+    def read(self, t, seen, sums):
+        """Write the sums of step t over the slots in the slice ``seen`` to ``sums`` (B, V)."""
         keys, slots = self.keys[:, seen], self.slots[:, seen]
         scores = self._scores(keys, self.queries[:, t])
         if self.bias is not None:
@@ -42,7 +42,7 @@ class Reader:
             scores.masked_fill_(blocked, torch.finfo(scores.dtype).min)
             weights = scores.softmax(dim=1).masked_fill_(blocked, 0)
         self.attention[:, t, seen] = weights
-        return torch.bmm(weights.unflatten(0, self.sentences), slots).flatten(0, 1)
+        sums.copy_(torch.bmm(weights.unflatten(0, self.sentences), slots).flatten(0, 1))
 
     def _scores(self, keys, query):
         queries = query.unflatten(0, self.sentences)
@@ -81,7 +81,7 @@ class Reader:
     def read_backward(self, t, seen, d_attention):
         """Take ``read`` back, given ``d_sums[:, t]`` and the gradient of the weights or None.
 
-        The slots' own gradients wait: ``d_slot`` and ``d_all_slots`` sum them over steps.
+        The gradients of the slots wait until ``d_slots`` sums them over steps.
         """
         weights = self.attention[:, t, seen]
         d_weights = torch.bmm(self.slots[:, seen], self.d_sums[:, t].unsqueeze(2)).squeeze(2)
@@ -100,11 +100,7 @@ class Reader:
             self.d_keys[rows, seen].addcmul_(slope, d_scores[rows].unsqueeze(2))
         self.d_queries[:, t] *= self.score
 
-    def d_slot(self, slot, readers):
-        """The gradient (B, V) that the steps in the slice ``readers`` send to one slot."""
-        weights = self.attention[:, readers, slot].unsqueeze(1)
-        return torch.bmm(weights, self.d_sums[:, readers]).squeeze(1)
-
-    def d_all_slots(self, slots):
-        """The gradient (B, n', V) that all steps send to the slots in the slice ``slots``."""
-        return torch.bmm(self.attention[:, :, slots].transpose(1, 2), self.d_sums)
+    def d_slots(self, slots, readers):
+        """The gradient (B, n', V) that the steps ``readers`` send to the ``slots``, both slices."""
+        weights = self.attention[:, readers, slots].transpose(1, 2).contiguous()
+        return torch.bmm(weights, self.d_sums[:, readers])

@@ -9,14 +9,14 @@ from fairseq_lstmn.ops.recompute_steps import far_to_near, readers, window
 from fairseq_lstmn.ops.types import Source, Tape, Weights
 
 sigmoid_backward = torch.ops.aten.sigmoid_backward
-tanh_backward = torch.ops.aten.tanh_backward
+TOGETHER = 16  # steps whose gradients of earlier slots are summed in one product
 
 
-def backward(trace, weights, memory_span, distance_bias, gradients):
+def backward(arithmetic, trace, weights, memory_span, distance_bias, gradients):
     """The gradients of query_inputs, gate_inputs, distance_bias, ``Weights``, ``Tape`` and
     ``Source`` (None without one), given the ``Steps`` of gradients, None where there is none.
     """
-    steps = Backward(trace, weights, memory_span, distance_bias, gradients)
+    steps = Backward(arithmetic, trace, weights, memory_span, distance_bias, gradients)
     for t in reversed(range(trace.queries.size(1))):
         steps.step(t)
     return (
@@ -32,16 +32,25 @@ def backward(trace, weights, memory_span, distance_bias, gradients):
 class Backward:
     """The gradients while steps are taken back."""
 
-    def __init__(self, trace, weights, memory_span, distance_bias, gradients):
+    def __init__(self, arithmetic, trace, weights, memory_span, distance_bias, gradients):
+        self.cell_backward = arithmetic.cell_backward
         self.trace, self.weights, self.gradients = trace, weights, gradients
         self.memory_span, self.distance_bias = memory_span, distance_bias
         self.steps, self.width = trace.queries.shape[1:]
         self.prefix = trace.keys.size(1) - self.steps
         self.d_gates = torch.empty_like(trace.gates)
-        self.own, self.source = readers(trace, weights, distance_bias)
+        self.d_slots = torch.zeros_like(trace.slots)
+        for part, given in zip(
+            self.d_slots.split(self.width, dim=2), (gradients.hidden, gradients.memory)
+        ):
+            if given is not None:
+                part.copy_(given)
+        self.summed = self.steps  # d_slots has what these and later steps want of earlier slots
+        self.own, self.source = readers(arithmetic.reader, trace, weights, distance_bias)
         self.own.start_backward()
         if self.source is not None:
             self.source.start_backward()
+            self.whole_source = slice(0, trace.source_keys.size(1))
         self.deep = trace.fusion_gates is not None
         if self.deep:
             self.d_fusion_gates = torch.empty_like(trace.fusion_gates)
@@ -49,17 +58,14 @@ class Backward:
     def step(self, t):
         """Take step t back, when all later ones have been."""
         slot = self.prefix + t
-        d_state, d_cell = self.d_slot(t)
-        write, keep, candidate, show = self.trace.gates[:, t].chunk(4, dim=1)
-        tanh_cell = self.trace.slots[:, slot, self.width :].tanh()
-        d_cell = d_cell + tanh_backward(d_state * show, tanh_cell)  # (9)
-        d_show = sigmoid_backward(d_state * tanh_cell, show)
-        d_write = sigmoid_backward(d_cell * candidate, write)  # (8)
-        d_keep = sigmoid_backward(d_cell * self.trace.summaries[:, t + 1, self.width :], keep)
-        d_candidate = tanh_backward(d_cell * write, candidate)
-        d_gates = torch.cat([d_write, d_keep, d_candidate, d_show], dim=1)
-        self.d_gates[:, t] = d_gates
-
+        d_gates = self.d_gates[:, t]
+        d_cell, d_memory = self.cell_backward(
+            self.trace.gates[:, t],
+            self.trace.summaries[:, t + 1, self.width :],
+            self.trace.slots[:, slot],
+            self.d_slot(t),
+            d_gates,
+        )
         d_summary = d_gates @ self.weights.summary_gates  # (7)
         d_summary = self.add_later(
             d_summary, t, self.own, self.weights.summary_query, self.gradients.summaries
@@ -70,24 +76,28 @@ class Backward:
             self.fuse_shallow_backward(t, d_gates)
             if self.weights.source_query is not None:
                 d_summary = d_summary.addmm(self.source.d_queries[:, t], self.weights.source_query)
-        self.own.d_sums[:, t] = torch.cat([d_summary, d_cell * keep], dim=1)
+        self.own.d_sums[:, t] = torch.cat([d_summary, d_memory], dim=1)
         self.own.read_backward(t, window(slot, self.memory_span), self.gradients.attention)
 
     def d_slot(self, t):
-        """What the outputs, later reads and the slot's key want of h_t and c_t, (B, H) each."""
+        """What the outputs, later reads and the slot's key want of [h_t; c_t], (B, 2H)."""
         slot = self.prefix + t
-        last = t + 1 + self.memory_span if self.memory_span else self.steps
-        d_slot = self.own.d_slot(slot, slice(t + 1, last))
+        if self.summed - (t + 1) >= TOGETHER:
+            self.sum_reads(t + 1)
+        d_slot = self.d_slots[:, slot]
+        if t + 1 < self.summed:
+            d_slot += self.own.d_slots(slice(slot, slot + 1), slice(t + 1, self.summed)).squeeze(1)
         d_key = self.own.d_keys[:, slot].mul_(self.weights.score)
-        for part, given in (
-            (d_slot[:, : self.width], self.gradients.hidden),
-            (d_slot[:, self.width :], self.gradients.memory),
-            (d_key, self.gradients.keys),
-        ):
-            if given is not None:
-                part += given[:, slot]
-        d_state, d_cell = d_slot.split(self.width, dim=1)
-        return d_state + d_key @ self.weights.key, d_cell
+        if self.gradients.keys is not None:
+            d_key += self.gradients.keys[:, slot]
+        d_slot[:, : self.width].addmm_(d_key, self.weights.key)
+        return d_slot
+
+    def sum_reads(self, first):
+        """Add to ``d_slots`` what the reads from step ``first`` on want of the slots before it."""
+        seen = window(self.prefix + first, self.memory_span)
+        self.d_slots[:, seen] += self.own.d_slots(seen, slice(first, self.summed))
+        self.summed = first
 
     def fuse_deep_backward(self, t, d_cell):
         """Take (12)-(15) of step t back."""
@@ -103,7 +113,7 @@ class Backward:
             self.gradients.source_summaries,
         )
         self.source.d_sums[:, t] = torch.cat([d_context, d_cell * gate], dim=1)
-        self.source.read_backward(t, slice(None), self.gradients.source_attention)
+        self.source.read_backward(t, self.whole_source, self.gradients.source_attention)
 
     def fuse_shallow_backward(self, t, d_gates):
         """Take the read of the source at step t back."""
@@ -111,7 +121,7 @@ class Backward:
         if self.gradients.source_summaries is not None:
             d_context = d_context + self.gradients.source_summaries[:, t]
         self.source.d_sums[:, t] = d_context
-        self.source.read_backward(t, slice(None), self.gradients.source_attention)
+        self.source.read_backward(t, self.whole_source, self.gradients.source_attention)
 
     def add_later(self, d_summary, t, reader, query_weight, given):
         """Add what the next step's query and the outputs want of a summary (B, H)."""
@@ -153,13 +163,11 @@ class Backward:
     def d_tape(self):
         """What reads and the outputs, on which the prefix stands too, want of the prefix."""
         before = slice(self.prefix)
-        d_hidden, d_memory = self.own.d_all_slots(before).split(self.width, dim=2)
+        self.sum_reads(0)
         d_keys = self.own.d_keys[:, before] * self.weights.score
-        given = self.gradients.hidden, self.gradients.memory, self.gradients.keys
-        slots = [
-            part if extra is None else part + extra[:, before]
-            for part, extra in zip((d_hidden, d_memory, d_keys), given)
-        ]
+        if self.gradients.keys is not None:
+            d_keys += self.gradients.keys[:, before]
+        slots = *self.d_slots[:, before].split(self.width, dim=2), d_keys
         d_source_summary = None
         if self.deep:
             d_source_summary = self.source.d_queries[:, 0] @ self.weights.source_query
@@ -170,7 +178,7 @@ class Backward:
             return Source(*[None] * len(Source._fields))
         return Source(
             keys=self.source.d_keys * self.weights.source_score,
-            slots=self.source.d_all_slots(slice(None)),
+            slots=self.source.d_slots(slice(None), slice(None)),
             query_inputs=self.source.d_queries,
             gate_inputs=self.d_fusion_gates if self.deep else None,
         )

@@ -4,14 +4,21 @@ B batch, T steps, P prefix slots, S source length, H hidden width. A slot is [hi
 2H wide. Equation numbers are those of Cheng et al. 2016.
 """
 
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
 import torch
 from torch import Tensor
 
 from fairseq_lstmn.ops.ragged import empty_slots
-from fairseq_lstmn.ops.reader import Reader
 from fairseq_lstmn.ops.types import Steps
+
+
+class Arithmetic(NamedTuple):
+    """What a step consists of beside matrix products, in torch or compiled."""
+
+    reader: type  # as ``reader.Reader``
+    cell: Callable  # as ``cell.cell``
+    cell_backward: Callable  # as ``cell.cell_backward``
 
 
 class Trace(NamedTuple):
@@ -86,19 +93,19 @@ def far_to_near(distance_bias, slots):
     return (distances - 1).clamp(max=len(distance_bias) - 1)
 
 
-def readers(trace, weights, distance_bias, blocked=None, source_mask=None):
-    """The readers of the own tape and, if there is one, of the source."""
+def readers(reader, trace, weights, distance_bias, blocked=None, source_mask=None):
+    """A ``reader`` of the own tape and, if there is one, of the source."""
     bias = None
     if distance_bias is not None:
         bias = distance_bias[far_to_near(distance_bias, trace.keys.size(1))]
-    own = Reader(
+    own = reader(
         trace.keys, trace.slots, trace.queries, trace.attention, weights.score, bias, blocked
     )
     if trace.source_slots is None:
         return own, None
     if source_mask is not None:
         source_mask = source_mask.repeat_interleave(len(trace.keys) // len(source_mask), dim=0)
-    return own, Reader(
+    return own, reader(
         trace.source_keys,
         trace.source_slots,
         trace.source_queries,
@@ -108,37 +115,56 @@ def readers(trace, weights, distance_bias, blocked=None, source_mask=None):
     )
 
 
-def forward(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, place):
+def forward(
+    arithmetic,
+    query_inputs,
+    gate_inputs,
+    weights,
+    tape,
+    source,
+    memory_span,
+    distance_bias,
+    place,
+):
     """All steps, traced; their slots are written behind the tape in its ``place``."""
     trace = Trace.start(query_inputs, gate_inputs, tape, source, place)
     steps, width = query_inputs.shape[1:]
     prefix = tape.hidden.size(1)
     own, other = readers(
-        trace, weights, distance_bias, blocked_slots(tape, steps), source and source.mask
+        arithmetic.reader,
+        trace,
+        weights,
+        distance_bias,
+        blocked_slots(tape, steps),
+        source and source.mask,
     )
-    trace.queries[:, 0].addmm_(tape.summary, weights.summary_query.T)
+    to_query, to_gates, to_key = (
+        transposed(part, steps)
+        for part in (weights.summary_query, weights.summary_gates, weights.key)
+    )
+    trace.queries[:, 0].addmm_(tape.summary, to_query)
     for t in range(steps):
         slot = prefix + t
-        summary = own.read(t, window(slot, memory_span))  # (4)-(6)
-        trace.summaries[:, t + 1] = summary
+        summary = trace.summaries[:, t + 1]
+        own.read(t, window(slot, memory_span), summary)  # (4)-(6)
         hidden = summary[:, :width]
         if t + 1 < steps:
-            trace.queries[:, t + 1].addmm_(hidden, weights.summary_query.T)
-        gates = trace.gates[:, t].addmm_(hidden, weights.summary_gates.T)
+            trace.queries[:, t + 1].addmm_(hidden, to_query)
+        gates = trace.gates[:, t].addmm_(hidden, to_gates)
         fused = None
         if other is not None:
             fused = read_source(trace, weights, other, t)
             if trace.fusion_gates is None:
                 gates += fused
-        write, keep, candidate, show = activate(gates).chunk(4, dim=1)  # (7)
-        cell = (keep * summary[:, width:]).addcmul_(write, candidate)  # (8)
-        if trace.fusion_gates is not None:
-            cell += fused  # (15)
-        state = show * cell.tanh()  # (9), (16)
-        trace.slots[:, slot, :width] = state
-        trace.slots[:, slot, width:] = cell
-        trace.keys[:, slot] = state @ weights.key.T
+                fused = None
+        arithmetic.cell(gates, summary[:, width:], fused, trace.slots[:, slot])
+        torch.mm(trace.slots[:, slot, :width], to_key, out=trace.keys[:, slot])
     return trace
+
+
+def transposed(weight, steps):
+    """``weight`` (O, I) as products (B, I) @ (I, O) read it fastest, if steps repay a copy."""
+    return weight.T.contiguous() if steps > 1 else weight.T
 
 
 def blocked_slots(tape, steps):
@@ -148,15 +174,6 @@ def blocked_slots(tape, steps):
     return empty_slots(tape.lengths + steps, tape.hidden.size(1) + steps)
 
 
-def activate(gates):
-    """Sigmoid and tanh in place on ``gates`` (B, 4H)."""
-    width = gates.size(1) // 4
-    gates[:, : 2 * width].sigmoid_()
-    gates[:, 2 * width : 3 * width].tanh_()
-    gates[:, 3 * width :].sigmoid_()
-    return gates
-
-
 def read_source(trace, weights, reader, t):
     """What joins c_t (B, H), r_t * al~_t of (12)-(14); in shallow fusion the gates (B, 4H)."""
     width = trace.keys.size(2)
@@ -164,8 +181,8 @@ def read_source(trace, weights, reader, t):
     if weights.source_query is not None:
         follows = trace.source_summaries[:, t] if deep else trace.summaries[:, t + 1]
         trace.source_queries[:, t].addmm_(follows[:, :width], weights.source_query.T)
-    summary = reader.read(t, slice(None))
-    trace.source_summaries[:, t + 1] = summary
+    summary = trace.source_summaries[:, t + 1]
+    reader.read(t, slice(0, trace.source_keys.size(1)), summary)
     to_gate = summary[:, :width] @ weights.source_gate.T
     if not deep:
         return to_gate

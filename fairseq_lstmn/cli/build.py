@@ -1,0 +1,19 @@
+"""Compile the recurrence for this machine's processor, which makes training faster.
+
+Needs a C++ compiler: the one that CXX names, or else c++. The result stands in the user's cache
+and is made anew when the processor, torch or this package change.
+"""
+
+
+def add_arguments(parser):
+    """There are none."""
+
+
+def run(args):
+    from fairseq_lstmn.ops import cpp_library  # not above: doctor must start where torch cannot
+
+    if not cpp_library.library().exists():
+        print("compiling, about half a minute", flush=True)
+        cpp_library.build()
+    print(cpp_library.library())
+    return 0

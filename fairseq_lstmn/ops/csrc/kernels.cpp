@@ -1,0 +1,68 @@
+// What ops/cpp.py calls: the steps of the recurrence in float32 and float64.
+
+#include <ATen/Dispatch.h>
+#include <torch/library.h>
+
+#include "cell.h"
+#include "read.h"
+
+namespace kernels {
+
+using at::Tensor;
+using Maybe = std::optional<Tensor>;
+
+void read(const Tensor& keys, const Tensor& slots, const Tensor& queries, const Tensor& v,
+          const Maybe& bias, const Maybe& blocked, const Tensor& attention, const Tensor& sums,
+          int64_t first, int64_t last) {
+  AT_DISPATCH_FLOATING_TYPES(keys.scalar_type(), "read", [&] {
+    read_step<scalar_t>(keys, slots, queries, v, bias, blocked, attention, sums, first, last);
+  });
+}
+
+Tensor read_backward(const Tensor& keys, const Tensor& slots, const Tensor& queries,
+                     const Tensor& v, const Tensor& attention, const Tensor& d_sums,
+                     const Maybe& d_attention, const Tensor& d_v, const Tensor& d_queries,
+                     const Tensor& d_keys, int64_t first, int64_t last) {
+  const Tensor d_scores = at::empty({keys.size(0), last - first}, keys.options());
+  AT_DISPATCH_FLOATING_TYPES(keys.scalar_type(), "read_backward", [&] {
+    read_step_backward<scalar_t>(keys, slots, queries, v, attention, d_sums, d_attention, d_scores,
+                                 d_v, d_queries, d_keys, first);
+  });
+  return d_scores;
+}
+
+void cell(const Tensor& gates, const Tensor& memory, const Maybe& fused, const Tensor& slot) {
+  AT_DISPATCH_FLOATING_TYPES(gates.scalar_type(), "cell",
+                             [&] { cell_step<scalar_t>(gates, memory, fused, slot); });
+}
+
+std::tuple<Tensor, Tensor> cell_backward(const Tensor& gates, const Tensor& memory,
+                                         const Tensor& slot, const Tensor& d_slot,
+                                         const Tensor& d_gates) {
+  const Tensor d_cell = at::empty({memory.size(0), memory.size(1)}, memory.options());
+  const Tensor d_memory = at::empty_like(d_cell);
+  AT_DISPATCH_FLOATING_TYPES(gates.scalar_type(), "cell_backward", [&] {
+    cell_step_backward<scalar_t>(gates, memory, slot, d_slot, d_gates, d_cell, d_memory);
+  });
+  return {d_cell, d_memory};
+}
+
+Tensor tanh(const Tensor& x) {
+  const Tensor y = at::empty_like(x);
+  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "tanh", [&] {
+    const scalar_t* in = x.data_ptr<scalar_t>();
+    scalar_t* out = y.data_ptr<scalar_t>();
+    for (int64_t i = 0; i < x.numel(); ++i) out[i] = fast_tanh(in[i]);
+  });
+  return y;
+}
+
+}  // namespace kernels
+
+TORCH_LIBRARY(fairseq_lstmn, library) {
+  library.def("read", &kernels::read);
+  library.def("read_backward", &kernels::read_backward);
+  library.def("cell", &kernels::cell);
+  library.def("cell_backward", &kernels::cell_backward);
+  library.def("tanh", &kernels::tanh);  // for the test of its error
+}
