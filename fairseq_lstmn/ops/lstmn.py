@@ -7,7 +7,7 @@ import torch
 
 from fairseq_lstmn.ops import backends, checks
 from fairseq_lstmn.ops.ragged import RaggedBatch, empty_slots
-from fairseq_lstmn.ops.types import Attention, Tape
+from fairseq_lstmn.ops.types import Attention, Tape, mapped
 
 HALF = (torch.float16, torch.bfloat16)
 
@@ -66,15 +66,18 @@ def lstmn(
                 query_inputs=batch.zero_padding(source.query_inputs),
                 gate_inputs=batch.zero_padding(source.gate_inputs),
             )
+            source = source.for_each(len(query_inputs)) if batch.ragged else source
         made = backends.BACKENDS[backend].steps(
-            batch.zero_padding(query_inputs),
-            batch.zero_padding(gate_inputs),
+            *batch.longest_first(
+                (batch.zero_padding(query_inputs), batch.zero_padding(gate_inputs))
+            ),
             weights,
-            tape,
-            source,
+            *batch.longest_first((tape, source)),
             memory_span,
             distance_bias,
+            batch.rows,
         )
+        made = batch.as_given(made)
         # a copy: callers may write into outputs, but not into the tape
         outputs = batch.zero_padding(made.hidden[:, tape.hidden.size(1) :]).contiguous()
         tape = batch.extend(tape, made)
@@ -97,12 +100,7 @@ def in_working_precision(query_inputs, *arguments):
 
 def cast(value, dtype):
     """``value`` with every floating tensor inside its (named) tuples in ``dtype``."""
-    if isinstance(value, torch.Tensor):
-        return value.to(dtype) if value.is_floating_point() else value
-    if isinstance(value, tuple):
-        parts = [cast(part, dtype) for part in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    return value
+    return mapped(lambda part: part.to(dtype) if part.is_floating_point() else part, value)
 
 
 def complete(tape, weights, like):

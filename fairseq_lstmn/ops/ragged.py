@@ -5,7 +5,7 @@ B batch, T steps, P prefix slots, H hidden width.
 
 import torch
 
-from fairseq_lstmn.ops.types import Tape
+from fairseq_lstmn.ops.types import Tape, mapped
 
 
 def empty_slots(lengths, slots):
@@ -15,14 +15,33 @@ def empty_slots(lengths, slots):
 
 
 class RaggedBatch:
-    """The rows' lengths, (B,) or None where every row has all T steps."""
+    """The rows' lengths, (B,) or None where every row has all T steps.
+
+    ``rows`` counts for each step the rows that have it; None where all have all.
+    """
 
     def __init__(self, lengths, batch, steps, device):
         self.batch, self.steps = batch, steps
-        self.lengths = None
-        if lengths is not None and not bool((lengths == steps).all()):
+        self.lengths = self.rows = None
+        self.ragged = lengths is not None and not bool((lengths == steps).all())
+        if self.ragged:
             self.lengths = lengths.to(device)
             self.padding = torch.arange(steps, device=device) >= self.lengths.unsqueeze(1)
+            self.rows = (~self.padding).sum(dim=0).tolist()
+            self.order = self.lengths.argsort(descending=True, stable=True)
+
+    def longest_first(self, value):
+        """``value`` (see ``mapped``) with the longest rows first: step t is the first rows[t]'s."""
+        if not self.ragged:
+            return value
+        return mapped(lambda part: part.index_select(0, self.order), value)
+
+    def as_given(self, made):
+        """``Steps`` made of rows ``longest_first`` with the rows in the order that was given."""
+        if not self.ragged:
+            return made
+        given = self.order.argsort()
+        return mapped(lambda part: part.index_select(0, given), made._replace(place=None))
 
     def zero_padding(self, values):
         """Zero at padded steps, whatever stood there, in ``values`` (B, T, ...) or None."""

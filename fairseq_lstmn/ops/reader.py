@@ -8,10 +8,16 @@ that fit a core's cache and never kept.
 """
 
 import math
+from copy import copy
 
 import torch
 
 BLOCK = 2**18  # elements: 1 MiB in float32, at home in a core's L2 cache
+
+OF_ROWS = (
+    *("keys", "slots", "queries", "attention", "blocked"),
+    *("d_sums", "d_keys", "d_queries", "d_score"),
+)
 
 
 class Reader:
@@ -28,6 +34,15 @@ class Reader:
         self.bias, self.blocked = bias, blocked
         sentences = len(keys)
         self.sentences = sentences, len(queries) // max(1, sentences)  # (G, B / G)
+
+    def first(self, rows):
+        """The reader of the first ``rows`` rows, one a sentence, in the same memory."""
+        fewer = copy(self)
+        for name in OF_ROWS:
+            part = getattr(self, name, None)
+            setattr(fewer, name, part if part is None else part[:rows])
+        fewer.sentences = rows, 1
+        return fewer
 
     def read(self, t, seen, sums):
         """Write the sums of step t over the slots in the slice ``seen`` to ``sums`` (B, V)."""
@@ -58,10 +73,10 @@ class Reader:
         """
         sentences, readers, width = queries.shape
         shape = readers, keys.size(1), width
-        rows = sentences
+        rows = max(1, sentences)
         if keys.device.type == "cpu":
             rows = BLOCK * torch.get_num_threads() // max(1, math.prod(shape))
-            rows = min(sentences, max(1, rows))
+            rows = max(1, min(sentences, rows))
         buffer = keys.new_empty(rows, *shape)
         for first in range(0, sentences, rows):
             block = slice(first, first + rows)

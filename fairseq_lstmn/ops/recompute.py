@@ -17,8 +17,6 @@ from fairseq_lstmn.ops.room import new_place, place_to_grow
 from fairseq_lstmn.ops.types import Source, Steps, Tape, Weights
 
 WEIGHTS, TAPE, SOURCE = (len(parts._fields) for parts in (Weights, Tape, Source))
-
-
 IN_TORCH = Arithmetic(Reader, cell, cell_backward)
 
 
@@ -30,6 +28,7 @@ def steps(
     source,
     memory_span,
     distance_bias,
+    rows,
     arithmetic=IN_TORCH,
 ):
     """See ``reference.steps``. Without gradients the tape grows in place."""
@@ -37,6 +36,7 @@ def steps(
         flat_source = [None] * SOURCE if source is None else source.for_each(len(query_inputs))
         made = Recompute.apply(
             arithmetic,
+            rows,
             memory_span,
             query_inputs,
             gate_inputs,
@@ -57,6 +57,7 @@ def steps(
             source,
             memory_span,
             distance_bias,
+            rows,
             place,
         )
         made = trace.made()._replace(place=place.grow(query_inputs.size(1)))
@@ -71,7 +72,9 @@ class Recompute(torch.autograd.Function):
     """All steps of a layer; flat arguments, because autograd sees no tensor inside a tuple."""
 
     @staticmethod
-    def forward(ctx, arithmetic, memory_span, query_inputs, gate_inputs, distance_bias, *parts):
+    def forward(
+        ctx, arithmetic, rows, memory_span, query_inputs, gate_inputs, distance_bias, *parts
+    ):
         weights = Weights(*parts[:WEIGHTS])
         tape = Tape(*parts[WEIGHTS : WEIGHTS + TAPE])
         source = Source(*parts[-SOURCE:])
@@ -86,9 +89,10 @@ class Recompute(torch.autograd.Function):
             source,
             memory_span,
             distance_bias,
+            rows,
             place,
         )
-        ctx.arithmetic, ctx.memory_span = arithmetic, memory_span
+        ctx.arithmetic, ctx.rows, ctx.memory_span = arithmetic, rows, memory_span
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(distance_bias, *weights, *trace)
         return trace.made()[:-1]
@@ -99,6 +103,22 @@ class Recompute(torch.autograd.Function):
         distance_bias, *saved = ctx.saved_tensors
         weights, trace = Weights(*saved[:WEIGHTS]), Trace(*saved[WEIGHTS:])
         d_query_inputs, d_gate_inputs, d_bias, d_weights, d_tape, d_source = backward(
-            ctx.arithmetic, trace, weights, ctx.memory_span, distance_bias, Steps(*gradients)
+            ctx.arithmetic,
+            trace,
+            weights,
+            ctx.memory_span,
+            distance_bias,
+            ctx.rows,
+            Steps(*gradients),
         )
-        return (None, None, d_query_inputs, d_gate_inputs, d_bias, *d_weights, *d_tape, *d_source)
+        return (
+            None,
+            None,
+            None,
+            d_query_inputs,
+            d_gate_inputs,
+            d_bias,
+            *d_weights,
+            *d_tape,
+            *d_source,
+        )

@@ -3,22 +3,27 @@
 B batch, T steps, P prefix slots, S source length, H hidden width. ``d_x`` is the gradient of x.
 """
 
+from copy import copy
+
 import torch
 
 from fairseq_lstmn.ops.recompute_steps import far_to_near, readers, window
-from fairseq_lstmn.ops.types import Source, Tape, Weights
+from fairseq_lstmn.ops.types import Source, Tape, Weights, mapped
 
 sigmoid_backward = torch.ops.aten.sigmoid_backward
 TOGETHER = 16  # steps whose gradients of earlier slots are summed in one product
 
 
-def backward(arithmetic, trace, weights, memory_span, distance_bias, gradients):
+def backward(arithmetic, trace, weights, memory_span, distance_bias, rows, gradients):
     """The gradients of query_inputs, gate_inputs, distance_bias, ``Weights``, ``Tape`` and
     ``Source`` (None without one), given the ``Steps`` of gradients, None where there is none.
     """
-    steps = Backward(arithmetic, trace, weights, memory_span, distance_bias, gradients)
+    steps = at_work = Backward(arithmetic, trace, weights, memory_span, distance_bias, gradients)
     for t in reversed(range(trace.queries.size(1))):
-        steps.step(t)
+        if rows is not None and rows[t] != len(at_work.d_slots):
+            at_work = steps.first(rows[t], at_work.summed)
+        at_work.step(t)
+    steps.summed = at_work.summed
     return (
         steps.own.d_queries,
         steps.d_gates,
@@ -38,7 +43,7 @@ class Backward:
         self.memory_span, self.distance_bias = memory_span, distance_bias
         self.steps, self.width = trace.queries.shape[1:]
         self.prefix = trace.keys.size(1) - self.steps
-        self.d_gates = torch.empty_like(trace.gates)
+        self.d_gates = torch.zeros_like(trace.gates)
         self.d_slots = torch.zeros_like(trace.slots)
         for part, given in zip(
             self.d_slots.split(self.width, dim=2), (gradients.hidden, gradients.memory)
@@ -53,7 +58,19 @@ class Backward:
             self.whole_source = slice(0, trace.source_keys.size(1))
         self.deep = trace.fusion_gates is not None
         if self.deep:
-            self.d_fusion_gates = torch.empty_like(trace.fusion_gates)
+            self.d_fusion_gates = torch.zeros_like(trace.fusion_gates)
+
+    def first(self, rows, summed):
+        """The gradients of the first ``rows`` rows, in the same memory."""
+        fewer = copy(self)
+        fewer.summed = summed
+        fewer.trace = self.trace.first(rows)
+        fewer.gradients = mapped(lambda part: part[:rows], self.gradients)
+        fewer.own, fewer.source = (part and part.first(rows) for part in (self.own, self.source))
+        fewer.d_gates, fewer.d_slots = self.d_gates[:rows], self.d_slots[:rows]
+        if self.deep:
+            fewer.d_fusion_gates = self.d_fusion_gates[:rows]
+        return fewer
 
     def step(self, t):
         """Take step t back, when all later ones have been."""

@@ -61,6 +61,10 @@ class Trace(NamedTuple):
             fusion_gates=None if source.gate_inputs is None else source.gate_inputs.clone(),
         )
 
+    def first(self, rows):
+        """The trace of the first ``rows`` rows, in the same memory."""
+        return Trace(*[part if part is None else part[:rows] for part in self])
+
     def made(self):
         """The fields of ``Steps``; those about the source are None without one."""
         width = self.keys.size(2)
@@ -124,10 +128,11 @@ def forward(
     source,
     memory_span,
     distance_bias,
+    rows,
     place,
 ):
     """All steps, traced; their slots are written behind the tape in its ``place``."""
-    trace = Trace.start(query_inputs, gate_inputs, tape, source, place)
+    trace = whole = Trace.start(query_inputs, gate_inputs, tape, source, place)
     steps, width = query_inputs.shape[1:]
     prefix = tape.hidden.size(1)
     own, other = readers(
@@ -145,6 +150,9 @@ def forward(
     trace.queries[:, 0].addmm_(tape.summary, to_query)
     for t in range(steps):
         slot = prefix + t
+        if rows is not None and rows[t] < len(trace.slots):
+            trace.slots[rows[t] :, slot:] = trace.keys[rows[t] :, slot:] = 0
+            trace, own, other = (part and part.first(rows[t]) for part in (trace, own, other))
         summary = trace.summaries[:, t + 1]
         own.read(t, window(slot, memory_span), summary)  # (4)-(6)
         hidden = summary[:, :width]
@@ -159,7 +167,7 @@ def forward(
                 fused = None
         arithmetic.cell(gates, summary[:, width:], fused, trace.slots[:, slot])
         torch.mm(trace.slots[:, slot, :width], to_key, out=trace.keys[:, slot])
-    return trace
+    return whole
 
 
 def transposed(weight, steps):

@@ -10,8 +10,11 @@ import torch
 from fairseq_lstmn.ops.types import Steps
 
 
-def steps(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias):
-    """All steps of a layer over a ``tape`` of which only ``lengths`` may be None; ``Steps``."""
+def steps(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, rows):
+    """All steps of a layer over a ``tape`` of which only ``lengths`` may be None; ``Steps``.
+
+    Nobody looks at step t of other rows than the first ``rows[t]``; None stands for all.
+    """
     hidden, memory, keys, summary, source_summary, lengths, _ = tape
     prefix = hidden.size(1)
     source = source and source.for_each(len(hidden))

@@ -11,6 +11,16 @@ from torch import Tensor
 from fairseq_lstmn.ops.room import Place
 
 
+def mapped(function, value):
+    """``value``, a tensor or (named) tuples of tensors and others, ``function`` on every tensor."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, tuple):
+        parts = [mapped(function, part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return value
+
+
 class Tape(NamedTuple):
     """A layer's state: slots of the past, and the summaries its next step attends with.
 
