@@ -23,7 +23,8 @@ class LSTMNEncoder(FairseqEncoder):
         layers: K.
         bidirectional: every layer reads its input in both directions.
         dropout_in: dropout on embeddings.
-        dropout_out: dropout on every layer's outputs.
+        dropout_out: dropout on every layer's tapes as layers above and the decoder read them;
+            not on the states that a decoder starts from. As in fairseq's LSTM encoder.
         max_positions: the longest source it accepts.
         layer_options: see ``LSTMNLayer``.
     """
@@ -72,12 +73,12 @@ class LSTMNEncoder(FairseqEncoder):
         encoded = {name: [] for name in ("hidden", "memory", "last_hidden", "last_memory")}
         for k in range(len(self.forwards)):
             x, memory, last = self.read(k, x, lengths if ragged else None)
-            tapes = (x, memory)
+            x = self.dropout_out(x)
+            tapes = (x, self.dropout_out(memory))
             if left_padded:
                 tapes = [to_left_padded(tape, lengths) for tape in tapes]
             for name, value in zip(encoded, (*tapes, *last)):
                 encoded[name].append(value)
-            x = self.dropout_out(x)
         rows = torch.arange(len(src_tokens), device=src_tokens.device)
         return {**encoded, "encoder_padding_mask": [padding], "rows": [rows]}
 

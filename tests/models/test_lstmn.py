@@ -94,6 +94,15 @@ def test_a_row_does_not_depend_on_padding_or_its_side(fusion, shape, left):
             assert torch.allclose(attention.sum(dim=1), torch.ones(8), atol=1e-5)
 
 
+def test_dropout_is_on_the_tapes_but_not_on_the_states_that_a_decoder_starts_from():
+    task = small_task()
+    model = build(task, encoder_layers=2, decoder_layers=2, encoder_dropout_out=1.0).train()
+    encoded = model.encoder(*padded_sources(task, left=True))
+    for k in range(2):
+        assert not encoded["hidden"][k].any() and not encoded["memory"][k].any()
+        assert encoded["last_hidden"][k].any() and encoded["last_memory"][k].any()
+
+
 @EVERY_FUSION
 def test_words_are_predicted_from_the_state_and_its_context(fusion):
     task = small_task()
