@@ -72,7 +72,8 @@ def lstmn(
                 (batch.zero_padding(query_inputs), batch.zero_padding(gate_inputs))
             ),
             weights,
-            *batch.longest_first((tape, source)),
+            batch.longest_first(tape),
+            batch.longest_first(source),
             memory_span,
             distance_bias,
             batch.rows,

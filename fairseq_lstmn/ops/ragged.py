@@ -31,9 +31,14 @@ class RaggedBatch:
             self.order = self.lengths.argsort(descending=True, stable=True)
 
     def longest_first(self, value):
-        """``value`` (see ``mapped``) with the longest rows first: step t is the first rows[t]'s."""
+        """``value`` (see ``mapped``) with the longest rows first: step t is the first rows[t]'s.
+
+        A tape leaves its place, where rows stand in the order that was given.
+        """
         if not self.ragged:
             return value
+        if isinstance(value, Tape):
+            value = value._replace(place=None)
         return mapped(lambda part: part.index_select(0, self.order), value)
 
     def as_given(self, made):

@@ -55,10 +55,20 @@ def test_results_and_gradients(backend, cuts, memory_span, ragged):
 
 
 @repeatable
-@given(arguments=arguments, cuts=st.sets(st.integers(1, 5)))
-def test_any_cuts_of_any_shape(backend, arguments, cuts):
+@given(arguments=arguments, cuts=st.sets(st.integers(1, 5)), differentiate=st.booleans())
+def test_any_cuts_of_any_shape(backend, arguments, cuts, differentiate):
     cuts = sorted(cut for cut in cuts if cut < arguments["query_inputs"].size(1))
-    assert_close(in_pieces(arguments, backend, cuts), in_pieces(arguments, backend, []), LIMIT)
+    with torch.set_grad_enabled(differentiate):
+        actual = in_pieces(arguments, backend, cuts)
+    assert_close(actual, in_pieces(arguments, backend, []), LIMIT)
+
+
+def test_rows_end_in_the_second_piece_without_gradients(backend):
+    """The first piece's tape grows in place, where rows stand in the order that was given."""
+    arguments = dict(build(steps=6), lengths=torch.tensor([4, 6, 5]))
+    with torch.no_grad():
+        actual = in_pieces(arguments, backend, [3])
+    assert_close(actual, in_pieces(arguments, "reference", []), LIMIT)
 
 
 def test_a_tape_can_change_hands_between_backends(fast_backend):
