@@ -1,4 +1,4 @@
-"""Compile the recurrence for this machine's processor, which makes training faster.
+"""Compile the recurrence for this machine's processor: the backend `cpp`.
 
 Needs a C++ compiler: the one that CXX names, or else c++. The result stands in the user's cache
 and is made anew when the processor, torch or this package change.

@@ -11,8 +11,8 @@ from torch import nn
 class AttentionalOutput(nn.Module):
     """tanh(W [g~_t; h_t]), as in fairseq's LSTM decoder (Luong et al. 2015, equation 5).
 
-    Cheng et al. 2016 do not say what a decoder predicts from. From h_t alone it learns late to
-    align: what the context is good for must then pass the gates first.
+    Cheng et al. 2016 do not say what a decoder predicts from; from h_t alone, training finds
+    the alignment later (examples/translation tells how much).
     """
 
     def __init__(self, hidden_size):

@@ -63,7 +63,7 @@ class LSTMNStack(nn.Module):
             outputs, tape, found = layer(reads, tape, lengths, source, source is not None)
             below = outputs + below if self.residuals and below is not None else outputs
             grown.append(tape)
-            attention = attention if found is None else found
+            attention = found or attention
         return below, grown, attention
 
     def needed(self, tapes):

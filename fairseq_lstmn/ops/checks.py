@@ -5,8 +5,9 @@ from fairseq_lstmn.errors import InputError
 FUSION_WEIGHTS = ("source_query", "source_score", "source_gate")
 
 
-def check(query_inputs, gate_inputs, weights, tape, source, lengths, memory_span, distance_bias):
-    """Raise InputError for the first argument of ``lstmn`` that does not fit."""
+def check(inputs, lengths):
+    """Raise InputError for the first argument of ``lstmn``, as ``Inputs``, that does not fit."""
+    query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, _ = inputs
     if query_inputs.dim() != 3 or query_inputs.size(1) == 0:
         raise InputError(f"query_inputs is not (B, T > 0, H): {shape(query_inputs)}")
     batch, steps, width = query_inputs.shape

@@ -4,10 +4,12 @@ B batch, T steps, n slots, H hidden width, V = 2H or H.
 """
 
 import torch
+from torch import Tensor
 
 from fairseq_lstmn.ops import cpp_library, recompute
 from fairseq_lstmn.ops.reader import Reader
 from fairseq_lstmn.ops.recompute_steps import Arithmetic
+from fairseq_lstmn.ops.types import mapped
 
 kernels = torch.ops.fairseq_lstmn
 
@@ -61,22 +63,11 @@ def cell_backward(gates, memory, slot, d_slot, d_gates):
 COMPILED = Arithmetic(CompiledReader, cell, cell_backward)
 
 
-def steps(query_inputs, gate_inputs, weights, tape, source, *others):
+def steps(inputs):
     """See ``reference.steps``."""
-    return recompute.steps(
-        query_inputs.contiguous(),
-        gate_inputs.contiguous(),
-        contiguous(weights),
-        tape,  # its slots are in a room or go there
-        source and contiguous(source),
-        *others,
-        arithmetic=COMPILED,
-    )
-
-
-def contiguous(parts):
-    """The kernels read rows of numbers that stand side by side."""
-    return type(parts)(*[part if part is None else part.contiguous() for part in parts])
+    # the kernels read rows of numbers that stand side by side, as a tape's slots do in their room
+    side_by_side = mapped(Tensor.contiguous, inputs._replace(tape=None))
+    return recompute.steps(side_by_side._replace(tape=inputs.tape), COMPILED)
 
 
 def obstacle(device):
@@ -84,5 +75,5 @@ def obstacle(device):
     if device.type != "cpu":
         return "runs on the CPU only"
     if not cpp_library.library().exists():
-        return "not built, which makes it 1.5 times as fast and more: fairseq-lstmn build"
+        return "not built, recompute takes 1.5 times as long or more: fairseq-lstmn build"
     return cpp_library.load(cpp_library.library())

@@ -7,7 +7,7 @@ import torch
 
 from fairseq_lstmn.ops import backends, checks
 from fairseq_lstmn.ops.ragged import RaggedBatch, empty_slots
-from fairseq_lstmn.ops.types import Attention, Tape, mapped
+from fairseq_lstmn.ops.types import Attention, Inputs, Tape, mapped
 
 HALF = (torch.float16, torch.bfloat16)
 
@@ -49,39 +49,19 @@ def lstmn(
     Raises:
         InputError: arguments that do not fit together, or a backend that cannot run.
     """
-    checks.check(
-        query_inputs, gate_inputs, weights, tape, source, lengths, memory_span, distance_bias
-    )
+    inputs = Inputs(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias)
+    checks.check(inputs, lengths)
     backend = backends.choose(backend, query_inputs.device)
     dtype = query_inputs.dtype
     with torch.autocast(query_inputs.device.type, enabled=False):
-        query_inputs, gate_inputs, weights, tape, source, distance_bias = in_working_precision(
-            query_inputs, gate_inputs, weights, tape, source, distance_bias
-        )
+        inputs = complete(cast(inputs, torch.float32 if dtype in HALF else dtype))
         batch = RaggedBatch(lengths, *query_inputs.shape[:2], query_inputs.device)
-        tape = complete(tape, weights, query_inputs)
-        if source is not None:
-            source = source._replace(
-                mask=everywhere(source.keys) if source.mask is None else source.mask,
-                query_inputs=batch.zero_padding(source.query_inputs),
-                gate_inputs=batch.zero_padding(source.gate_inputs),
-            )
-            source = source.for_each(len(query_inputs)) if batch.ragged else source
-        made = backends.BACKENDS[backend].steps(
-            *batch.longest_first(
-                (batch.zero_padding(query_inputs), batch.zero_padding(gate_inputs))
-            ),
-            weights,
-            batch.longest_first(tape),
-            batch.longest_first(source),
-            memory_span,
-            distance_bias,
-            batch.rows,
-        )
+        made = backends.BACKENDS[backend].steps(batch.longest_first(inputs))
         made = batch.as_given(made)
+        prefix = inputs.tape.hidden.size(1)
         # a copy: callers may write into outputs, but not into the tape
-        outputs = batch.zero_padding(made.hidden[:, tape.hidden.size(1) :]).contiguous()
-        tape = batch.extend(tape, made)
+        outputs = batch.zero_padding(made.hidden[:, prefix:]).contiguous()
+        tape = batch.extend(inputs.tape, made)
         attention = None
         if return_attention:
             attention = Attention(batch.zero_padding(made.attention))
@@ -93,18 +73,22 @@ def lstmn(
     return cast((outputs, tape, attention), dtype)
 
 
-def in_working_precision(query_inputs, *arguments):
-    """The arguments in one type: float32 for half precisions, else that of the inputs."""
-    dtype = torch.float32 if query_inputs.dtype in HALF else query_inputs.dtype
-    return cast((query_inputs, *arguments), dtype)
-
-
 def cast(value, dtype):
     """``value`` with every floating tensor inside its (named) tuples in ``dtype``."""
     return mapped(lambda part: part.to(dtype) if part.is_floating_point() else part, value)
 
 
-def complete(tape, weights, like):
+def complete(inputs):
+    """``inputs`` with a tape and, if there is a source, its mask."""
+    source = inputs.source
+    if source is not None and source.mask is None:
+        mask = torch.ones(source.keys.shape[:2], dtype=torch.bool, device=source.keys.device)
+        source = source._replace(mask=mask)
+    tape = complete_tape(inputs.tape, inputs.weights, inputs.query_inputs)
+    return inputs._replace(tape=tape, source=source)
+
+
+def complete_tape(tape, weights, like):
     """``tape``, or an empty one for None, with keys and summaries there; ``like`` is (B, T, H)."""
     batch, _, width = like.shape
     if tape is None:
@@ -121,8 +105,3 @@ def complete(tape, weights, like):
         summary=zeros if tape.summary is None else tape.summary,
         source_summary=zeros if tape.source_summary is None else tape.source_summary,
     )
-
-
-def everywhere(keys):
-    """The mask (G, S) of a source whose slots are all real."""
-    return torch.ones(keys.shape[:2], dtype=torch.bool, device=keys.device)

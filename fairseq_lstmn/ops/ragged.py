@@ -15,35 +15,44 @@ def empty_slots(lengths, slots):
 
 
 class RaggedBatch:
-    """The rows' lengths, (B,) or None where every row has all T steps.
-
-    ``rows`` counts for each step the rows that have it; None where all have all.
-    """
+    """The rows' lengths, (B,) or None where every row has all T steps."""
 
     def __init__(self, lengths, batch, steps, device):
         self.batch, self.steps = batch, steps
-        self.lengths = self.rows = None
-        self.ragged = lengths is not None and not bool((lengths == steps).all())
-        if self.ragged:
+        self.lengths = None
+        if lengths is not None and not bool((lengths == steps).all()):
             self.lengths = lengths.to(device)
             self.padding = torch.arange(steps, device=device) >= self.lengths.unsqueeze(1)
-            self.rows = (~self.padding).sum(dim=0).tolist()
             self.order = self.lengths.argsort(descending=True, stable=True)
 
-    def longest_first(self, value):
-        """``value`` (see ``mapped``) with the longest rows first: step t is the first rows[t]'s.
+    def longest_first(self, inputs):
+        """``Inputs`` with zeros at padded steps and the longest rows first, and their ``rows``.
 
-        A tape leaves its place, where rows stand in the order that was given.
+        The tape leaves its place, where rows stand in the order that was given.
         """
-        if not self.ragged:
-            return value
-        if isinstance(value, Tape):
-            value = value._replace(place=None)
-        return mapped(lambda part: part.index_select(0, self.order), value)
+        if self.lengths is None:
+            return inputs
+
+        def in_order(part):
+            return part.index_select(0, self.order)
+
+        source = inputs.source
+        if source is not None:
+            source = source.for_each(self.batch)._replace(
+                query_inputs=self.zero_padding(source.query_inputs),
+                gate_inputs=self.zero_padding(source.gate_inputs),
+            )
+        return inputs._replace(
+            query_inputs=in_order(self.zero_padding(inputs.query_inputs)),
+            gate_inputs=in_order(self.zero_padding(inputs.gate_inputs)),
+            tape=mapped(in_order, inputs.tape._replace(place=None)),
+            source=mapped(in_order, source),
+            rows=(~self.padding).sum(dim=0).tolist(),
+        )
 
     def as_given(self, made):
         """``Steps`` made of rows ``longest_first`` with the rows in the order that was given."""
-        if not self.ragged:
+        if self.lengths is None:
             return made
         given = self.order.argsort()
         return mapped(lambda part: part.index_select(0, given), made._replace(place=None))

@@ -34,6 +34,7 @@ class Reader:
         self.bias, self.blocked = bias, blocked
         sentences = len(keys)
         self.sentences = sentences, len(queries) // max(1, sentences)  # (G, B / G)
+        self.everything = slice(0, keys.size(1))
 
     def first(self, rows):
         """The reader of the first ``rows`` rows, one a sentence, in the same memory."""

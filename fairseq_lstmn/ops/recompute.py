@@ -14,95 +14,67 @@ from fairseq_lstmn.ops.reader import Reader
 from fairseq_lstmn.ops.recompute_backward import backward
 from fairseq_lstmn.ops.recompute_steps import Arithmetic, Trace, forward
 from fairseq_lstmn.ops.room import new_place, place_to_grow
-from fairseq_lstmn.ops.types import Source, Steps, Tape, Weights
+from fairseq_lstmn.ops.types import Inputs, Source, Steps, Tape, Weights
 
-WEIGHTS, TAPE, SOURCE = (len(parts._fields) for parts in (Weights, Tape, Source))
 IN_TORCH = Arithmetic(Reader, cell, cell_backward)
+NO_SOURCE = Source(*[None] * len(Source._fields))
 
 
-def steps(
-    query_inputs,
-    gate_inputs,
-    weights,
-    tape,
-    source,
-    memory_span,
-    distance_bias,
-    rows,
-    arithmetic=IN_TORCH,
-):
+def steps(inputs, arithmetic=IN_TORCH):
     """See ``reference.steps``. Without gradients the tape grows in place."""
+    count = inputs.query_inputs.size(1)
     if torch.is_grad_enabled():
-        flat_source = [None] * SOURCE if source is None else source.for_each(len(query_inputs))
-        made = Recompute.apply(
-            arithmetic,
-            rows,
-            memory_span,
-            query_inputs,
-            gate_inputs,
-            distance_bias,
-            *weights,
-            *tape,
-            *flat_source,
-        )
-        made = Steps(*made)
+        if inputs.source is not None:
+            inputs = inputs._replace(source=inputs.source.for_each(len(inputs.query_inputs)))
+        made = Steps(*Recompute.apply(arithmetic, *flat(inputs)))
     else:
-        place = place_to_grow(tape, query_inputs.size(1))
-        trace = forward(
-            arithmetic,
-            query_inputs,
-            gate_inputs,
-            weights,
-            tape,
-            source,
-            memory_span,
-            distance_bias,
-            rows,
-            place,
-        )
-        made = trace.made()._replace(place=place.grow(query_inputs.size(1)))
-    if source is None:
-        made = made._replace(
-            source_summaries=tape.source_summary.unsqueeze(1).expand_as(made.summaries)
-        )
+        place = place_to_grow(inputs.tape, count)
+        made = forward(arithmetic, inputs, place).made()._replace(place=place.grow(count))
+    if inputs.source is None:
+        summary = inputs.tape.source_summary.unsqueeze(1)
+        made = made._replace(source_summaries=summary.expand_as(made.summaries))
     return made
 
 
+def flat(inputs):
+    """``Inputs`` as arguments in one row: autograd sees no tensor inside a tuple."""
+    query_inputs, gate_inputs, weights, tape, source, *others = inputs
+    source = NO_SOURCE if source is None else source
+    return query_inputs, gate_inputs, *others, *weights, *tape, *source
+
+
+def nested(query_inputs, gate_inputs, memory_span, distance_bias, rows, *parts):
+    """The ``Inputs`` that ``flat`` has put in one row."""
+    weights = Weights(*parts[: len(Weights._fields)])
+    source = Source(*parts[-len(Source._fields) :])
+    tape = Tape(*parts[len(weights) : -len(source)])
+    source = None if source.keys is None else source
+    return Inputs(
+        query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, rows
+    )
+
+
 class Recompute(torch.autograd.Function):
-    """All steps of a layer; flat arguments, because autograd sees no tensor inside a tuple."""
+    """All steps of a layer."""
 
     @staticmethod
-    def forward(
-        ctx, arithmetic, rows, memory_span, query_inputs, gate_inputs, distance_bias, *parts
-    ):
-        weights = Weights(*parts[:WEIGHTS])
-        tape = Tape(*parts[WEIGHTS : WEIGHTS + TAPE])
-        source = Source(*parts[-SOURCE:])
-        source = None if source.keys is None else source
-        place = new_place(tape, query_inputs.size(1))
-        trace = forward(
-            arithmetic,
-            query_inputs,
-            gate_inputs,
-            weights,
-            tape,
-            source,
-            memory_span,
-            distance_bias,
-            rows,
-            place,
-        )
-        ctx.arithmetic, ctx.rows, ctx.memory_span = arithmetic, rows, memory_span
+    def forward(ctx, arithmetic, *parts):
+        inputs = nested(*parts)
+        trace = forward(arithmetic, inputs, new_place(inputs.tape, inputs.query_inputs.size(1)))
+        ctx.arithmetic, ctx.rows, ctx.memory_span = arithmetic, inputs.rows, inputs.memory_span
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(distance_bias, *weights, *trace)
+        ctx.save_for_backward(inputs.distance_bias, *inputs.weights, *trace)
         return trace.made()[:-1]
 
     @staticmethod
     @once_differentiable
     def backward(ctx, *gradients):
         distance_bias, *saved = ctx.saved_tensors
-        weights, trace = Weights(*saved[:WEIGHTS]), Trace(*saved[WEIGHTS:])
-        d_query_inputs, d_gate_inputs, d_bias, d_weights, d_tape, d_source = backward(
+        weights, trace = (
+            Weights(*saved[: -len(Trace._fields)]),
+            Trace(*saved[-len(Trace._fields) :]),
+        )
+        found = backward(
             ctx.arithmetic,
             trace,
             weights,
@@ -111,14 +83,4 @@ class Recompute(torch.autograd.Function):
             ctx.rows,
             Steps(*gradients),
         )
-        return (
-            None,
-            None,
-            None,
-            d_query_inputs,
-            d_gate_inputs,
-            d_bias,
-            *d_weights,
-            *d_tape,
-            *d_source,
-        )
+        return None, *flat(found)

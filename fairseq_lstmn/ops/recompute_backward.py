@@ -8,29 +8,28 @@ from copy import copy
 import torch
 
 from fairseq_lstmn.ops.recompute_steps import far_to_near, readers, window
-from fairseq_lstmn.ops.types import Source, Tape, Weights, mapped
+from fairseq_lstmn.ops.types import Inputs, Source, Tape, Weights, mapped
 
 sigmoid_backward = torch.ops.aten.sigmoid_backward
 TOGETHER = 16  # steps whose gradients of earlier slots are summed in one product
 
 
 def backward(arithmetic, trace, weights, memory_span, distance_bias, rows, gradients):
-    """The gradients of query_inputs, gate_inputs, distance_bias, ``Weights``, ``Tape`` and
-    ``Source`` (None without one), given the ``Steps`` of gradients, None where there is none.
-    """
+    """The ``Inputs`` of gradients, given the ``Steps`` of gradients, None where there is none."""
     steps = at_work = Backward(arithmetic, trace, weights, memory_span, distance_bias, gradients)
     for t in reversed(range(trace.queries.size(1))):
         if rows is not None and rows[t] != len(at_work.d_slots):
             at_work = steps.first(rows[t], at_work.summed)
         at_work.step(t)
     steps.summed = at_work.summed
-    return (
-        steps.own.d_queries,
-        steps.d_gates,
-        steps.d_distance_bias(),
-        steps.d_weights(),
-        steps.d_tape(),
-        steps.d_source(),
+    return Inputs(
+        query_inputs=steps.own.d_queries,
+        gate_inputs=steps.d_gates,
+        weights=steps.d_weights(),
+        tape=steps.d_tape(),
+        source=steps.d_source(),
+        memory_span=None,
+        distance_bias=steps.d_distance_bias(),
     )
 
 
@@ -55,7 +54,6 @@ class Backward:
         self.own.start_backward()
         if self.source is not None:
             self.source.start_backward()
-            self.whole_source = slice(0, trace.source_keys.size(1))
         self.deep = trace.fusion_gates is not None
         if self.deep:
             self.d_fusion_gates = torch.zeros_like(trace.fusion_gates)
@@ -130,7 +128,7 @@ class Backward:
             self.gradients.source_summaries,
         )
         self.source.d_sums[:, t] = torch.cat([d_context, d_cell * gate], dim=1)
-        self.source.read_backward(t, self.whole_source, self.gradients.source_attention)
+        self.source.read_backward(t, self.source.everything, self.gradients.source_attention)
 
     def fuse_shallow_backward(self, t, d_gates):
         """Take the read of the source at step t back."""
@@ -138,7 +136,7 @@ class Backward:
         if self.gradients.source_summaries is not None:
             d_context = d_context + self.gradients.source_summaries[:, t]
         self.source.d_sums[:, t] = d_context
-        self.source.read_backward(t, self.whole_source, self.gradients.source_attention)
+        self.source.read_backward(t, self.source.everything, self.gradients.source_attention)
 
     def add_later(self, d_summary, t, reader, query_weight, given):
         """Add what the next step's query and the outputs want of a summary (B, H)."""
@@ -192,7 +190,7 @@ class Backward:
 
     def d_source(self):
         if self.source is None:
-            return Source(*[None] * len(Source._fields))
+            return None
         return Source(
             keys=self.source.d_keys * self.weights.source_score,
             slots=self.source.d_slots(slice(None), slice(None)),

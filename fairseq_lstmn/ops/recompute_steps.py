@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fairseq_lstmn.ops.ragged import empty_slots
-from fairseq_lstmn.ops.types import Steps
+from fairseq_lstmn.ops.types import Steps, mapped
 
 
 class Arithmetic(NamedTuple):
@@ -38,8 +38,9 @@ class Trace(NamedTuple):
     fusion_gates: Optional[Tensor] = None  # (B, T, H), r of (14); deep fusion only
 
     @staticmethod
-    def start(query_inputs, gate_inputs, tape, source, place):
+    def start(inputs, place):
         """The trace before the first step, the prefix in its place."""
+        query_inputs, gate_inputs, _, tape, source, *_ = inputs
         batch, steps, width = query_inputs.shape
         slots, keys = place.window(tape.hidden.size(1), steps)
         trace = Trace(
@@ -63,7 +64,7 @@ class Trace(NamedTuple):
 
     def first(self, rows):
         """The trace of the first ``rows`` rows, in the same memory."""
-        return Trace(*[part if part is None else part[:rows] for part in self])
+        return mapped(lambda part: part[:rows], self)
 
     def made(self):
         """The fields of ``Steps``; those about the source are None without one."""
@@ -119,20 +120,10 @@ def readers(reader, trace, weights, distance_bias, blocked=None, source_mask=Non
     )
 
 
-def forward(
-    arithmetic,
-    query_inputs,
-    gate_inputs,
-    weights,
-    tape,
-    source,
-    memory_span,
-    distance_bias,
-    rows,
-    place,
-):
+def forward(arithmetic, inputs, place):
     """All steps, traced; their slots are written behind the tape in its ``place``."""
-    trace = whole = Trace.start(query_inputs, gate_inputs, tape, source, place)
+    query_inputs, _, weights, tape, source, memory_span, distance_bias, rows = inputs
+    trace = whole = Trace.start(inputs, place)
     steps, width = query_inputs.shape[1:]
     prefix = tape.hidden.size(1)
     own, other = readers(
@@ -190,7 +181,7 @@ def read_source(trace, weights, reader, t):
         follows = trace.source_summaries[:, t] if deep else trace.summaries[:, t + 1]
         trace.source_queries[:, t].addmm_(follows[:, :width], weights.source_query.T)
     summary = trace.source_summaries[:, t + 1]
-    reader.read(t, slice(0, trace.source_keys.size(1)), summary)
+    reader.read(t, reader.everything, summary)
     to_gate = summary[:, :width] @ weights.source_gate.T
     if not deep:
         return to_gate

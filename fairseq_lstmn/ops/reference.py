@@ -10,11 +10,12 @@ import torch
 from fairseq_lstmn.ops.types import Steps
 
 
-def steps(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, rows):
-    """All steps of a layer over a ``tape`` of which only ``lengths`` may be None; ``Steps``.
+def steps(inputs):
+    """All steps of a layer: ``Steps`` of ``Inputs``.
 
-    Nobody looks at step t of other rows than the first ``rows[t]``; None stands for all.
+    Nobody looks at step t of other rows than the first ``rows[t]``; here they are made as well.
     """
+    query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, _ = inputs
     hidden, memory, keys, summary, source_summary, lengths, _ = tape
     prefix = hidden.size(1)
     source = source and source.for_each(len(hidden))

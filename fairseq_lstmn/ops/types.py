@@ -4,7 +4,7 @@ B batch, T steps, S source length, G sentences, P prefix slots, H hidden width, 
 All vectors are row vectors; equation numbers are those of Cheng et al. 2016.
 """
 
-from typing import NamedTuple, Optional
+from typing import List, NamedTuple, Optional
 
 from torch import Tensor
 
@@ -110,6 +110,19 @@ class Attention(NamedTuple):
     tape: Tensor  # (B, T, P + T), s of (5) over prefix slots, then this call's own
     source: Optional[Tensor] = None  # (B, T, S), p of (13)
     context: Optional[Tensor] = None  # (B, T, H), what it read, g~_t of (13)
+
+
+class Inputs(NamedTuple):
+    """What a backend is given: the arguments of ``lstmn``, complete and in one precision."""
+
+    query_inputs: Tensor  # (B, T, H)
+    gate_inputs: Tensor  # (B, T, 4H)
+    weights: Weights
+    tape: Tape  # of which only lengths and place may be None
+    source: Optional[Source]  # with its mask
+    memory_span: int
+    distance_bias: Optional[Tensor]  # (R + 1,)
+    rows: Optional[List[int]] = None  # T counts, falling: step t is the first rows[t] rows'
 
 
 class Steps(NamedTuple):

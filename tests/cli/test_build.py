@@ -11,16 +11,13 @@ echo a library >"$2"
 
 
 @pytest.fixture
-def compiler(monkeypatch, tmp_path):
+def compiler(monkeypatch, tmp_path, nothing_built):
     """A compiler that writes what it is asked for at once; where it says so."""
     path = tmp_path / "compiler"
     path.write_text(COMPILER)
     path.chmod(0o755)
     monkeypatch.setenv("CXX", str(path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    cpp_library.library.cache_clear()
-    yield tmp_path / "compiler.log"
-    cpp_library.library.cache_clear()
+    return tmp_path / "compiler.log"
 
 
 def test_it_is_built_once(compiler, capsys):

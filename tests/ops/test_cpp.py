@@ -28,7 +28,7 @@ def test_tanh_over_all_floats(fast_tanh, sign):
     x = sign * bits.view(torch.float32)
     expected = x.double().tanh()
     error = (fast_tanh(x).double() - expected).abs()
-    # measured: 5.0e-7 for both
+    # measured over every float: 4.8e-7 for both
     assert error.max() <= 6e-7
     normal = expected.abs() >= torch.finfo(torch.float32).tiny
     assert (error / expected.abs())[normal].max() <= 6e-7
@@ -79,15 +79,6 @@ def test_rows_are_shared_between_threads(threads):
         torch.testing.assert_close(together[name], expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.fixture
-def nothing_built(monkeypatch, tmp_path):
-    """A cache with nothing in it."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    cpp_library.library.cache_clear()
-    yield tmp_path / "fairseq_lstmn"
-    cpp_library.library.cache_clear()
-
-
 def test_without_a_build_auto_goes_on_and_its_own_name_raises(nothing_built):
     assert "fairseq-lstmn build" in dict(backends.report())["cpp"]
     lstmn(**build())
@@ -118,13 +109,14 @@ def test_a_build_that_fails_says_so_in_a_line_and_leaves_nothing(
 
 
 def test_a_cache_that_cannot_be_written_is_named(nothing_built):
+    nothing_built.parent.mkdir()
     nothing_built.write_text("a file where the folder would be")
     with pytest.raises(InputError, match=str(nothing_built)):
         cpp_library.build()
 
 
 def test_a_damaged_library_is_no_end(nothing_built):
-    cpp_library.library().parent.mkdir()
+    nothing_built.mkdir(parents=True)
     cpp_library.library().write_text("no library")
     assert "build" in dict(backends.report())["cpp"]
     lstmn(**build())

@@ -1,0 +1,12 @@
+import pytest
+
+from fairseq_lstmn.ops import cpp_library
+
+
+@pytest.fixture
+def nothing_built(monkeypatch, tmp_path):
+    """The folder for compiled kernels, which does not exist yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    cpp_library.library.cache_clear()
+    yield tmp_path / "cache" / "fairseq_lstmn"
+    cpp_library.library.cache_clear()
