@@ -6,7 +6,7 @@ from typing import Callable, NamedTuple, Optional
 import torch
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.ops import cpp, recompute, reference
+from fairseq_lstmn.ops import cpp, recompute, reference, triton
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ def runs_anywhere(device):
 # fastest first: ``auto`` takes the first that can run
 BACKENDS = {
     "cpp": Backend(cpp.steps, cpp.obstacle, "compiled for this machine"),
+    "triton": Backend(triton.steps, triton.obstacle, "compiled for this device by Triton"),
     "recompute": Backend(
         recompute.steps, runs_anywhere, "linear memory in plain torch, on any device"
     ),

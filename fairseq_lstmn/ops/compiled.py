@@ -1,0 +1,61 @@
+"""`recompute` with the steps of a set of compiled kernels: `cpp` and `triton`.
+
+``kernels`` has ``read``, ``read_backward``, ``cell`` and ``cell_backward``.
+"""
+
+from functools import partial
+
+from torch import Tensor
+
+from fairseq_lstmn.ops import recompute
+from fairseq_lstmn.ops.reader import Reader
+from fairseq_lstmn.ops.recompute_steps import Arithmetic
+from fairseq_lstmn.ops.types import mapped
+
+
+def steps(inputs, kernels):
+    """See ``reference.steps``."""
+    # kernels read rows of numbers that stand side by side, as a tape's slots do in their room
+    side_by_side = mapped(Tensor.contiguous, inputs._replace(tape=None))
+    arithmetic = Arithmetic(partial(KernelReader, kernels), kernels.cell, kernels.cell_backward)
+    return recompute.steps(side_by_side._replace(tape=inputs.tape), arithmetic)
+
+
+class KernelReader(Reader):
+    """``Reader`` with one pass over each slot: no (B, n, H) tensor is made."""
+
+    def __init__(self, kernels, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.kernels = kernels
+
+    def read(self, t, seen, sums):
+        self.kernels.read(
+            self.keys,
+            self.slots,
+            self.queries[:, t],
+            self.score,
+            self.bias,
+            self.blocked,
+            self.attention[:, t],
+            sums,
+            seen.start,
+            seen.stop,
+        )
+
+    def read_backward(self, t, seen, d_attention):
+        d_scores = self.kernels.read_backward(
+            self.keys,
+            self.slots,
+            self.queries[:, t],
+            self.score,
+            self.attention[:, t],
+            self.d_sums[:, t],
+            None if d_attention is None else d_attention[:, t].contiguous(),
+            self.d_score[:, 0],
+            self.d_queries[:, t],
+            self.d_keys,
+            seen.start,
+            seen.stop,
+        )
+        if self.bias is not None:
+            self.d_bias[len(self.bias) - d_scores.size(1) :] += d_scores.sum(dim=0)

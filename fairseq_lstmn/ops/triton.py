@@ -1,0 +1,25 @@
+"""The recurrence on CUDA devices, its steps compiled by Triton when they first run."""
+
+import os
+from importlib.util import find_spec
+
+from fairseq_lstmn.ops import compiled
+
+
+def steps(inputs):
+    """See ``reference.steps``."""
+    from fairseq_lstmn.ops import triton_kernels  # not above: Triton may be missing
+
+    return compiled.steps(inputs, triton_kernels)
+
+
+def obstacle(device):
+    """Why the kernels cannot run on ``device``; None if they can.
+
+    Triton's interpreter (``TRITON_INTERPRET=1``), for tests, runs them on the CPU.
+    """
+    if find_spec("triton") is None:
+        return "Triton is not installed: pip install triton"
+    if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        return "runs on CUDA devices only"
+    return None
