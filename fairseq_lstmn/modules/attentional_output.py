@@ -12,7 +12,7 @@ class AttentionalOutput(nn.Module):
     """tanh(W [g~_t; h_t]), as in fairseq's LSTM decoder (Luong et al. 2015, equation 5).
 
     Cheng et al. 2016 do not say what a decoder predicts from; from h_t alone, training finds
-    the alignment later (examples/translation tells how much).
+    the alignment later (Multi30k in examples/translation/README.md).
     """
 
     def __init__(self, hidden_size):
