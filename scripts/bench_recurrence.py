@@ -49,7 +49,7 @@ def contenders(options):
         "nn.LSTMCell loop": lambda: CellLoop(*sizes),
     }
     for name, obstacle in backends.report(options.device):
-        if obstacle is None:
+        if obstacle is None and name in (options.backends or backends.NAMES):
             found[f"lstmn {name}"] = lambda name=name: LSTMNLayer(
                 *sizes, memory_span=options.memory_span, backend=name
             )
@@ -162,7 +162,10 @@ def machine(options):
         "threads": options.threads,
         "torch": torch.__version__,
         "commit": commit or "unknown",
-        "sizes": {key: getattr(options, key) for key in ("batch", "input", "hidden", "dtype")},
+        "sizes": {
+            key: getattr(options, key)
+            for key in ("batch", "input", "hidden", "memory_span", "dtype")
+        },
     }
 
 
@@ -173,6 +176,9 @@ def parse():
     parser.add_argument("--input", type=int, default=150, help="D")
     parser.add_argument("--hidden", type=int, default=300, help="H")
     parser.add_argument("--memory-span", type=int, default=0, help="of the LSTMN; 0 = unbounded")
+    parser.add_argument(
+        "--backends", nargs="+", choices=list(backends.BACKENDS), help="default: all"
+    )
     parser.add_argument("--dtype", choices=["float32", "float64", "bfloat16"], default="float32")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
