@@ -49,7 +49,7 @@ def contenders(options):
         "nn.LSTMCell loop": lambda: CellLoop(*sizes),
     }
     for name, obstacle in backends.report(options.device):
-        if obstacle is None and name in (options.backends or backends.NAMES):
+        if obstacle is None and name in options.backends:
             found[f"lstmn {name}"] = lambda name=name: LSTMNLayer(
                 *sizes, memory_span=options.memory_span, backend=name
             )
@@ -176,9 +176,8 @@ def parse():
     parser.add_argument("--input", type=int, default=150, help="D")
     parser.add_argument("--hidden", type=int, default=300, help="H")
     parser.add_argument("--memory-span", type=int, default=0, help="of the LSTMN; 0 = unbounded")
-    parser.add_argument(
-        "--backends", nargs="+", choices=list(backends.BACKENDS), help="default: all"
-    )
+    names = list(backends.BACKENDS)
+    parser.add_argument("--backends", nargs="+", choices=names, default=names, help="of the LSTMN")
     parser.add_argument("--dtype", choices=["float32", "float64", "bfloat16"], default="float32")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)

@@ -46,7 +46,7 @@ create_environment() {
     say "2/3 torch and what builds fairseq"
     install torch numpy cython setuptools wheel
     say "3/3 fairseq (compiled here, some minutes) and fairseq-lstmn"
-    install --editable '.[test]'
+    install --editable '.[test,triton]'
     wanted_stamp >"$stamp"
 }
 

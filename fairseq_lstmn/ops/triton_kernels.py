@@ -10,7 +10,7 @@ import torch
 import triton
 import triton.language as tl
 
-TILE = 8192  # numbers of keys in a program's hands at a time
+TILE = 4096  # numbers of keys in a program's hands at a time
 ELEMENTS = 1024  # numbers of H in a program of the cell
 
 
@@ -25,6 +25,13 @@ def tanh(x):
 @triton.jit
 def sigmoid(x):
     return 1.0 / (1.0 + tl.exp(-x))
+
+
+@triton.jit
+def load_slots(base, n, stride, last, column, width):
+    """The columns below ``width`` of slots ``n`` below ``last``, zeros beyond."""
+    inside = (n < last)[:, None] & (column < width)[None, :]
+    return tl.load(base + n[:, None] * stride + column[None, :], mask=inside, other=0.0)
 
 
 def read(keys, slots, queries, score, bias, blocked, attention, sums, first, last):
@@ -52,7 +59,7 @@ def tiles(width, value_width):
     return dict(
         WIDE=wide,
         VALUES=triton.next_power_of_2(value_width),
-        SLOTS=max(1, TILE // wide // 2),
+        SLOTS=max(1, TILE // wide),
         num_warps=8,
     )
 
@@ -83,11 +90,7 @@ def _read(
     for start in range(first, last, SLOTS):
         n = start + tl.arange(0, SLOTS)
         there = n < last
-        key = tl.load(
-            keys + n[:, None] * key_slot + h[None, :],
-            mask=there[:, None] & (h < width)[None, :],
-            other=0.0,
-        )
+        key = load_slots(keys, n, key_slot, last, h, width)
         found = tl.sum(tanh(key + query[None, :]) * u[None, :], axis=1)
         if bias is not None:
             found += tl.load(bias + to_bias + n, mask=there, other=0.0)
@@ -101,11 +104,7 @@ def _read(
         base = tl.where(larger == float("-inf"), 0.0, larger)
         weight = tl.exp(found - base)
         shrink = tl.exp(best - base)
-        slot = tl.load(
-            slots + n[:, None] * slot_slot + v[None, :],
-            mask=there[:, None] & (v < value_width)[None, :],
-            other=0.0,
-        )
+        slot = load_slots(slots, n, slot_slot, last, v, value_width)
         total = total * shrink + tl.sum(weight, axis=0)
         sum_ = sum_ * shrink + tl.sum(weight[:, None] * slot, axis=0)
         best = larger
@@ -171,11 +170,7 @@ def _read_backward(
     for start in range(first, last, SLOTS):
         n = start + tl.arange(0, SLOTS)
         there = n < last
-        slot = tl.load(
-            slots + n[:, None] * slot_slot + v[None, :],
-            mask=there[:, None] & (v < value_width)[None, :],
-            other=0.0,
-        )
+        slot = load_slots(slots, n, slot_slot, last, v, value_width)
         d_weight = tl.sum(slot * d_sum[None, :], axis=1)
         if d_attention is not None:
             d_weight += tl.load(d_attention + row * d_attention_row + n, mask=there, other=0.0)
@@ -192,7 +187,7 @@ def _read_backward(
         d_weight = tl.load(d_weights + n, mask=there, other=0.0)
         found = tl.load(attention + n, mask=there, other=0.0) * (d_weight - mean)
         tl.store(d_scores + n, found, mask=there)
-        key = tl.load(keys + n[:, None] * key_slot + h[None, :], mask=inside, other=0.0)
+        key = load_slots(keys, n, key_slot, last, h, width)
         y = tanh(key + query[None, :])
         d_u += tl.sum(found[:, None] * y, axis=0)
         slope = found[:, None] * (1.0 - y * y)

@@ -1,7 +1,6 @@
 """Triton's kernels against the reference: compiled where there is a CUDA device, else interpreted.
 
-The interpreter takes milliseconds a launch, so sizes are small; a machine with a CUDA device holds
-the backend to the other files' tests too.
+The interpreter takes milliseconds a launch, so sizes are small.
 """
 
 from functools import partial
@@ -94,7 +93,7 @@ def test_a_tape_that_grows_in_place():
     assert_close({"outputs": torch.cat(pieces, dim=1)}, {"outputs": expected["outputs"]}, 1e-12)
 
 
-def test_scores_that_overflow_nothing():
+def test_large_numbers():
     arguments = build(steps=3, prefix=2)
     arguments = apply(lambda tensor: 1e4 * tensor, arguments)
     assert_close(run_on_device(arguments), run(arguments, "reference"), 1e-12)

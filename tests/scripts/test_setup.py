@@ -94,7 +94,7 @@ def test_missing_compiler_is_one_sentence(machine):
 def test_finished_environment_is_used_again(good_machine):
     assert good_machine.set_up().returncode == 0
     calls = (good_machine.venv / "calls").read_text()
-    assert "install --no-build-isolation" in calls and "--editable .[test]" in calls
+    assert "install --no-build-isolation" in calls and "--editable .[test,triton]" in calls
     again = good_machine.set_up()
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert (good_machine.venv / "calls").read_text() == calls
