@@ -48,6 +48,10 @@ class LSTMNPairConfig(ReadingConfig, RecurrenceConfig):
         default="add",
         metadata={"help": "how the context of shallow fusion joins the summary at the gates"},
     )
+    fusion_gate_bias: float = field(
+        default=-3.0,
+        metadata={"help": "where the bias of deep fusion's gate starts; below 0: nearly closed"},
+    )
     separate_readers: bool = field(
         default=False,
         metadata={"help": "read premise and hypothesis with weights of their own"},
@@ -73,7 +77,8 @@ class LSTMNPairModel(SentencePairModel):
             return build_fusion(k, width, size, size, *choices)
 
         premise = lstmn(cfg) if cfg.separate_readers else None
-        self.reader = PairReader(lstmn(cfg, fusion=fusion), premise)
+        hypothesis = lstmn(cfg, fusion=fusion, fusion_gate_bias=cfg.fusion_gate_bias)
+        self.reader = PairReader(hypothesis, premise)
 
     def read(self, premise, premise_lengths, hypothesis, hypothesis_lengths):
         return self.reader(premise, premise_lengths, hypothesis, hypothesis_lengths)

@@ -6,6 +6,7 @@ B batch, T steps, D input width, H hidden width, R distances.
 import torch
 from torch import nn
 
+from fairseq_lstmn.modules.fusion import DeepFusion
 from fairseq_lstmn.ops import Weights, lstmn
 
 INIT_RANGE = 0.1  # fairseq's LSTM draws all its weights and biases from uniform(-0.1, 0.1)
@@ -23,6 +24,7 @@ class LSTMNLayer(nn.Module):
         forget_gate_bias: where the forget gate's bias starts; drawn like all others by default.
         backend: the recurrence backend, see ``fairseq_lstmn.ops.backends``.
         fusion: ``ShallowFusion`` or ``DeepFusion``, for a layer that reads a source too.
+        fusion_gate_bias: where the bias of deep fusion's gate starts; drawn by default.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class LSTMNLayer(nn.Module):
         forget_gate_bias=None,
         backend="auto",
         fusion=None,
+        fusion_gate_bias=None,
     ):
         super().__init__()
         self.memory_span = memory_span
@@ -50,6 +53,8 @@ class LSTMNLayer(nn.Module):
             nn.init.uniform_(parameter, -INIT_RANGE, INIT_RANGE)
         if forget_gate_bias is not None:
             nn.init.constant_(self.input_gates.bias.chunk(4)[1], forget_gate_bias)
+        if fusion_gate_bias is not None and isinstance(fusion, DeepFusion):
+            nn.init.constant_(fusion.token_gate.bias, fusion_gate_bias)
         self.distance_bias = None
         if distance_bias:
             self.distance_bias = nn.Parameter(torch.zeros(distance_bias + 1))

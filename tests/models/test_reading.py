@@ -93,6 +93,23 @@ def test_hypotheses_read_their_premise_only_with_fusion(fusion):
         assert torch.allclose(model(**changed)[0][:, 12:], hypothesis) != reads
 
 
+def test_a_hypothesis_reads_from_an_empty_tape():
+    task = small_task()
+    batch = inputs(task, "lstmn_nli")
+    plain, fused = (build("lstmn_nli", task, attention_fusion=f) for f in ("none", "deep"))
+    plain.load_state_dict(fused.state_dict(), strict=False)
+    # nothing comes through a closed gate, and no state of the premise another way
+    torch.nn.init.constant_(fused.reader.hypothesis.layers[0].fusion.token_gate.bias, -1e4)
+    torch.testing.assert_close(fused(**batch)[0], plain(**batch)[0])
+
+
+def test_the_gate_of_deep_fusion_starts_nearly_closed():
+    model = build("lstmn_nli", attention_fusion="deep")
+    fusion = model.reader.hypothesis.layers[0].fusion
+    assert torch.equal(fusion.token_gate.bias, torch.full((12,), -3.0))
+    assert fusion.token_gate.weight.abs().max() <= 0.1
+
+
 @pytest.mark.parametrize(
     "arch, published",
     [
