@@ -50,7 +50,7 @@ class LSTMNPairConfig(ReadingConfig, RecurrenceConfig):
     )
     fusion_gate_bias: float = field(
         default=-3.0,
-        metadata={"help": "where the bias of deep fusion's gate starts; below 0: nearly closed"},
+        metadata={"help": "where the bias of deep fusion's gate starts; -3: nearly closed"},
     )
     separate_readers: bool = field(
         default=False,

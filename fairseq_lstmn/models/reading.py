@@ -93,7 +93,7 @@ def lstm(cfg):
 
 
 def lstmn(cfg, **fusion):
-    """The LSTMN of a complete config's sizes; ``fusion`` are options of ``LSTMNStack``."""
+    """The LSTMN of a complete config's sizes; ``fusion``: more options of ``LSTMNStack``."""
     sizes = cfg.encoder_embed_dim, cfg.encoder_hidden_size, cfg.encoder_layers
     return LSTMNStack(*sizes, dropout=cfg.encoder_dropout_out, **fusion, **layer_options(cfg))
 

@@ -28,11 +28,9 @@ class PairReader(nn.Module):
         """Outputs (B, S, H) and (B, T, H) of right-padded (B, S, D) and (B, T, D)."""
         reader = self.premise or self.hypothesis
         read, tapes, _ = reader(premise, lengths=premise_lengths)
-        sources = None
-        if any(layer.fusion is not None for layer in self.hypothesis.layers):
-            # slots of a tape stand at its end; attention does not mind where
-            empty = empty_slots(premise_lengths, premise.size(1))
-            sources = self.hypothesis.sources(
-                [tape.hidden for tape in tapes], [tape.memory for tape in tapes], ~empty
-            )
-        return read, self.hypothesis(hypothesis, None, hypothesis_lengths, sources)[0]
+        # slots of a tape stand at its end; attention does not mind where
+        real = ~empty_slots(premise_lengths, premise.size(1))
+        sources = self.hypothesis.sources(
+            [tape.hidden for tape in tapes], [tape.memory for tape in tapes], real
+        )
+        return read, self.hypothesis(hypothesis, lengths=hypothesis_lengths, sources=sources)[0]

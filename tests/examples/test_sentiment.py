@@ -17,8 +17,11 @@ EXAMPLE = EXAMPLES / "sentiment"
 
 @pytest.mark.parametrize("arch", ["lstmn_sst", "lstmn_sst_2layer"])
 def test_yaml_gives_the_training_of_the_flags(arch):
-    recipe, _ = [words for words in readme_commands(EXAMPLE) if "fairseq-train" in words]
-    flags = flags_training([word.replace("$arch", arch) for word in recipe])
+    commands = [words for words in readme_commands(EXAMPLE) if "fairseq-train" in words]
+    flags, measured = (
+        flags_training([word.replace("$arch", arch) for word in words]) for words in commands
+    )
+    assert measured.model.encoder_hidden_size == 168
     yaml = hydra_training(EXAMPLE, arch, "data/sst")
     assert_same_training(yaml, flags)
     assert plain(yaml.optimizer) == plain(flags.optimizer)
