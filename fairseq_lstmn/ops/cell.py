@@ -27,18 +27,18 @@ def cell(gates, memory, fused, slot):
 
 
 def cell_backward(gates, memory, slot, d_slot, d_gates):
-    """Take ``cell`` back: write ``d_gates`` (B, 4H) and return d c_t and d c~_t, (B, H) each.
+    """Take ``cell`` back: write ``d_gates`` (B, 4H), and [d c_t; d c~_t] over ``d_slot`` (B, 2H).
 
-    ``d_slot`` (B, 2H) is the gradient of [h_t; c_t].
+    ``d_slot`` comes as the gradient that others want of [h_t; c_t]; d c_t has that of (9) too.
     """
     width = memory.size(1)
     write, keep, candidate, show = gates.chunk(4, dim=1)
     d_state, d_cell = d_slot.split(width, dim=1)
     tanh_cell = slot[:, width:].tanh()
-    d_cell = d_cell + tanh_backward(d_state * show, tanh_cell)  # (9)
     d_write, d_keep, d_candidate, d_show = d_gates.chunk(4, dim=1)
+    d_show.copy_(sigmoid_backward(d_state * tanh_cell, show))
+    d_cell = d_cell + tanh_backward(d_state * show, tanh_cell)  # (9)
     d_write.copy_(sigmoid_backward(d_cell * candidate, write))  # (8)
     d_keep.copy_(sigmoid_backward(d_cell * memory, keep))
     d_candidate.copy_(tanh_backward(d_cell * write, candidate))
-    d_show.copy_(sigmoid_backward(d_state * tanh_cell, show))
-    return d_cell, d_cell * keep
+    torch.cat([d_cell, d_cell * keep], dim=1, out=d_slot)

@@ -16,9 +16,14 @@ from fairseq_lstmn.ops.types import mapped
 def steps(inputs, kernels):
     """See ``reference.steps``."""
     # kernels read rows of numbers that stand side by side, as a tape's slots do in their room
-    side_by_side = mapped(Tensor.contiguous, inputs._replace(tape=None))
+    side_by_side = mapped(contiguous_rows, inputs._replace(tape=None))
     arithmetic = Arithmetic(partial(KernelReader, kernels), kernels.cell, kernels.cell_backward)
     return recompute.steps(side_by_side._replace(tape=inputs.tape), arithmetic)
+
+
+def contiguous_rows(tensor):
+    """``tensor``, whose rows may lie anywhere, copied only if their numbers do not touch."""
+    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
 
 
 class KernelReader(Reader):

@@ -85,10 +85,14 @@ class Reader:
             torch.add(keys[block].unsqueeze(1), queries[block].unsqueeze(2), out=tanh)
             yield block, tanh.tanh_()
 
-    def start_backward(self):
-        """Room for gradients; those of keys and queries lack the factor v until the end."""
-        batch, steps, width = self.queries.shape
-        self.d_sums = self.slots.new_zeros(batch, steps, self.slots.size(2))
+    def start_backward(self, d_sums):
+        """Room for gradients; those of keys and queries lack the factor v until the end.
+
+        ``d_sums`` (B, T, V) is the gradient of the sums, written before a step is taken back; at
+        padded steps, which read nothing, any finite number.
+        """
+        batch, _, width = self.queries.shape
+        self.d_sums = d_sums
         self.d_keys = torch.zeros_like(self.keys)
         self.d_queries = torch.zeros_like(self.queries)
         self.d_score = self.queries.new_zeros(batch, 1, width)

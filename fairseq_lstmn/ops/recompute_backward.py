@@ -43,17 +43,17 @@ class Backward:
         self.steps, self.width = trace.queries.shape[1:]
         self.prefix = trace.keys.size(1) - self.steps
         self.d_gates = torch.zeros_like(trace.gates)
-        self.d_slots = torch.zeros_like(trace.slots)
+        self.d_slots = torch.empty_like(trace.slots)
         for part, given in zip(
             self.d_slots.split(self.width, dim=2), (gradients.hidden, gradients.memory)
         ):
-            if given is not None:
-                part.copy_(given)
+            part.zero_() if given is None else part.copy_(given)
         self.summed = self.steps  # d_slots has what these and later steps want of earlier slots
         self.own, self.source = readers(arithmetic.reader, trace, weights, distance_bias)
-        self.own.start_backward()
+        # a slot's gradient is done with when that of its step's sums is made: they share a place
+        self.own.start_backward(d_sums=self.d_slots[:, self.prefix :])
         if self.source is not None:
-            self.source.start_backward()
+            self.source.start_backward(torch.zeros_like(trace.source_summaries[:, 1:]))
         self.deep = trace.fusion_gates is not None
         if self.deep:
             self.d_fusion_gates = torch.zeros_like(trace.fusion_gates)
@@ -73,25 +73,23 @@ class Backward:
     def step(self, t):
         """Take step t back, when all later ones have been."""
         slot = self.prefix + t
-        d_gates = self.d_gates[:, t]
-        d_cell, d_memory = self.cell_backward(
+        d_gates, d_slot = self.d_gates[:, t], self.d_slot(t)
+        self.cell_backward(
             self.trace.gates[:, t],
             self.trace.summaries[:, t + 1, self.width :],
             self.trace.slots[:, slot],
-            self.d_slot(t),
+            d_slot,
             d_gates,
         )
-        d_summary = d_gates @ self.weights.summary_gates  # (7)
-        d_summary = self.add_later(
+        if self.deep:
+            self.fuse_deep_backward(t, d_cell=d_slot[:, : self.width])
+        d_summary = d_slot[:, : self.width]
+        torch.mm(d_gates, self.weights.summary_gates, out=d_summary)  # (7)
+        self.add_later(
             d_summary, t, self.own, self.weights.summary_query, self.gradients.summaries
         )
-        if self.deep:
-            self.fuse_deep_backward(t, d_cell)
-        elif self.source is not None:
-            self.fuse_shallow_backward(t, d_gates)
-            if self.weights.source_query is not None:
-                d_summary = d_summary.addmm(self.source.d_queries[:, t], self.weights.source_query)
-        self.own.d_sums[:, t] = torch.cat([d_summary, d_memory], dim=1)
+        if self.source is not None and not self.deep:
+            self.fuse_shallow_backward(t, d_gates, d_summary)
         self.own.read_backward(t, window(slot, self.memory_span), self.gradients.attention)
 
     def d_slot(self, t):
@@ -120,29 +118,34 @@ class Backward:
         memory = self.trace.source_summaries[:, t + 1, self.width :]
         d_gate = sigmoid_backward(d_cell * memory, gate)
         self.d_fusion_gates[:, t] = d_gate
-        d_context = self.add_later(
-            d_gate @ self.weights.source_gate,
+        d_context, d_memory = self.source.d_sums[:, t].split(self.width, dim=1)
+        torch.mm(d_gate, self.weights.source_gate, out=d_context)
+        self.add_later(
+            d_context,
             t,
             self.source,
             self.weights.source_query,
             self.gradients.source_summaries,
         )
-        self.source.d_sums[:, t] = torch.cat([d_context, d_cell * gate], dim=1)
+        torch.mul(d_cell, gate, out=d_memory)
         self.source.read_backward(t, self.source.everything, self.gradients.source_attention)
 
-    def fuse_shallow_backward(self, t, d_gates):
-        """Take the read of the source at step t back."""
-        d_context = d_gates @ self.weights.source_gate
+    def fuse_shallow_backward(self, t, d_gates, d_summary):
+        """Take the read of the source at step t back; add what its query wants of h~_t (B, H)."""
+        d_context = self.source.d_sums[:, t]
+        torch.mm(d_gates, self.weights.source_gate, out=d_context)
         if self.gradients.source_summaries is not None:
-            d_context = d_context + self.gradients.source_summaries[:, t]
-        self.source.d_sums[:, t] = d_context
+            d_context += self.gradients.source_summaries[:, t]
         self.source.read_backward(t, self.source.everything, self.gradients.source_attention)
+        if self.weights.source_query is not None:
+            d_summary.addmm_(self.source.d_queries[:, t], self.weights.source_query)
 
     def add_later(self, d_summary, t, reader, query_weight, given):
-        """Add what the next step's query and the outputs want of a summary (B, H)."""
+        """Add what the next step's query and the outputs want of a summary to it, (B, H)."""
         if t + 1 < self.steps:
-            d_summary = torch.addmm(d_summary, reader.d_queries[:, t + 1], query_weight)
-        return d_summary if given is None else d_summary + given[:, t]
+            d_summary.addmm_(reader.d_queries[:, t + 1], query_weight)
+        if given is not None:
+            d_summary += given[:, t]
 
     def d_distance_bias(self):
         if self.distance_bias is None:
@@ -201,4 +204,6 @@ class Backward:
 
 def product(d_outputs, inputs):
     """The gradient (O, I) of a weight from those of its outputs (B, T, O) and its inputs."""
+    if d_outputs.stride(1) > d_outputs.stride(0):  # flatten copies nothing in the memory's order
+        d_outputs, inputs = d_outputs.transpose(0, 1), inputs.transpose(0, 1)
     return d_outputs.flatten(0, 1).T @ inputs.flatten(0, 1)

@@ -46,9 +46,9 @@ class Trace(NamedTuple):
         trace = Trace(
             slots,
             keys,
-            query_inputs.clone(),
+            torch.empty_like(query_inputs),
             query_inputs.new_zeros(batch, steps, slots.size(1)),
-            gate_inputs.clone(),
+            torch.empty_like(gate_inputs),
             before_first(tape.summary, steps, 2 * width),
         )
         if source is None:
@@ -83,8 +83,12 @@ class Trace(NamedTuple):
 
 
 def before_first(summary, steps, width):
-    """(B, 1 + T, width): ``summary`` (B, H) in front of the steps' own; the rest is zero."""
-    return torch.nn.functional.pad(summary.unsqueeze(1), (0, width - summary.size(1), 0, steps))
+    """(B, 1 + T, width): ``summary`` (B, H) in front of the steps' own; the rest is zero.
+
+    In memory the steps stand first: what products read and write there lies side by side.
+    """
+    rest = 0, width - summary.size(1), 0, 0, 0, steps
+    return torch.nn.functional.pad(summary.unsqueeze(0), rest).transpose(0, 1)
 
 
 def window(slot, memory_span):
@@ -122,7 +126,7 @@ def readers(reader, trace, weights, distance_bias, blocked=None, source_mask=Non
 
 def forward(arithmetic, inputs, place):
     """All steps, traced; their slots are written behind the tape in its ``place``."""
-    query_inputs, _, weights, tape, source, memory_span, distance_bias, rows = inputs
+    query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, rows = inputs
     trace = whole = Trace.start(inputs, place)
     steps, width = query_inputs.shape[1:]
     prefix = tape.hidden.size(1)
@@ -138,18 +142,21 @@ def forward(arithmetic, inputs, place):
         transposed(part, steps)
         for part in (weights.summary_query, weights.summary_gates, weights.key)
     )
-    trace.queries[:, 0].addmm_(tape.summary, to_query)
+    torch.addmm(query_inputs[:, 0], tape.summary, to_query, out=trace.queries[:, 0])
     for t in range(steps):
         slot = prefix + t
         if rows is not None and rows[t] < len(trace.slots):
             trace.slots[rows[t] :, slot:] = trace.keys[rows[t] :, slot:] = 0
             trace, own, other = (part and part.first(rows[t]) for part in (trace, own, other))
+            query_inputs, gate_inputs = query_inputs[: rows[t]], gate_inputs[: rows[t]]
         summary = trace.summaries[:, t + 1]
         own.read(t, window(slot, memory_span), summary)  # (4)-(6)
         hidden = summary[:, :width]
         if t + 1 < steps:
-            trace.queries[:, t + 1].addmm_(hidden, to_query)
-        gates = trace.gates[:, t].addmm_(hidden, to_gates)
+            following = trace.queries[:, t + 1]
+            torch.addmm(query_inputs[:, t + 1], hidden, to_query, out=following)
+        gates = trace.gates[:, t]
+        torch.addmm(gate_inputs[:, t], hidden, to_gates, out=gates)
         fused = None
         if other is not None:
             fused = read_source(trace, weights, other, t)

@@ -240,18 +240,16 @@ def _cell(
 def cell_backward(gates, memory, slot, d_slot, d_gates):
     """As ``cell.cell_backward``."""
     rows, width = memory.shape
-    d_cell, d_memory = memory.new_empty(2, rows, width)
     _cell_backward[(rows, triton.cdiv(width, ELEMENTS))](
-        *(gates, memory, slot, d_slot, d_gates, d_cell, d_memory, width),
+        *(gates, memory, slot, d_slot, d_gates, width),
         *(gates.stride(0), memory.stride(0), slot.stride(0), d_slot.stride(0), d_gates.stride(0)),
         ELEMENTS=ELEMENTS,
     )
-    return d_cell, d_memory
 
 
 @triton.jit
 def _cell_backward(
-    gates, memory, slot, d_slot, d_gates, d_cell, d_memory, width,
+    gates, memory, slot, d_slot, d_gates, width,
     gate_row, memory_row, slot_row, d_slot_row, d_gate_row,
     ELEMENTS: tl.constexpr,
 ):  # fmt: skip
@@ -264,8 +262,9 @@ def _cell_backward(
     candidate = tl.load(gate + 2 * width, mask=there)
     show = tl.load(gate + 3 * width, mask=there)
     tanh_state = tanh(tl.load(slot + row * slot_row + width + h, mask=there))
-    d_hidden = tl.load(d_slot + row * d_slot_row + h, mask=there)
-    d_state = tl.load(d_slot + row * d_slot_row + width + h, mask=there)
+    d_slot += row * d_slot_row + h
+    d_hidden = tl.load(d_slot, mask=there)
+    d_state = tl.load(d_slot + width, mask=there)
     d_state += d_hidden * show * (1.0 - tanh_state * tanh_state)  # (9)
     before = tl.load(memory + row * memory_row + h, mask=there)
     d_gate = d_gates + row * d_gate_row + h
@@ -274,5 +273,5 @@ def _cell_backward(
     d_candidate = d_state * write * (1.0 - candidate * candidate)
     tl.store(d_gate + 2 * width, d_candidate, mask=there)
     tl.store(d_gate + 3 * width, d_hidden * tanh_state * show * (1.0 - show), mask=there)
-    tl.store(d_cell + row * width + h, d_state, mask=there)
-    tl.store(d_memory + row * width + h, d_state * keep, mask=there)
+    tl.store(d_slot, d_state, mask=there)
+    tl.store(d_slot + width, d_state * keep, mask=there)

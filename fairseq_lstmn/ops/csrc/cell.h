@@ -35,18 +35,15 @@ void cell_step(const at::Tensor& gates_, const at::Tensor& memory_,
 template <typename T>
 void cell_step_backward(const at::Tensor& gates_, const at::Tensor& memory_,
                         const at::Tensor& slot_, const at::Tensor& d_slot_,
-                        const at::Tensor& d_gates_, const at::Tensor& d_cell_,
-                        const at::Tensor& d_memory_) {
+                        const at::Tensor& d_gates_) {
   View<T> gates(gates_), memories(memory_), slots(slot_), d_slots(d_slot_), d_all_gates(d_gates_);
-  View<T> d_cells(d_cell_), d_memories(d_memory_);
   const int64_t H = memory_.size(1);
   for_rows(memory_.size(0), H, [&](int64_t b) {
     const T *write = gates.row(b), *keep = write + H, *candidate = keep + H, *show = candidate + H;
     const T *cell = slots.row(b) + H, *memory = memories.row(b);
-    const T *d_state = d_slots.row(b), *d_later = d_state + H;
+    T *d_state = d_slots.row(b), *d_later = d_state + H;
     T *d_write = d_all_gates.row(b), *d_keep = d_write + H, *d_candidate = d_keep + H,
       *d_show = d_candidate + H;
-    T *d_cell = d_cells.row(b), *d_memory = d_memories.row(b);
 #pragma omp simd
     for (int64_t h = 0; h < H; ++h) {
       const T tanh = fast_tanh(cell[h]);
@@ -55,8 +52,8 @@ void cell_step_backward(const at::Tensor& gates_, const at::Tensor& memory_,
       d_write[h] = d * candidate[h] * write[h] * (T(1) - write[h]);  // (8)
       d_keep[h] = d * memory[h] * keep[h] * (T(1) - keep[h]);
       d_candidate[h] = d * write[h] * (T(1) - candidate[h] * candidate[h]);
-      d_cell[h] = d;
-      d_memory[h] = d * keep[h];
+      d_state[h] = d;
+      d_later[h] = d * keep[h];
     }
   });
 }

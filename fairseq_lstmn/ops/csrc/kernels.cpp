@@ -36,15 +36,11 @@ void cell(const Tensor& gates, const Tensor& memory, const Maybe& fused, const T
                              [&] { cell_step<scalar_t>(gates, memory, fused, slot); });
 }
 
-std::tuple<Tensor, Tensor> cell_backward(const Tensor& gates, const Tensor& memory,
-                                         const Tensor& slot, const Tensor& d_slot,
-                                         const Tensor& d_gates) {
-  const Tensor d_cell = at::empty({memory.size(0), memory.size(1)}, memory.options());
-  const Tensor d_memory = at::empty_like(d_cell);
+void cell_backward(const Tensor& gates, const Tensor& memory, const Tensor& slot,
+                   const Tensor& d_slot, const Tensor& d_gates) {
   AT_DISPATCH_FLOATING_TYPES(gates.scalar_type(), "cell_backward", [&] {
-    cell_step_backward<scalar_t>(gates, memory, slot, d_slot, d_gates, d_cell, d_memory);
+    cell_step_backward<scalar_t>(gates, memory, slot, d_slot, d_gates);
   });
-  return {d_cell, d_memory};
 }
 
 Tensor tanh(const Tensor& x) {
