@@ -3,7 +3,7 @@
 ``kernels`` has ``read``, ``read_backward``, ``cell`` and ``cell_backward``.
 """
 
-from functools import partial
+from functools import cache, partial
 
 from torch import Tensor
 
@@ -15,10 +15,17 @@ from fairseq_lstmn.ops.types import mapped
 
 def steps(inputs, kernels):
     """See ``reference.steps``."""
-    # kernels read rows of numbers that stand side by side, as a tape's slots do in their room
-    side_by_side = mapped(contiguous_rows, inputs._replace(tape=None))
-    arithmetic = Arithmetic(partial(KernelReader, kernels), kernels.cell, kernels.cell_backward)
-    return recompute.steps(side_by_side._replace(tape=inputs.tape), arithmetic)
+    return recompute.steps(for_kernels(inputs), arithmetic(kernels))
+
+
+@cache
+def arithmetic(kernels):
+    return Arithmetic(partial(KernelReader, kernels), kernels.cell, kernels.cell_backward)
+
+
+def for_kernels(inputs):
+    """``Inputs`` with each row's numbers side by side, as a tape's are in their room."""
+    return mapped(contiguous_rows, inputs._replace(tape=None))._replace(tape=inputs.tape)
 
 
 def contiguous_rows(tensor):

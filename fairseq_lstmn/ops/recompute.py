@@ -54,13 +54,18 @@ def nested(query_inputs, gate_inputs, memory_span, distance_bias, rows, *parts):
     )
 
 
+def forward_from_a_copy(arithmetic, inputs):
+    """``forward`` that leaves the tape where it stands."""
+    return forward(arithmetic, inputs, new_place(inputs.tape, inputs.query_inputs.size(1)))
+
+
 class Recompute(torch.autograd.Function):
     """All steps of a layer."""
 
     @staticmethod
     def forward(ctx, arithmetic, *parts):
         inputs = nested(*parts)
-        trace = forward(arithmetic, inputs, new_place(inputs.tape, inputs.query_inputs.size(1)))
+        trace = arithmetic.run(forward_from_a_copy, arithmetic, inputs)
         ctx.arithmetic, ctx.rows, ctx.memory_span = arithmetic, inputs.rows, inputs.memory_span
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(inputs.distance_bias, *inputs.weights, *trace)
@@ -74,7 +79,8 @@ class Recompute(torch.autograd.Function):
             Weights(*saved[: -len(Trace._fields)]),
             Trace(*saved[-len(Trace._fields) :]),
         )
-        found = backward(
+        found = ctx.arithmetic.run(
+            backward,
             ctx.arithmetic,
             trace,
             weights,

@@ -13,12 +13,17 @@ from fairseq_lstmn.ops.ragged import empty_slots
 from fairseq_lstmn.ops.types import Steps, mapped
 
 
+def directly(function, *arguments):
+    return function(*arguments)
+
+
 class Arithmetic(NamedTuple):
     """What a step consists of beside matrix products, in torch or compiled."""
 
-    reader: type  # as ``reader.Reader``
+    reader: Callable  # makes a ``reader.Reader`` or its like
     cell: Callable  # as ``cell.cell``
     cell_backward: Callable  # as ``cell.cell_backward``
+    run: Callable = directly  # how a training pass is run
 
 
 class Trace(NamedTuple):

@@ -3,14 +3,19 @@
 import os
 from importlib.util import find_spec
 
-from fairseq_lstmn.ops import compiled
+from fairseq_lstmn.ops import compiled, graphs
+
+GRAPHS = graphs.Graphs(graphs.record)
 
 
 def steps(inputs):
     """See ``reference.steps``."""
     from fairseq_lstmn.ops import triton_kernels  # not above: Triton may be missing
 
-    return compiled.steps(inputs, triton_kernels)
+    if not inputs.query_inputs.is_cuda:
+        return compiled.steps(inputs, triton_kernels)
+    arithmetic = compiled.arithmetic(triton_kernels)
+    return graphs.steps(compiled.for_kernels(inputs), arithmetic, GRAPHS)
 
 
 def obstacle(device):

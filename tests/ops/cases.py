@@ -8,9 +8,11 @@ import zlib
 import torch
 
 from fairseq_lstmn.ops import Source, Tape, Weights, backends, lstmn
+from fairseq_lstmn.ops.types import mapped
 
 BACKENDS = [name for name, obstacle in backends.report() if obstacle is None]
 FAST_BACKENDS = [name for name in BACKENDS if name != "reference"]
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 MAY_BE_RAGGED = ("steps", "prefix", "source")
 
 
@@ -137,6 +139,15 @@ def run(arguments, backend):
     """All results of ``lstmn`` by name: outputs, the final tape's fields, attention."""
     outputs, tape, attention = lstmn(**arguments, return_attention=True, backend=backend)
     return flat({"outputs": outputs, "tape": tape, "attention": attention})
+
+
+def on_device(arguments):
+    return {name: mapped(lambda part: part.to(DEVICE), of) for name, of in arguments.items()}
+
+
+def run_on_device(arguments, backend):
+    """``run`` on a CUDA device if there is one, with the results back on the CPU."""
+    return apply(torch.Tensor.cpu, run(on_device(arguments), backend))
 
 
 def gradients(compute, arguments):

@@ -15,10 +15,19 @@ import torch
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops import backends, lstmn, types
 
-from .cases import MAY_BE_RAGGED, apply, assert_close, build, gradients, run
+from .cases import (
+    DEVICE,
+    MAY_BE_RAGGED,
+    apply,
+    assert_close,
+    build,
+    gradients,
+    on_device,
+    run,
+    run_on_device,
+)
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-
+by_triton = partial(run_on_device, backend="triton")
 
 def interpret_without_a_device(patch):
     if DEVICE == "cpu":
@@ -33,14 +42,6 @@ with pytest.MonkeyPatch.context() as patch:
 @pytest.fixture(autouse=True)
 def interpreted_without_a_device(monkeypatch):
     interpret_without_a_device(monkeypatch)
-
-
-def on_device(arguments):
-    return {name: types.mapped(lambda part: part.to(DEVICE), of) for name, of in arguments.items()}
-
-
-def run_on_device(arguments):
-    return apply(torch.Tensor.cpu, run(on_device(arguments), "triton"))
 
 
 EVERYTHING = dict(steps=3, prefix=2, source=3, ragged=MAY_BE_RAGGED, distances=2)
@@ -61,7 +62,7 @@ CASES = {
 def test_results_and_gradients(case, dtype, limit):
     # measured: 5e-15 and 3e-6, the latter at the gradient of a single number
     arguments = apply(lambda tensor: tensor.to(dtype), build(**CASES[case]))
-    actual = gradients(run_on_device, arguments)
+    actual = gradients(by_triton, arguments)
     expected = gradients(partial(run, backend="reference"), apply(torch.Tensor.double, arguments))
     assert_close(actual[0], expected[0], limit)
     assert_close(actual[1], expected[1], limit)
@@ -71,7 +72,7 @@ def test_results_and_gradients(case, dtype, limit):
 def test_half_precisions(dtype, limit):
     arguments = apply(lambda tensor: tensor.to(dtype), build(**EVERYTHING))
     expected = run(apply(torch.Tensor.double, arguments), "reference")
-    actual = run_on_device(arguments)
+    actual = by_triton(arguments)
     assert_close(actual, expected, limit)
     assert {tensor.dtype for tensor in actual.values()} == {dtype}
 
@@ -81,7 +82,7 @@ def test_hypotheses_that_share_a_source():
     keys, slots, *inputs, mask = arguments["source"]
     arguments["source"] = types.Source(keys[:2], slots[:2], *inputs, mask[:2])
     with torch.no_grad():
-        assert_close(run_on_device(arguments), run(arguments, "reference"), 1e-12)
+        assert_close(by_triton(arguments), run(arguments, "reference"), 1e-12)
 
 
 def test_a_tape_that_grows_in_place():
@@ -100,12 +101,12 @@ def test_a_tape_that_grows_in_place():
 def test_large_numbers():
     arguments = build(steps=3, prefix=2)
     arguments = apply(lambda tensor: 1e4 * tensor, arguments)
-    assert_close(run_on_device(arguments), run(arguments, "reference"), 1e-12)
+    assert_close(by_triton(arguments), run(arguments, "reference"), 1e-12)
 
 
 def test_the_same_input_gives_the_same_bits():
     arguments = build(**EVERYTHING)
-    first, second = (gradients(run_on_device, arguments) for _ in range(2))
+    first, second = (gradients(by_triton, arguments) for _ in range(2))
     for name in (0, 1):
         assert all(torch.equal(first[name][key], second[name][key]) for key in first[name])
 
