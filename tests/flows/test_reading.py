@@ -68,6 +68,7 @@ def validate(data, path, task, *options):
         ("lstmn_sst_2layer", ()),
         ("lstmn_nli", SIZES),
         ("lstmn_nli_deep_100", ()),
+        ("lstmn_nli_deep_100", ("--memory-efficient-fp16",)),
         ("lstmn_nli_shallow_100", ("--separate-readers",)),
         ("lstm_nli", SIZES),
     ],

@@ -194,6 +194,7 @@ def test_resuming_repeats_the_uninterrupted_run(data, tmp_path, arch):
          "--ddp-backend", "legacy_ddp"),
         ("--share-decoder-input-output-embed", "--encoder-bidirectional", "--memory-span", 3),
         ("--num-batch-buckets", 2, "--update-freq", 2, "--left-pad-source"),
+        ("--fp16", "--fp16-no-flatten-grads"),  # flattened, fairseq wants them on a GPU
         ("--eval-bleu", "--eval-bleu-detok", "space", "--eval-bleu-args", '{"beam": 2}'),
     ],
     ids=lambda options: options[0],
