@@ -6,7 +6,6 @@ launched as one. B batch, T steps, P prefix slots, S source length.
 """
 
 import logging
-from collections import OrderedDict
 from functools import partial
 
 import torch
@@ -14,11 +13,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from fairseq_lstmn.ops import recompute
-from fairseq_lstmn.ops.types import Steps, mapped
+from fairseq_lstmn.ops.types import Source, Steps, mapped
 
 logger = logging.getLogger(__name__)
 BUCKET = 8  # T and S are rounded up to its multiples, so that few shapes come
-LIMIT = 32  # recorded passes, each with memory for its arguments, results and all between
+LIMIT = 32  # recorded passes: each holds memory for its arguments, results and all between
 
 
 def steps(inputs, arithmetic, graphs):
@@ -41,7 +40,7 @@ def in_bucket(inputs):
     if source is not None:
         tensors = map(longer, (source.keys, source.slots, source.query_inputs, source.gate_inputs))
         mask = pad(source.mask, (0, -source.mask.size(1) % BUCKET))
-        source = type(source)(*tensors, mask)
+        source = Source(*tensors, mask)
     return inputs._replace(
         query_inputs=longer(inputs.query_inputs),
         gate_inputs=longer(inputs.gate_inputs),
@@ -66,33 +65,32 @@ def cut(made, steps, seen, slots):
 
 
 class Graphs:
-    """The ``LIMIT`` latest passes, by what they do and the shapes of their arguments.
+    """Passes by what they do and the shapes of their arguments; ``LIMIT`` of them are recorded.
 
     ``record``, see there, makes the graphs.
     """
 
     def __init__(self, record):
         self.record = record
-        self.passes = OrderedDict()  # a ``Graph`` each, None as long as a shape has come once
+        self.left = LIMIT  # to be recorded
+        self.passes = {}  # a ``Graph``, None as long as it is not recorded
 
     def run(self, function, *arguments):
         """``function(*arguments)``; the results are the caller's own."""
         shape = function, shape_of(arguments)
         comes_again = shape in self.passes
-        graph = self.passes.pop(shape, None)
-        if comes_again and graph is None and self.record:
-            graph = self.recorded(function, arguments)
-        self.passes[shape] = graph
-        if len(self.passes) > LIMIT:
-            self.passes.popitem(last=False)
+        graph = self.passes.setdefault(shape, None)
+        if comes_again and graph is None and self.left:
+            graph = self.passes[shape] = self.recorded(function, arguments)
         return function(*arguments) if graph is None else graph.run(arguments)
 
     def recorded(self, function, arguments):
         """The pass as a graph; None, and no more of them, if it cannot be recorded."""
         try:
+            self.left -= 1
             return Graph(function, arguments, self.record)
         except RuntimeError as error:
-            self.record = None
+            self.left = 0
             reason = str(error).partition("\n")[0]
             logger.warning("training goes on without CUDA graphs: %s", reason)
 
