@@ -29,7 +29,8 @@ def cell(gates, memory, fused, slot):
 def cell_backward(gates, memory, slot, d_slot, d_gates):
     """Take ``cell`` back: write ``d_gates`` (B, 4H), and [d c_t; d c~_t] over ``d_slot`` (B, 2H).
 
-    ``d_slot`` comes as the gradient that others want of [h_t; c_t]; d c_t has that of (9) too.
+    ``d_slot`` comes as the gradient of [h_t; c_t] from outside the step; the d c_t that is written
+    has what flows through (9) as well.
     """
     width = memory.size(1)
     write, keep, candidate, show = gates.chunk(4, dim=1)

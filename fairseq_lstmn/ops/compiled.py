@@ -20,6 +20,7 @@ def steps(inputs, kernels):
 
 @cache
 def arithmetic(kernels):
+    """One object for each set of kernels: ``graphs`` tell passes apart by it."""
     return Arithmetic(partial(KernelReader, kernels), kernels.cell, kernels.cell_backward)
 
 
@@ -29,8 +30,9 @@ def for_kernels(inputs):
 
 
 def contiguous_rows(tensor):
-    """``tensor``, whose rows may lie anywhere, copied only if their numbers do not touch."""
-    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
+    """``tensor`` (B, T, H) where batch or steps stand first in memory, else a copy that does."""
+    steps_first = tensor.dim() == 3 and tensor.transpose(0, 1).is_contiguous()
+    return tensor if steps_first else tensor.contiguous()
 
 
 class KernelReader(Reader):

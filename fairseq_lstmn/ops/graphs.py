@@ -1,12 +1,11 @@
-"""A layer's training passes as CUDA graphs: Python launches a step's kernels slower than they run.
+"""A layer's training passes as CUDA graphs, to spare Python several launches a step.
 
 A pass is a function of nested tuples of tensors and constants that asks a device for nothing
 back. It is recorded when arguments of a shape come for the second time, and from then on
 launched as one. B batch, T steps, P prefix slots, S source length.
 """
 
-import logging
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -15,13 +14,12 @@ from torch.nn.functional import pad
 from fairseq_lstmn.ops import recompute
 from fairseq_lstmn.ops.types import Source, Steps, mapped
 
-logger = logging.getLogger(__name__)
 BUCKET = 8  # T and S are rounded up to its multiples, so that few shapes come
-LIMIT = 32  # recorded passes: each holds memory for its arguments, results and all between
+LIMIT = 32  # recorded passes: each keeps memory for its arguments, results and all between
 
 
 def steps(inputs, arithmetic, graphs):
-    """See ``reference.steps``; ``graphs`` run the passes if there are gradients."""
+    """See ``reference.steps``; ``graphs`` run the passes where gradients are enabled."""
     if not torch.is_grad_enabled():
         return recompute.steps(inputs, arithmetic)
     count, prefix = inputs.query_inputs.size(1), inputs.tape.hidden.size(1)
@@ -81,18 +79,9 @@ class Graphs:
         comes_again = shape in self.passes
         graph = self.passes.setdefault(shape, None)
         if comes_again and graph is None and self.left:
-            graph = self.passes[shape] = self.recorded(function, arguments)
-        return function(*arguments) if graph is None else graph.run(arguments)
-
-    def recorded(self, function, arguments):
-        """The pass as a graph; None, and no more of them, if it cannot be recorded."""
-        try:
+            graph = self.passes[shape] = Graph(function, arguments, self.record)
             self.left -= 1
-            return Graph(function, arguments, self.record)
-        except RuntimeError as error:
-            self.left = 0
-            reason = str(error).partition("\n")[0]
-            logger.warning("training goes on without CUDA graphs: %s", reason)
+        return function(*arguments) if graph is None else graph.run(arguments)
 
 
 class Graph:
@@ -112,17 +101,23 @@ class Graph:
 def record(function):
     """A function that launches ``function()`` on the current device, and the results it writes.
 
-    Other threads and streams may go on with theirs meanwhile: loaders, gradients under way.
+    What other threads ask of CUDA meanwhile does not spoil the recording.
     """
-    aside = torch.cuda.Stream()
+    aside = stream_aside(torch.cuda.current_device())
     aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        function()  # what libraries set up on a stream cannot be recorded
-    torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        results = function()
+    with torch.cuda.stream(aside):
+        function()  # what libraries set up for a stream cannot be recorded
+        with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
+            results = function()
+    torch.cuda.current_stream().wait_stream(aside)
     return graph.replay, results
+
+
+@cache
+def stream_aside(device):
+    """The stream of all recordings: libraries keep memory for each stream they have seen."""
+    return torch.cuda.Stream(device)
 
 
 def shape_of(value):

@@ -60,7 +60,8 @@ def lstmn(
         made = batch.as_given(made)
         prefix = inputs.tape.hidden.size(1)
         # a copy: callers may write into outputs, but not into the tape
-        outputs = batch.zero_padding(made.hidden[:, prefix:]).contiguous()
+        outputs = batch.zero_padding(made.hidden[:, prefix:])
+        outputs = outputs.clone(memory_format=torch.contiguous_format)
         tape = batch.extend(inputs.tape, made)
         attention = None
         if return_attention:

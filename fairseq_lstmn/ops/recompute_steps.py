@@ -118,7 +118,8 @@ def readers(reader, trace, weights, distance_bias, blocked=None, source_mask=Non
     if trace.source_slots is None:
         return own, None
     if source_mask is not None:
-        source_mask = source_mask.repeat_interleave(len(trace.keys) // len(source_mask), dim=0)
+        readers_each = len(trace.keys) // max(1, len(source_mask))
+        source_mask = source_mask.repeat_interleave(readers_each, dim=0)
     return own, reader(
         trace.source_keys,
         trace.source_slots,

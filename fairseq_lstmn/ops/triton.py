@@ -3,6 +3,8 @@
 import os
 from importlib.util import find_spec
 
+import torch
+
 from fairseq_lstmn.ops import compiled, graphs
 
 GRAPHS = graphs.Graphs(graphs.record)
@@ -15,7 +17,8 @@ def steps(inputs):
     if not inputs.query_inputs.is_cuda:
         return compiled.steps(inputs, triton_kernels)
     arithmetic = compiled.arithmetic(triton_kernels)
-    return graphs.steps(compiled.for_kernels(inputs), arithmetic, GRAPHS)
+    with torch.cuda.device(inputs.query_inputs.device):  # where Triton and graphs launch
+        return graphs.steps(compiled.for_kernels(inputs), arithmetic, GRAPHS)
 
 
 def obstacle(device):

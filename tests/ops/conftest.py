@@ -1,7 +1,12 @@
+import os
+
 import pytest
 import torch
 
 from .cases import BACKENDS, FAST_BACKENDS
+
+# on a CUDA device cuBLAS wants this for deterministic algorithms, which the fixture below turns on
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 @pytest.fixture(params=BACKENDS)

@@ -78,6 +78,13 @@ def test_strides_do_not_matter(backend, arguments):
     assert_close(actual[1], expected[1], LIMIT)
 
 
+def test_rows_of_inputs_may_overlap(backend):
+    numbers = torch.linspace(-1, 1, 3 * 20, dtype=torch.float64).view(3, 20)
+    overlapping = numbers.unfold(1, size=16, step=1)  # (B, T, 4H)
+    actual = run(dict(build(), gate_inputs=overlapping), backend)
+    assert_close(actual, run(dict(build(), gate_inputs=overlapping.clone()), backend), 0)
+
+
 def test_cotangents_of_any_stride(fast_backend, arguments):
     """``sum`` hands back an expanded gradient of stride 0."""
 

@@ -5,9 +5,10 @@ from functools import partial
 import pytest
 import torch
 
-from fairseq_lstmn.ops import backends, graphs, lstmn, recompute
+from fairseq_lstmn.ops import backends, compiled, graphs, lstmn, recompute
 
 from .cases import (
+    BACKENDS,
     DEVICE,
     MAY_BE_RAGGED,
     apply,
@@ -48,19 +49,17 @@ def without_values(function):
     return function.func(*shapes)
 
 
-def refused(function):
-    raise RuntimeError("operation not permitted when stream is capturing\nmore about it")
-
-
 @pytest.fixture
 def recorder(monkeypatch):
     """The graphs by which the backend ``recompute`` runs its passes."""
     recorder = graphs.Graphs(graphs.record if DEVICE == "cuda" else called_again)
-    backend = backends.BACKENDS["recompute"]._replace(
-        steps=lambda inputs: graphs.steps(inputs, recompute.IN_TORCH, recorder)
-    )
-    monkeypatch.setitem(backends.BACKENDS, "recompute", backend)
+    patch_steps(monkeypatch, lambda inputs: graphs.steps(inputs, recompute.IN_TORCH, recorder))
     return recorder
+
+
+def patch_steps(monkeypatch, steps):
+    backend = backends.BACKENDS["recompute"]._replace(steps=steps)
+    monkeypatch.setitem(backends.BACKENDS, "recompute", backend)
 
 
 def recorded(recorder):
@@ -148,10 +147,13 @@ def test_no_more_passes_are_recorded_than_memory_is_kept_for(recorder):
     assert recorded(recorder) == [False, False, True, True]  # of batches of 1, of 2
 
 
-def test_training_goes_on_where_nothing_can_be_recorded(recorder, caplog):
-    recorder.record = refused
+@pytest.mark.skipif("cpp" not in BACKENDS or DEVICE != "cpu", reason="needs kernels of the CPU")
+def test_compiled_steps(recorder, monkeypatch):
+    def steps(inputs):
+        arithmetic = compiled.arithmetic(torch.ops.fairseq_lstmn)
+        return graphs.steps(compiled.for_kernels(inputs), arithmetic, recorder)
+
+    patch_steps(monkeypatch, steps)
     for seed in range(3):
-        compare(build(seed=seed))
-    assert [record.getMessage() for record in caplog.records] == [
-        "training goes on without CUDA graphs: operation not permitted when stream is capturing"
-    ]
+        compare(build(**EVERYTHING, seed=seed))
+    assert recorded(recorder) == [True, True]

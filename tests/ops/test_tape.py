@@ -126,3 +126,17 @@ def test_arguments_are_left_as_they_were(backend, ragged):
         assert torch.equal(arguments["lengths"], kept["lengths"])
         assert torch.equal(arguments["tape"].lengths, kept["tape"].lengths)
         assert torch.equal(arguments["source"].mask, kept["source"].mask)
+
+
+def test_outputs_may_be_written_into(backend):
+    with torch.no_grad():  # a single step of a single row is contiguous as it stands in the tape
+        outputs, tape, _ = lstmn(**build(batch=1, steps=1), backend=backend)
+    before = tape.hidden.clone()
+    outputs.zero_()
+    assert torch.equal(tape.hidden, before)
+
+
+def test_an_empty_batch(backend):
+    outputs, tape, _ = lstmn(**build(batch=0, steps=2, source=3), backend=backend)
+    assert outputs.shape == (0, 2, 4)
+    assert tape.hidden.shape == (0, 2, 4)

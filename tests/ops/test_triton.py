@@ -29,6 +29,7 @@ from .cases import (
 
 by_triton = partial(run_on_device, backend="triton")
 
+
 def interpret_without_a_device(patch):
     if DEVICE == "cpu":
         patch.setenv("TRITON_INTERPRET", "1")
