@@ -1,4 +1,7 @@
-"""The recurrence on CUDA devices, its steps compiled by Triton when they first run."""
+"""The recurrence on CUDA devices, its steps compiled by Triton when they first run.
+
+Products are cuBLAS's in float32 as IEEE has it: not TF32, unless the user lets torch use that.
+"""
 
 import os
 from importlib.util import find_spec

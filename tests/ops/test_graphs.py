@@ -33,7 +33,7 @@ CASES = {
 
 
 def called_again(function):
-    """As ``graphs.record``, which needs a device: results are written where the first ones stand."""
+    """As ``graphs.record``, which needs a device: results go where the first ones stand."""
     results = function()
 
     def replay():
