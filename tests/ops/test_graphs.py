@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fairseq_lstmn.ops import backends, compiled, graphs, lstmn, recompute
+from fairseq_lstmn.ops.types import mapped
 
 from .cases import (
     BACKENDS,
@@ -45,7 +46,7 @@ def called_again(function):
 
 def without_values(function):
     """``function()`` of tensors that have shapes only: an error if it asks for their values."""
-    shapes = graphs.mapped(lambda part: part.to("meta"), function.args)
+    shapes = mapped(lambda part: part.to("meta"), function.args)
     return function.func(*shapes)
 
 
