@@ -4,9 +4,11 @@ import json
 import re
 
 import pytest
+import torch
+from fairseq.data import Dictionary
 
 from fairseq_lstmn.cli import main
-from tests.fairseq_commands import PLUGIN, logged, run, write_sentences
+from tests.fairseq_commands import PLUGIN, logged, run, run_ranks, write_sentences
 
 USER_DIR = ("--user-dir", PLUGIN)
 SIZES = "--encoder-embed-dim", 8, "--encoder-hidden-size", 12, "--dropout", 0
@@ -18,6 +20,7 @@ TRAINING = (
     "--best-checkpoint-metric", "accuracy", "--maximize-best-checkpoint-metric",
 )  # fmt: skip
 SPLITS = dict(train=60, valid=11, test=11)
+EMBEDDING = "words.embed_tokens.weight"  # in a checkpoint
 LABELS = "contradiction", "entailment", "neutral"
 
 
@@ -113,15 +116,38 @@ def test_every_class_is_reported(data, pair_model):
             assert float(report[f"test_{name} {label}"]) == pytest.approx(100 * share, abs=0.1)
 
 
-def test_resuming_in_the_first_epoch_repeats_the_uninterrupted_run(data, tmp_path):
+@pytest.fixture
+def schedule(tmp_path):
+    """Options that leave pretrained rows, those of a to e, alone in the first of two epochs."""
     vectors = tmp_path / "vectors.txt"
     vectors.write_text(
         "".join(f"{letter} {'0.1 ' * 7}{k / 20}\n" for k, letter in enumerate("abcde"))
     )
-    options = (
+    return (
         *SIZES, "--encoder-embed-path", vectors, "--first-epoch-scale", 0, "--unknown-embed-std", 1,
-        "--dropout", 0, "--max-epoch", 2, "--save-interval-updates", 3,
+        "--dropout", 0, "--max-epoch", 2,
     )  # fmt: skip
+
+
+def test_two_processes_leave_pretrained_rows_alone_in_the_first_epoch(data, tmp_path, schedule):
+    output = run_ranks(
+        "train", 2, data, *USER_DIR, *PAIR_TASK, "--arch", "lstmn_nli", "--save-dir", tmp_path,
+        *TRAINING, *schedule, meet=tmp_path / "meet",
+    )  # fmt: skip
+    assert "training on 2 devices" in output
+    words = Dictionary.load(str(data / "input0" / "dict.txt"))
+    rows = [words.index(letter) for letter in "abcde"]
+    expected = torch.tensor([[0.1] * 7 + [k / 20] for k in range(5)])
+    first, second = (
+        torch.load(tmp_path / f"checkpoint{epoch}.pt", weights_only=False)["model"][EMBEDDING][rows]
+        for epoch in (1, 2)
+    )
+    assert torch.equal(first, expected)
+    assert (second != expected).all(dim=1).all()
+
+
+def test_resuming_in_the_first_epoch_repeats_the_uninterrupted_run(data, tmp_path, schedule):
+    options = *schedule, "--save-interval-updates", 3
     whole = logged(train(data, tmp_path / "whole", "lstmn_nli", *options), "train_inner")
     restore = "--restore-file", tmp_path / "whole" / "checkpoint_1_3.pt"
     again = train(data, tmp_path / "again", "lstmn_nli", *options, *restore)
