@@ -1,0 +1,48 @@
+"""What a model answered on every item of the test set, one class for each kind of scoring.
+
+N items, C classes. The items of every run of a comparison are the same, in the same order.
+"""
+
+from dataclasses import dataclass
+from typing import List
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Of a language model: every token that was scored, in the order of the text.
+
+    Attributes:
+        words: the token (N), strings.
+        log_probabilities: its natural logarithm (N).
+    """
+
+    words: List[str]
+    log_probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class Translations:
+    """Of an encoder-decoder: every sentence, source, output and reference as text (N)."""
+
+    sources: List[str]
+    hypotheses: List[str]
+    references: List[str]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Of a classifier: every example.
+
+    Attributes:
+        classes: the names of the classes (C).
+        probabilities: of every class (N, C).
+        labels: the number of the right class (N).
+        lengths: tokens of its one or two sentences together (N).
+    """
+
+    classes: List[str]
+    probabilities: np.ndarray
+    labels: np.ndarray
+    lengths: np.ndarray
