@@ -1,0 +1,51 @@
+"""The options of a plan as arguments of fairseq's commands, checked by fairseq's own parsers."""
+
+import contextlib
+import io
+
+from fairseq import options as fairseq_options
+from fairseq.models import ARCH_MODEL_REGISTRY
+from fairseq.tasks import TASK_REGISTRY
+
+from fairseq_lstmn.comparison.plan import check_known
+from fairseq_lstmn.errors import InputError
+
+
+def arguments(options):
+    """A list of arguments for a dict of options; a flag's value is a bool, a list has commas."""
+    found = []
+    for name, value in options.items():
+        if value is True:
+            found.append(f"--{name}")
+        elif isinstance(value, list):
+            found += [f"--{name}", ",".join(map(str, value))]
+        elif value is not False:
+            found += [f"--{name}", str(value)]
+    return found
+
+
+def check_training(data, options, section):
+    """The parsed arguments of fairseq-train. Raises InputError, naming ``section`` and option."""
+    task = options.get("task", "translation")
+    check_known(f"task of fairseq's, in {section}.task", task, TASK_REGISTRY)
+    check_known(f"architecture, in {section}.arch", options["arch"], ARCH_MODEL_REGISTRY)
+    parser = fairseq_options.get_training_parser()
+    return parsed(parser, [data, *arguments(options)], options, section)
+
+
+def parsed(parser, argv, options, section):
+    """``argv`` as one of fairseq's parsers reads it. Raises InputError for what it does not."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            args, unknown = fairseq_options.parse_args_and_arch(parser, argv, parse_known=True)
+    except SystemExit:
+        reason = said.getvalue().strip().rpartition("error: ")[2]
+        raise InputError(f"{section}: {reason}") from None
+    if unknown:
+        name = unknown[0].partition("=")[0].lstrip("-")
+        known = [text.lstrip("-") for action in parser._actions for text in action.option_strings]
+        check_known(f"option of fairseq's, in {section}, with value {options.get(name)!r}", name,
+                    known)
+        raise InputError(f"{section}: {' '.join(unknown)}: fairseq does not take it")
+    return args

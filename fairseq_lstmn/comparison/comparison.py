@@ -1,0 +1,151 @@
+"""A plan at work in a folder: everything checked, its runs, what was chosen, how far it is."""
+
+from pathlib import Path
+
+from fairseq_lstmn.comparison import fingerprint, logs, parameters
+from fairseq_lstmn.comparison.arguments import arguments, check_training, parsed
+from fairseq_lstmn.comparison.runs import Runs
+from fairseq_lstmn.comparison.scoring import score_options, scoring_of
+from fairseq_lstmn.errors import InputError
+
+# a comparison sets these itself, or could not resume or choose by validation with them
+OWN = (
+    *("seed", "save-dir", "log-format", "log-file", "no-epoch-checkpoints", "no-save"),
+    *("no-last-checkpoints", "disable-validation", "restore-file"),
+)
+
+
+class Comparison:
+    """What a Plan compares, in the folder ``dest`` (a Path).
+
+    Raises InputError, naming the key and its value, for all that cannot be run.
+
+    Attributes:
+        chosen: {model: options} that ``match`` has set.
+        parameters: {model: Parameters}.
+    """
+
+    def __init__(self, plan, dest):
+        self.plan, self.dest = plan, dest
+        self._check_own()
+        self.task = self._task()
+        scoring = scoring_of(plan, self.task)
+        self.chosen, self.parameters = self._match()
+        self._check_trials()
+        self._check_scoring(scoring)
+        self.versions = fingerprint.versions()
+        self._named_files = {
+            model: fingerprint.of_named_files(plan.options(model)) for model in plan.models
+        }
+        made_by = {"data": fingerprint.of_data(plan.data), "versions": self.versions}
+        self._runs = Runs(plan, dest, scoring, made_by)
+
+    def options(self, model, trial=None):
+        """The options of fairseq-train for a model, in a trial of ``tune``."""
+        return {**self.plan.options(model), **self.chosen[model], **(trial or {})}
+
+    def trials(self):
+        """{model: [(options tried, Run with the first seed)]}; empty without ``tune``."""
+        if not self.plan.tune:
+            return {}
+        return {
+            model: [
+                (trial, self._run(model, self.plan.seeds[0], trial))
+                for trial in self.plan.trials()
+            ]
+            for model in self.plan.models
+        }
+
+    def tuned(self):
+        """{model: the best trial's options by validation}; None while trials are missing."""
+        found = {model: {} for model in self.plan.models}
+        for model, trials in self.trials().items():
+            values = [(self.validation(run), trial) for trial, run in trials if run.trained()]
+            if len(values) < len(trials):
+                found[model] = None
+                continue
+            best = max if self.maximize else min
+            found[model] = best(values, key=lambda entry: entry[0])[1]
+        return found
+
+    def runs(self, tuned):
+        """The runs of all models and seeds, seed by seed, so that no model waits for the last."""
+        return [
+            self._run(model, seed, tuned[model])
+            for seed in self.plan.seeds
+            for model in self.plan.models
+            if tuned[model] is not None
+        ]
+
+    @property
+    def metric(self):
+        """The name that fairseq logs the validation metric by, which chooses checkpoints."""
+        return str(self.plan.train.get("best-checkpoint-metric", "loss"))
+
+    @property
+    def maximize(self):
+        return bool(self.plan.train.get("maximize-best-checkpoint-metric", False))
+
+    def validation(self, run):
+        """The best value of the validation metric of a run that has been trained."""
+        return logs.training(logs.text(run.train.log)).best(self.metric, self.maximize)[1]
+
+    def _run(self, model, seed, trial):
+        options, files = self.options(model, trial), self._named_files[model]
+        return self._runs.run(model, seed, trial, options, files)
+
+    def _check_own(self):
+        sections = {"train": self.plan.train, "tune": self.plan.tune}
+        sections.update({f"models.{name}": own for name, own in self.plan.models.items()})
+        for section, options in sections.items():
+            for name in OWN:
+                if name in options:
+                    raise InputError(f"{section}.{name}: {options[name]}: is set by compare")
+        for name in ("best-checkpoint-metric", "maximize-best-checkpoint-metric", "task"):
+            for model, own in self.plan.models.items():
+                if name in own or name in self.plan.tune:
+                    raise InputError(f"models.{model}.{name}: must be the same for all: in train")
+
+    def _task(self):
+        """The name of the task; every model's options are checked by the way."""
+        for model in self.plan.models:
+            check_training(self.plan.data, self.plan.options(model), f"models.{model}")
+        return self.plan.train.get("task", "translation")
+
+    def _match(self):
+        """Options that the plan's ``match`` sets, and parameters, both by model."""
+        plan = self.plan
+
+        def count(model, chosen):
+            options = {**plan.options(model), **chosen}
+            return parameters.count(plan.data, options, f"models.{model}")
+
+        wanted = count(plan.baseline, {})
+        chosen = {
+            model: parameters.match(
+                plan.data, plan.options(model), wanted.all, f"models.{model}"
+            )
+            if plan.match and model != plan.baseline
+            else {}
+            for model in plan.models
+        }
+        return chosen, {model: count(model, chosen[model]) for model in plan.models}
+
+    def _check_trials(self):
+        for model in self.plan.models if self.plan.tune else ():
+            for trial in self.plan.trials():
+                check_training(self.plan.data, self.options(model, trial), f"models.{model}, tune")
+
+    def _check_scoring(self, scoring):
+        plan = self.plan
+        options = score_options(scoring, self.options(plan.baseline), plan.score)
+        argv = [plan.data, *arguments(options), "--path", "checkpoint_best.pt"]
+        parsed(scoring.parser(), argv, options, "score")
+        self.subsets = {
+            "train": str(plan.train.get("train-subset", "train")),
+            "valid": str(plan.train.get("valid-subset", "valid")),
+            "test": str(options[scoring.subset]),
+        }
+        for subset in self.subsets.values():
+            if not any(Path(plan.data.split(":")[0]).rglob(f"{subset}.*idx")):
+                raise InputError(f"data: {plan.data}: has no part {subset!r}")

@@ -1,0 +1,97 @@
+"""Carries a comparison out in its folder: the trials first, then every run, then the report."""
+
+import fcntl
+import os
+import shlex
+import signal
+from contextlib import contextmanager
+
+import torch
+
+from fairseq_lstmn.comparison import report, results
+from fairseq_lstmn.comparison.launcher import Launcher, shares
+from fairseq_lstmn.comparison.progress import Progress
+from fairseq_lstmn.errors import InputError
+
+
+def carry_out(comparison, jobs=None):
+    """Run what is missing, ``jobs`` runs at a time, and write the report; the results.
+
+    Raises InputError if another process does so in the same folder.
+    """
+    with only_one(comparison.dest), ended_by_termination():
+        trials = [run for tried in comparison.trials().values() for _, run in tried]
+        launch(comparison, trials, jobs, score=False)
+        launch(comparison, comparison.runs(comparison.tuned()), jobs)
+        return write_report(comparison)
+
+
+def launch(comparison, runs, jobs, score=True):
+    devices = gpus(comparison.plan)
+    environments = shares(
+        jobs or max(1, len(devices)), devices, os.cpu_count() or 1, dict(os.environ)
+    )
+    progress = Progress(runs, comparison.metric)
+    Launcher(environments, progress.show).launch(runs, score)
+
+
+def gpus(plan):
+    """The GPUs that runs may take, as CUDA_VISIBLE_DEVICES names them; none with ``cpu: true``."""
+    if plan.train.get("cpu"):
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    named = visible.split(",") if visible else list(map(str, range(torch.cuda.device_count())))
+    return named[: torch.cuda.device_count()]
+
+
+def write_report(comparison):
+    """Write the report of what is there; the results."""
+    found = results.collect(comparison)
+    report.write(found, comparison.dest)
+    return found
+
+
+def commands(comparison):
+    """Lines for a shell that do what is missing, in order."""
+    tuned = comparison.tuned()
+    trials = [run for tried in comparison.trials().values() for _, run in tried]
+    runs = comparison.runs(tuned)
+    stages = [run.train for run in trials if not run.trained()]
+    stages += [
+        stage
+        for run in runs
+        for stage, done in ((run.train, run.trained()), (run.score, run.scored() is not None))
+        if not done and stage not in stages
+    ]
+    folders = dict.fromkeys(str(stage.log.parent) for stage in stages)
+    lines = [f"mkdir -p {shlex.join(folders)}"] if folders else []
+    lines += [stage.line() for stage in stages]
+    if None in tuned.values():
+        lines.append("# then once more --dry-run, for the runs with the options that did best")
+    return lines
+
+
+@contextmanager
+def only_one(dest):
+    """Hold the folder ``dest``, made if need be. Raises InputError if another process does."""
+    try:
+        dest.mkdir(parents=True, exist_ok=True)
+        lock = open(dest / "lock", "a")
+    except OSError as error:
+        raise InputError(f"--dest {dest}: cannot be written ({error.strerror})") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"--dest {dest}: another comparison is at work there") from None
+        yield
+
+
+@contextmanager
+def ended_by_termination():
+    """A SIGTERM ends this as an interrupt does, with the children."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,163 @@
+"""Runs commands side by side: each run's stages in turn, each run with its share of the machine."""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Dict, List
+
+POLL = 0.2  # seconds between two looks at the children
+# fairseq's loader threads now and then abort the interpreter after the work is done
+ABORTED = (-signal.SIGABRT, 128 + signal.SIGABRT)
+PR_SET_PDEATHSIG = 1
+
+
+def shares(jobs, devices, cores, environment):
+    """The environments of ``jobs`` runs side by side: a GPU each, or their share of the threads.
+
+    Args:
+        devices: the GPUs, as CUDA_VISIBLE_DEVICES names them; empty without any.
+        cores: of the processor.
+        environment: of this process; what it says of threads holds.
+    """
+    threads = environment.get("OMP_NUM_THREADS", str(max(1, cores // jobs)))
+    found = []
+    for number in range(jobs):
+        share = {"OMP_NUM_THREADS": threads}
+        if devices:
+            share["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
+        found.append(share)
+    return found
+
+
+@dataclass
+class Child:
+    """A process at work on a stage of a run, in a share of the machine."""
+
+    run: Any
+    stage: Any
+    share: Dict[str, str]
+    process: subprocess.Popen
+    began: float
+    attempt: int = 1
+    peak_memory: int = 0  # bytes
+
+
+class Launcher:
+    """Brings runs to their end.
+
+    Args:
+        shares: environments, one for each run that may be at work at a time (see ``shares``).
+        show: called with the children at work, a few times a second.
+    """
+
+    def __init__(self, shares, show):
+        self._free, self._show = list(shares), show
+        self._children: List[Child] = []
+
+    def launch(self, runs, score=True):
+        """Run what is missing of ``runs``; a run that fails does not hold the others.
+
+        Whatever ends this early, an interrupt for one, ends the children too.
+
+        Args:
+            score: whether they are scored when they are trained.
+        """
+        self._score = score
+        waiting = deque(runs)
+        try:
+            while waiting or self._children:
+                while waiting and self._free:
+                    self._go_on(waiting.popleft(), self._free.pop())
+                for child in list(self._children):
+                    self._look_at(child)
+                self._show(self._children)
+                time.sleep(POLL if self._children else 0)
+        finally:
+            self._stop()
+
+    def _go_on(self, run, share):
+        """Start the next stage of ``run``, or give its share of the machine back."""
+        if not run.trained():
+            self._start(run, run.train, share)
+        elif self._score and run.scored() is None:
+            self._start(run, run.score, share)
+        else:
+            self._free.append(share)
+
+    def _start(self, run, stage, share, attempt=1):
+        stage.log.parent.mkdir(parents=True, exist_ok=True)
+        with stage.log.open("ab") as log:
+            process = subprocess.Popen(
+                stage.argv(),
+                env={"PYTHONWARNINGS": "ignore", **os.environ, **share},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # an interrupt from the terminal reaches this process only
+                preexec_fn=_die_with_parent,
+            )
+        self._children.append(Child(run, stage, share, process, time.monotonic(), attempt))
+
+    def _look_at(self, child):
+        child.peak_memory = max(child.peak_memory, _peak_memory(child.process.pid))
+        pid, status, usage = os.wait4(child.process.pid, os.WNOHANG)
+        if pid == 0:
+            return
+        self._children.remove(child)
+        child.process.returncode = os.waitstatus_to_exitcode(status)
+        _note_usage(child, usage)
+        done = child.run.trained() if child.stage is child.run.train else child.run.scored()
+        if done:
+            self._go_on(child.run, child.share)
+        elif child.process.returncode in ABORTED and child.attempt == 1:
+            self._start(child.run, child.stage, child.share, attempt=2)
+        else:
+            self._free.append(child.share)
+
+    def _stop(self):
+        for child in self._children:
+            child.process.terminate()
+        for child in self._children:
+            try:
+                child.process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+
+
+def _die_with_parent():
+    """Between fork and exec: even if this process is killed, its children do not go on alone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _peak_memory(pid):
+    """The most resident memory of a process since it began, in bytes.
+
+    The kernel's account at its end would count the memory of this process too, of which it is a
+    fork.
+    """
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            sizes = [line.split()[1] for line in status if line.startswith("VmHWM:")]
+    except OSError:
+        return 0
+    return int(sizes[0]) * 1024 if sizes else 0
+
+
+def _note_usage(child, usage):
+    """Write what the process took beside its log, added to what earlier attempts took."""
+    before = child.stage.usage()
+    found = {
+        "status": child.process.returncode,
+        "seconds": before.get("seconds", 0) + time.monotonic() - child.began,
+        "cpu_seconds": before.get("cpu_seconds", 0) + usage.ru_utime + usage.ru_stime,
+        "peak_memory": max(before.get("peak_memory", 0), child.peak_memory),
+    }
+    child.stage.usage_path.write_text(json.dumps(found))

@@ -1,0 +1,160 @@
+"""What a comparison is: a YAML file, read and checked before anything runs."""
+
+import difflib
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fairseq_lstmn.comparison.metrics import METRICS
+from fairseq_lstmn.errors import InputError
+
+BUDGETS = "updates", "epochs", "minutes"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison, as its file has it. Options are by their names without the dashes."""
+
+    data: str
+    train: Dict[str, Any]
+    metrics: List[str]
+    score: Dict[str, Any]
+    models: Dict[str, Dict[str, Any]]
+    baseline: str
+    seeds: List[int]
+    title: str = "Comparison"
+    budget: str = "updates"
+    match: Optional[str] = None
+    tune: Dict[str, List[Any]] = field(default_factory=dict)
+
+    def options(self, model):
+        """The options of fairseq-train for ``model``: its own go before those of all."""
+        return {**self.train, **self.models[model]}
+
+    def trials(self):
+        """The combinations of ``tune``, each a dict of options; one empty dict without it."""
+        return [dict(zip(self.tune, values)) for values in product(*self.tune.values())]
+
+
+def read(path, overrides=()):
+    """The Plan in the YAML file ``path``.
+
+    Args:
+        overrides: ``key=value``, dots between the parts of a key (``train.lr=0.001``).
+
+    Raises InputError, naming the key and its value, for all that can be told from the file alone.
+    """
+    try:
+        config = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        found = OmegaConf.to_container(config, resolve=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, ValueError) as error:
+        raise InputError(f"{path}: is no plan ({_in_one_line(error)})") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: is no plan (no keys and values)")
+    try:
+        return _checked(found)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _in_one_line(error):
+    return " ".join(str(error).split())
+
+
+def _checked(found):
+    known = ["title", "data", "train", "score", "models", "baseline", "seeds", "budget", "match"]
+    known.append("tune")
+    for key in found:
+        check_known("key", key, known)
+    for key in ("data", "train", "score", "models", "baseline", "seeds"):
+        if found.get(key) is None:
+            raise InputError(f"{key}: is missing")
+    for key in ("train", "score", "models", "tune"):
+        _check_kind(found, key, dict, "keys and values")
+    metrics, score = _metrics_and_options(found["score"])
+    plan = Plan(**{**found, "data": str(found["data"]), "metrics": metrics, "score": score})
+    _check_options("train", plan.train)
+    _check_options("score", plan.score)
+    _check_models(plan)
+    _check_seeds(plan.seeds)
+    _check_tune(plan)
+    for part in plan.data.split(":"):
+        if not Path(part).is_dir():
+            raise InputError(f"data: {part}: no such folder")
+    if plan.budget not in BUDGETS:
+        raise InputError(f"budget: {plan.budget}: must be one of {', '.join(BUDGETS)}")
+    if plan.match not in (None, "parameters"):
+        raise InputError(f"match: {plan.match}: must be parameters")
+    return plan
+
+
+def check_known(what, name, known):
+    """Raise InputError if ``name`` is none of ``known``, with the nearest that is."""
+    if name in known:
+        return
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    raise InputError(f"{name}: unknown {what}" + (f"; is {near[0]} meant?" if near else ""))
+
+
+def _check_kind(found, key, kind, words):
+    if key in found and not isinstance(found[key], kind):
+        raise InputError(f"{key}: {found[key]!r}: must be {words}")
+
+
+def _metrics_and_options(score):
+    options = dict(score)
+    named = options.pop("metric", None)
+    metrics = named if isinstance(named, list) else [named]
+    if not metrics or metrics == [None]:
+        raise InputError("score.metric: is missing")
+    for metric in metrics:
+        if metric not in METRICS:
+            raise InputError(f"score.metric: {metric}: must be one of {', '.join(METRICS)}")
+        if metrics.count(metric) > 1:
+            raise InputError(f"score.metric: {metric}: stands there twice")
+    return metrics, options
+
+
+def _check_options(section, options):
+    for name, value in options.items():
+        if value is None or isinstance(value, dict):
+            raise InputError(f"{section}.{name}: {value}: must be one value, or true for a flag")
+
+
+def _check_models(plan):
+    for name, options in plan.models.items():
+        if not isinstance(options, dict):
+            raise InputError(f"models.{name}: {options!r}: must be keys and values")
+        if not str(name).strip() or set(str(name)) & set("/\0\n"):
+            raise InputError(f"models: {name!r}: cannot be the name of a folder")
+        _check_options(f"models.{name}", options)
+        if "arch" not in plan.options(name):
+            raise InputError(f"models.{name}.arch: is missing")
+    if plan.baseline not in plan.models:
+        raise InputError(
+            f"baseline: {plan.baseline}: is none of the models ({', '.join(plan.models)})"
+        )
+
+
+def _check_seeds(seeds):
+    if not isinstance(seeds, list) or not seeds:
+        raise InputError(f"seeds: {seeds!r}: must be a list of numbers")
+    for seed in seeds:
+        if type(seed) is not int or seed < 0:
+            raise InputError(f"seeds: {seed!r}: must be a whole number, 0 or above")
+        if seeds.count(seed) > 1:
+            raise InputError(f"seeds: {seed}: stands there twice")
+
+
+def _check_tune(plan):
+    for name, values in plan.tune.items():
+        if not isinstance(values, list) or not values:
+            raise InputError(f"tune.{name}: {values!r}: must be a list of values")
+        _check_options("tune", {name: value for value in values if value is None})

@@ -1,0 +1,140 @@
+"""The commands that score, one for each kind of task, and what they write."""
+
+import re
+import sys
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Callable, Tuple
+
+import numpy as np
+from fairseq import options as fairseq_options
+from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
+from fairseq.tasks.language_modeling import LanguageModelingTask
+from fairseq.tasks.sentence_prediction import SentencePredictionTask
+from fairseq.tasks.translation import TranslationTask
+
+from fairseq_lstmn.comparison.items import Answers, Tokens, Translations
+from fairseq_lstmn.errors import InputError
+
+# of the options of a training, those that hold for a scoring as well, beside the task's own
+SHARED = (
+    *("task", "user-dir", "cpu", "batch-size", "max-tokens", "required-batch-size-multiple"),
+    *("num-workers", "data-buffer-size", "skip-invalid-size-inputs-valid-test"),
+)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A command that scores, for the tasks of a kind.
+
+    Attributes:
+        command: as a user types it.
+        task: class of the tasks it is for.
+        metrics: their names.
+        subset: its option that names the part of the data; the plan may say ``gen-subset`` for all.
+        parser: makes fairseq's parser of the command.
+        extra: arguments that make it write every item into a folder.
+        read: (folder, log's text) -> (items, items a second), None while unfinished.
+    """
+
+    command: Tuple[str, ...]
+    task: type
+    metrics: Tuple[str, ...]
+    subset: str
+    parser: Callable
+    extra: Callable
+    read: Callable
+
+
+def scoring_of(plan, task):
+    """The Scoring for a plan's metrics. Raises InputError if ``task`` does not have one of them."""
+    [scoring] = [s for s in SCORINGS if issubclass(TASK_REGISTRY[task], s.task)] or [None]
+    for metric in plan.metrics:
+        if scoring is None or metric not in scoring.metrics:
+            has = f"it has {', '.join(scoring.metrics)}" if scoring else "it has none of them"
+            raise InputError(f"score.metric: {metric}: not for the task {task} ({has})")
+    return scoring
+
+
+def score_options(scoring, training, given):
+    """The options of a scoring: those of the training that it shares, then ``given``."""
+    config = TASK_DATACLASS_REGISTRY[training["task"]]
+    own = {f.name.replace("_", "-") for f in fields(config)} if is_dataclass(config) else set()
+    shared = {*SHARED, *own, *(["criterion"] if scoring.subset == "valid-subset" else [])}
+    options = {name: value for name, value in training.items() if name in shared}
+    options.update(given)
+    options[scoring.subset] = options.pop("gen-subset", options.get(scoring.subset, "test"))
+    return options
+
+
+def read_tokens(folder, log):
+    """Every token's log-probability, from what fairseq-eval-lm logs with --output-word-probs."""
+    speed = re.search(r"Evaluated .* \(([\d.]+) tokens/s\)", log)
+    if "Perplexity: " not in log or speed is None:
+        return None
+    blocks = {}
+    for line in log.split("\n"):
+        found = re.match(r"INFO:fairseq_cli\.eval_lm:(\d+) (.*\])$", line)
+        if found:
+            blocks[int(found[1])] = found[2].split("\t")
+    pairs = [entry[:-1].rpartition(" [") for number in sorted(blocks) for entry in blocks[number]]
+    logs = np.array([float(value) for _, _, value in pairs])
+    return Tokens([word for word, _, _ in pairs], logs), float(speed[1])
+
+
+def read_translations(folder, log):
+    """Every sentence with its first hypothesis, from the file of fairseq-generate."""
+    paths = list(folder.glob("generate-*.txt"))
+    text = paths[0].read_text(encoding="utf-8") if paths else ""
+    speed = re.search(r"Translated .* \(([\d.]+) sentences/s", log + text)
+    if "\nGenerate " not in text or speed is None:
+        return None
+    lines = {kind: {} for kind in "STD"}
+    for line in text.split("\n"):
+        kind, dash, number = line.partition("\t")[0].partition("-")
+        if dash and kind in lines:
+            # a reference may be empty; of several hypotheses the best stands first
+            lines[kind].setdefault(int(number), line.split("\t")[-1])
+    sides = ([lines[kind].get(n, "") for n in sorted(lines["T"])] for kind in "SDT")
+    return Translations(*sides), float(speed[1])
+
+
+def read_answers(folder, log):
+    """Every example's probabilities, from the file of fairseq_lstmn.comparison.validate."""
+    path = folder / "answers.npz"
+    if not path.exists():
+        return None
+    with np.load(path) as found:
+        classes = [str(name) for name in found["classes"]]
+        answers = Answers(classes, found["probabilities"], found["labels"], found["lengths"])
+        return answers, float(found["examples_per_second"])
+
+
+SCORINGS = (
+    Scoring(
+        command=("fairseq-eval-lm",),
+        task=LanguageModelingTask,
+        metrics=("perplexity",),
+        subset="gen-subset",
+        parser=fairseq_options.get_eval_lm_parser,
+        extra=lambda folder: ["--output-word-probs"],
+        read=read_tokens,
+    ),
+    Scoring(
+        command=("fairseq-generate",),
+        task=TranslationTask,
+        metrics=("bleu", "chrf", "exact-match"),
+        subset="gen-subset",
+        parser=fairseq_options.get_generation_parser,
+        extra=lambda folder: ["--results-path", str(folder)],
+        read=read_translations,
+    ),
+    Scoring(
+        command=("python", "-m", "fairseq_lstmn.comparison.validate"),
+        task=SentencePredictionTask,
+        metrics=("accuracy", "macro-f1"),
+        subset="valid-subset",
+        parser=fairseq_options.get_validation_parser,
+        extra=lambda folder: ["--answers", str(folder / "answers.npz")],
+        read=read_answers,
+    ),
+)
