@@ -23,6 +23,7 @@ import torch
 from fairseq import checkpoint_utils
 from fairseq.data import data_utils, indexed_dataset
 from fairseq.distributed import utils as distributed_utils
+from fairseq.file_io import PathManager
 from fairseq.tasks import FairseqTask
 from fairseq.trainer import Trainer
 
@@ -143,6 +144,25 @@ def _without_numpy(value):
     if type(value) in (list, tuple):
         return type(value)(map(_without_numpy, value))
     return value
+
+
+def copy_checkpoints_whole():
+    """A run that is killed while it saves can be started again.
+
+    Every fairseq writes the first checkpoint of a save beside its place and moves it there, but
+    copies it byte by byte to the others, ``checkpoint_last.pt`` among them, which a kill leaves
+    half-written.
+    """
+    _wrap(PathManager, "copy", _copy_whole)
+
+
+def _copy_whole(copy_file, source, destination, *args, **kwargs):
+    if not PathManager.supports_rename(destination):  # a remote store's, which copies by itself
+        return copy_file(source, destination, *args, **kwargs)
+    part = f"{destination}.part"
+    copied = copy_file(source, part, *args, **kwargs)
+    os.replace(part, destination)
+    return copied
 
 
 def restrict_evaluated_settings():
@@ -307,13 +327,15 @@ def _wrap(owner, name, around):
         return around(original, *args, **kwargs)
 
     mended.mended_by_lstmn = True
-    setattr(owner, name, mended)
+    is_static = isinstance(inspect.getattr_static(owner, name), staticmethod)
+    setattr(owner, name, staticmethod(mended) if is_static else mended)
 
 
 MENDS = (
     restrict_checkpoint_loading,
     name_checkpoints_that_do_not_fit,
     save_plain_checkpoints,
+    copy_checkpoints_whole,
     restrict_evaluated_settings,
     keep_the_last_batch,
     rebuild_batches_every_epoch,

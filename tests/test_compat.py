@@ -1,8 +1,10 @@
 """Every mend of ``fairseq_lstmn.compat``, each by a test that fails without it."""
 
 import io
+import shutil
 from argparse import Namespace
 from collections import OrderedDict
+from pathlib import Path
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -19,6 +21,7 @@ from fairseq.data import (
 )
 from fairseq.data.indexed_dataset import MMapIndexedDataset, MMapIndexedDatasetBuilder
 from fairseq.distributed import utils as distributed_utils
+from fairseq.file_io import PathManager
 from fairseq.tasks import FairseqTask
 from fairseq.trainer import Trainer
 
@@ -225,6 +228,22 @@ def test_state_sent_between_processes_on_resume_can_be_loaded(language_model):
     received = distributed_utils._put_tensors_in_obj(torch.load(buffer), tensors)
     assert received["cfg"]["model"] == state["cfg"]["model"]
     assert received["model"].keys() == state["model"].keys()
+
+
+def test_a_copy_of_a_checkpoint_that_is_cut_off_leaves_the_old_one(tmp_path, monkeypatch):
+    def cut_off(source, destination):
+        Path(destination).write_bytes(Path(source).read_bytes()[:2])
+        raise KeyboardInterrupt
+
+    best, last = tmp_path / "checkpoint_best.pt", tmp_path / "checkpoint_last.pt"
+    best.write_bytes(b"newer")
+    last.write_bytes(b"older")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "copyfile", cut_off)
+        PathManager.copy(str(best), str(last), overwrite=True)
+    assert last.read_bytes() == b"older"
+    assert PathManager.copy(str(best), str(last), overwrite=True)
+    assert last.read_bytes() == b"newer"
 
 
 def test_numpy_values_are_saved_so_that_they_load_again(tmp_path):

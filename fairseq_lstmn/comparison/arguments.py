@@ -10,6 +10,8 @@ from fairseq.tasks import TASK_REGISTRY
 from fairseq_lstmn.comparison.plan import check_known
 from fairseq_lstmn.errors import InputError
 
+DEFAULT_TASK = "translation"  # fairseq-train's
+
 
 def arguments(options):
     """A list of arguments for a dict of options; a flag's value is a bool, a list has commas."""
@@ -26,7 +28,7 @@ def arguments(options):
 
 def check_training(data, options, section):
     """The parsed arguments of fairseq-train. Raises InputError, naming ``section`` and option."""
-    task = options.get("task", "translation")
+    task = options.get("task", DEFAULT_TASK)
     check_known(f"task of fairseq's, in {section}.task", task, TASK_REGISTRY)
     check_known(f"architecture, in {section}.arch", options["arch"], ARCH_MODEL_REGISTRY)
     parser = fairseq_options.get_training_parser()

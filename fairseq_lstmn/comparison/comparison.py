@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fairseq_lstmn.comparison import fingerprint, logs, parameters
-from fairseq_lstmn.comparison.arguments import arguments, check_training, parsed
+from fairseq_lstmn.comparison.arguments import DEFAULT_TASK, arguments, check_training, parsed
 from fairseq_lstmn.comparison.runs import Runs
 from fairseq_lstmn.comparison.scoring import score_options, scoring_of
 from fairseq_lstmn.errors import InputError
@@ -110,7 +110,7 @@ class Comparison:
         """The name of the task; every model's options are checked by the way."""
         for model in self.plan.models:
             check_training(self.plan.data, self.plan.options(model), f"models.{model}")
-        return self.plan.train.get("task", "translation")
+        return self.plan.train.get("task", DEFAULT_TASK)
 
     def _match(self):
         """Options that the plan's ``match`` sets, and parameters, both by model."""

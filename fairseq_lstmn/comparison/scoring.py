@@ -1,8 +1,7 @@
 """The commands that score, one for each kind of task, and what they write."""
 
 import re
-import sys
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from typing import Callable, Tuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from fairseq.tasks.language_modeling import LanguageModelingTask
 from fairseq.tasks.sentence_prediction import SentencePredictionTask
 from fairseq.tasks.translation import TranslationTask
 
+from fairseq_lstmn.comparison.arguments import DEFAULT_TASK
 from fairseq_lstmn.comparison.items import Answers, Tokens, Translations
 from fairseq_lstmn.errors import InputError
 
@@ -57,8 +57,8 @@ def scoring_of(plan, task):
 
 def score_options(scoring, training, given):
     """The options of a scoring: those of the training that it shares, then ``given``."""
-    config = TASK_DATACLASS_REGISTRY[training["task"]]
-    own = {f.name.replace("_", "-") for f in fields(config)} if is_dataclass(config) else set()
+    config = TASK_DATACLASS_REGISTRY[training.get("task", DEFAULT_TASK)]
+    own = {field.name.replace("_", "-") for field in fields(config)}
     shared = {*SHARED, *own, *(["criterion"] if scoring.subset == "valid-subset" else [])}
     options = {name: value for name, value in training.items() if name in shared}
     options.update(given)
