@@ -120,16 +120,17 @@ class Comparison:
             options = {**plan.options(model), **chosen}
             return parameters.count(plan.data, options, f"models.{model}")
 
-        wanted = count(plan.baseline, {})
-        chosen = {
-            model: parameters.match(
-                plan.data, plan.options(model), wanted.all, f"models.{model}"
-            )
-            if plan.match and model != plan.baseline
-            else {}
-            for model in plan.models
-        }
-        return chosen, {model: count(model, chosen[model]) for model in plan.models}
+        counts = {plan.baseline: count(plan.baseline, {})}
+        chosen = {plan.baseline: {}}
+        for model in plan.models:
+            if model not in counts:
+                chosen[model] = self._sizes(model, counts[plan.baseline]) if plan.match else {}
+                counts[model] = count(model, chosen[model])
+        return chosen, counts
+
+    def _sizes(self, model, wanted):
+        options, section = self.plan.options(model), f"models.{model}"
+        return parameters.match(self.plan.data, options, wanted.all, section)
 
     def _check_trials(self):
         for model in self.plan.models if self.plan.tune else ():
@@ -146,6 +147,6 @@ class Comparison:
             "valid": str(plan.train.get("valid-subset", "valid")),
             "test": str(options[scoring.subset]),
         }
-        for subset in self.subsets.values():
+        for subset in ",".join(self.subsets.values()).split(","):
             if not any(Path(plan.data.split(":")[0]).rglob(f"{subset}.*idx")):
                 raise InputError(f"data: {plan.data}: has no part {subset!r}")
