@@ -1,0 +1,144 @@
+"""Every metric as a function of sums over items, so that all are resampled by one product.
+
+N items, U units of resampling, C classes, d statistics an item; "..." are any leading dimensions.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Callable
+
+import numpy as np
+from sacrebleu.metrics import BLEU, CHRF
+
+from fairseq_lstmn.comparison.items import Answers, Tokens, Translations
+
+END = "</s>"
+BLOCK = 35  # tokens, where a text has no sentences: fairseq's PTB recipes train on as many
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score that depends on the items through the sums of their statistics alone.
+
+    Attributes:
+        name: as plans spell it.
+        higher_is_better: the direction.
+        unit: "%" for shares, "" for scales of their own.
+        items: the class of ``items`` that it scores.
+        statistics: from N items to their statistics (N, d), float64.
+        score: from sums of statistics (..., d) to scores (...).
+    """
+
+    name: str
+    higher_is_better: bool
+    unit: str
+    items: type
+    statistics: Callable
+    score: Callable
+
+
+def units(items):
+    """The unit of resampling of every item (N,): what depends on each other stays together.
+
+    Of tokens it is the sentence, a run up to and with its end, and where a text has no ends
+    blocks of ``BLOCK`` tokens; everything else is a unit of its own.
+    """
+    if isinstance(items, Translations):
+        return np.arange(len(items.references))
+    if isinstance(items, Answers):
+        return np.arange(len(items.labels))
+    ends = np.array([word == END for word in items.words])
+    if not ends.any():
+        return np.arange(len(ends)) // BLOCK
+    return np.cumsum(ends) - ends
+
+
+def grouped(statistics, groups):
+    """Sums (U, d) of statistics (N, d) over items with the same number in groups (N,)."""
+    return np.stack([np.bincount(groups, column) for column in statistics.T], axis=1)
+
+
+def token_losses(items):
+    """Minus the natural logarithm of the probability, and 1: (N, 2)."""
+    return np.stack([-items.log_probabilities, np.ones(len(items.words))], axis=1)
+
+
+def perplexity(sums):
+    """exp of the mean loss of a token; infinite where a token was held impossible."""
+    with np.errstate(over="ignore"):
+        return np.exp(sums[..., 0] / sums[..., 1])
+
+
+def share(sums):
+    """Of the items that are right, in percent."""
+    return 100 * sums[..., 0] / sums[..., 1]
+
+
+def exact_matches(items):
+    """Whether the output is the reference, and 1: (N, 2)."""
+    same = [output == wanted for output, wanted in zip(items.hypotheses, items.references)]
+    return np.stack([np.array(same, dtype=float), np.ones(len(same))], axis=1)
+
+
+def right_answers(items):
+    """Whether the likeliest class is the right one, and 1: (N, 2)."""
+    right = items.probabilities.argmax(axis=1) == items.labels
+    return np.stack([right.astype(float), np.ones(len(right))], axis=1)
+
+
+def class_counts(items):
+    """One-hot over classes: the right one, the answer, and the answer if it is right: (N, 3 C)."""
+    one_hot = np.eye(len(items.classes))
+    wanted, given = one_hot[items.labels], one_hot[items.probabilities.argmax(axis=1)]
+    return np.concatenate([wanted, given, wanted * given], axis=1)
+
+
+def macro_f1(sums):
+    """The mean over classes of F1 in percent; a class that never occurs counts as 0."""
+    wanted, given, right = np.split(sums, 3, axis=-1)
+    f1 = np.divide(2 * right, wanted + given, where=right > 0, out=np.zeros_like(right))
+    return 100 * f1.mean(axis=-1)
+
+
+@lru_cache(maxsize=2)
+def scorer(name, references):
+    """sacrebleu's metric with the n-grams of the references, a tuple, which all models share."""
+    return SACREBLEU[name](references=[references])
+
+
+def matches(items, name):
+    """What sacrebleu counts in every sentence, (N, 10) for BLEU and (N, 18) for chrF."""
+    metric = scorer(name, tuple(items.references))
+    return np.array(metric._extract_corpus_statistics(items.hypotheses, None), dtype=float)
+
+
+def corpus_score(sums, name):
+    """sacrebleu's score of a corpus with such counts."""
+    score = SACREBLEU[name]()._compute_score_from_stats
+    rows = sums.reshape(-1, sums.shape[-1]).tolist()
+    return np.array([score(row).score for row in rows]).reshape(sums.shape[:-1])
+
+
+# sacrebleu's significance tests use the same two methods; "force" spares a warning, no score
+SACREBLEU = {"bleu": partial(BLEU, force=True), "chrf": CHRF}
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("perplexity", False, "", Tokens, token_losses, perplexity),
+        Metric("exact-match", True, "%", Translations, exact_matches, share),
+        Metric("accuracy", True, "%", Answers, right_answers, share),
+        Metric("macro-f1", True, "%", Answers, class_counts, macro_f1),
+        *(
+            Metric(
+                name,
+                True,
+                "",
+                Translations,
+                partial(matches, name=name),
+                partial(corpus_score, name=name),
+            )
+            for name in SACREBLEU
+        ),
+    )
+}

@@ -1,0 +1,229 @@
+"""Whether a model differs from the baseline by more than other seeds and test items would do.
+
+Numbers only; which metric they are of is unknown here. K seeds, B draws of the test items.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+from fairseq_lstmn.comparison.resampling import randomisation
+
+LEVEL = 0.05  # of the verdict and, as 1 - LEVEL, of the interval
+EXACT = 200_000  # mixtures of seeds that are all tried: ten against ten; beyond, as many at random
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A model minus the baseline; None is what cannot be told.
+
+    Attributes:
+        value: of the scores' means over seeds.
+        low, high: the interval of 95%, over seeds and items together.
+        p: two-sided, of the same noise; below 0.05 where the interval has no zero.
+        p_items: two-sided, of approximate randomisation of the items for these seeds.
+        p_seeds: one-sided in the direction seen, of all permutations of the seeds' scores.
+        p_seeds_least: the smallest that so many seeds can give.
+        p_holm, p_items_holm: ``p`` and ``p_items`` corrected over the models.
+        verdict: "better", "worse" or "inconclusive".
+        reason: of the verdict, half a sentence.
+    """
+
+    value: float = None
+    low: float = None
+    high: float = None
+    p: float = 1.0
+    p_items: float = 1.0
+    p_seeds: float = None
+    p_seeds_least: float = None
+    p_holm: float = 1.0
+    p_items_holm: float = 1.0
+    verdict: str = "inconclusive"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One cause of chance in a difference: draws (B) around 0, variance, degrees of freedom."""
+
+    draws: np.ndarray
+    variance: float
+    freedom: int
+
+
+def compare(systems, baseline, score, higher_is_better, seed=1):
+    """Hold every other system against the baseline.
+
+    Args:
+        systems: name -> Resampled, from one call of ``resample``.
+        baseline: the name of one of them.
+        score: from sums (..., d) to scores (...).
+        higher_is_better: whether a positive difference is ``better``.
+        seed: of the generators.
+
+    Returns:
+        name -> Difference, without the baseline.
+    """
+    found = {
+        name: difference(system, systems[baseline], score, seed)
+        for name, system in systems.items()
+        if name != baseline
+    }
+    p, p_items = (holm([getattr(one, key) for one in found.values()]) for key in ("p", "p_items"))
+    corrected = {
+        name: replace(one, p_holm=p[number], p_items_holm=p_items[number])
+        for number, (name, one) in enumerate(found.items())
+    }
+    return {name: judged(one, higher_is_better) for name, one in corrected.items()}
+
+
+def difference(model, baseline, score, seed):
+    """One model against the baseline, alone and not judged; a reason if it never can be."""
+    if not (model.finite and baseline.finite):
+        return Difference(reason="not every score is a finite number")
+    value = float(model.scores.mean() - baseline.scores.mean())
+    if len(model.mean_statistics) == 1:
+        return Difference(value, reason="one test item says nothing about others")
+    one_seed = min(len(model.scores), len(baseline.scores)) == 1
+    low, high, p = interval(value, noises(model, baseline, value, seed))
+    return Difference(
+        value=value,
+        low=low,
+        high=high,
+        p=p,
+        p_items=randomisation(model, baseline, score, seed),
+        p_seeds=None if one_seed else permutation(model.scores, baseline.scores),
+        p_seeds_least=None if one_seed else least_permutation(model.scores, baseline.scores),
+        reason="one seed says nothing about other trainings" if one_seed else "",
+    )
+
+
+def judged(found, higher_is_better):
+    """The difference with its verdict: both corrected p must be below ``LEVEL``."""
+    if found.reason:
+        return found
+    chance = (
+        f"p = {found.p_holm:.2g} over seeds and items, {found.p_items_holm:.2g} over items alone"
+    )
+    if max(found.p_holm, found.p_items_holm) >= LEVEL:
+        return replace(found, reason=f"could be chance: {chance}")
+    better = (found.value > 0) == higher_is_better
+    return replace(found, verdict="better" if better else "worse", reason=chance)
+
+
+def noises(model, baseline, value, seed):
+    """What makes the difference uncertain: the test items and, from two seeds on, each's seeds.
+
+    Scores have effects of the seed, of the items and of both together. The last are in the
+    deviation over seeds as well as in that over items, so they are taken out of one of them: to
+    resample both and add (the pigeonhole bootstrap; Owen 2007) would count them more than once.
+    """
+    units = len(model.mean_statistics)
+    draws = model.replicates.mean(axis=1) - baseline.replicates.mean(axis=1) - value
+    items = Noise(draws * correction(units), draws.var() * correction(units) ** 2, units - 1)
+    if min(len(model.scores), len(baseline.scores)) == 1:
+        return [items]
+    both = (interaction(model) + interaction(baseline)) * correction(units) ** 2
+    rest = max(items.variance - both, 0.0)
+    if rest:
+        draws = items.draws * math.sqrt(rest / items.variance)
+    else:
+        draws = np.zeros_like(draws)
+    generator = np.random.default_rng(seed)
+    ours, theirs = seed_noise(model, generator), seed_noise(baseline, generator)
+    return [Noise(draws, rest, units - 1), ours, replace(theirs, draws=-theirs.draws)]
+
+
+def seed_noise(system, generator):
+    """Of the mean over K seeds, by drawing K of them with replacement for every draw of items."""
+    seeds = len(system.scores)
+    drawn = generator.integers(seeds, size=(len(system.replicates), seeds))
+    draws = correction(seeds) * (system.scores[drawn].mean(axis=1) - system.scores.mean())
+    return Noise(draws, system.scores.var(ddof=1) / seeds, seeds - 1)
+
+
+def correction(size):
+    """The bootstrap of a mean of so many finds a deviation that is too small by this factor."""
+    return math.sqrt(size / (size - 1))
+
+
+def interaction(system):
+    """The variance of the mean over seeds that comes of seed and items together.
+
+    Over draws of the items, the part of the seeds' scores that they do not share.
+    """
+    seeds = len(system.scores)
+    own = system.replicates - system.replicates.mean(axis=1, keepdims=True)
+    return own.var(axis=0).sum() / (seeds - 1) / seeds
+
+
+def interval(value, parts):
+    """Bounds and two-sided p from the noise, ``value`` known.
+
+    The percentiles of all noise together, drawn away from the value by Student's t over the
+    normal quantile (Hesterberg 2015, "What teachers should know about the bootstrap", 5.3), with
+    the degrees of freedom of Satterthwaite (1946). p is that of the same t: it is below ``LEVEL``
+    exactly if 0 lies outside.
+    """
+    normal = stats.norm.isf(LEVEL / 2)
+    noise = sum(part.draws for part in parts)
+    below, above = np.quantile(noise, [LEVEL / 2, 1 - LEVEL / 2]) / normal
+    freedom = satterthwaite(parts)
+    student = stats.t.isf(LEVEL / 2, freedom)
+    side = -below if value > 0 else above
+    if value == 0:
+        p = 1.0
+    else:
+        p = 2 * stats.t.sf(abs(value) / side, freedom) if side > 0 else 0.0
+    return float(value + student * below), float(value + student * above), float(p)
+
+
+def satterthwaite(parts):
+    """Degrees of freedom of a sum of variances."""
+    variance = sum(part.variance for part in parts)
+    if variance == 0:
+        return parts[0].freedom
+    return variance**2 / sum(part.variance**2 / part.freedom for part in parts)
+
+
+def permutation(ours, theirs):
+    """p that the seeds' scores (K) and (K') differ in the mean as they do, if they were mixed."""
+    higher = ours.mean() > theirs.mean()
+    test = stats.permutation_test(
+        (ours, theirs),
+        lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
+        vectorized=True,
+        n_resamples=EXACT,
+        batch=10_000,
+        alternative="greater" if higher else "less",
+    )
+    return float(test.pvalue)
+
+
+def least_permutation(ours, theirs):
+    """The p of all seeds of one system above all of the other: 1/20 for three against three."""
+    return 1 / math.comb(len(ours) + len(theirs), len(ours))
+
+
+def holm(ps):
+    """Corrected for the number of tests (Holm 1979), in the order given."""
+    order = np.argsort(ps)
+    steps = np.array(ps)[order] * np.arange(len(ps), 0, -1)
+    corrected = np.empty(len(ps))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return corrected.tolist()
+
+
+def deviations(system):
+    """What multeval (Clark et al. 2011) reports apart: over seeds, and over the test items.
+
+    Returns:
+        The standard deviation of the seeds' scores, None of one seed; that over draws of the
+        items, the mean of the seeds'. Both None if a score is not finite.
+    """
+    if not system.finite:
+        return None, None
+    seeds = float(system.scores.std(ddof=1)) if len(system.scores) > 1 else None
+    return seeds, float(system.replicates.std(axis=0).mean())
