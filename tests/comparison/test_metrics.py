@@ -26,14 +26,14 @@ def answers(count, classes, answered=None, seed=1):
     )
 
 
-def translations(count, seed=1, exact=0.1):
-    """Random sentences, of which most words are right in the output."""
-    generator = np.random.default_rng(seed)
+def translations(count, seed=1, text=1):
+    """Random sentences by ``text`` and outputs by ``seed``, in which most words are right."""
+    sentences, generator = np.random.default_rng(text), np.random.default_rng(seed)
     words = np.array("the cat's 1,000 dogs, sat on a mat . and ran home !".split())
     references, hypotheses = [], []
-    for length in generator.integers(1, 20, size=count):
-        right = generator.choice(words, size=length)
-        kept = generator.random(length) < (1 if generator.random() < exact else 0.8)
+    for length in sentences.integers(1, 20, size=count):
+        right = sentences.choice(words, size=length)
+        kept = generator.random(length) < 0.8
         references.append(" ".join(right))
         hypotheses.append(" ".join(np.where(kept, right, generator.choice(words, size=length))))
     return Translations(["?"] * count, hypotheses, references)
@@ -97,7 +97,7 @@ def test_nothing_in_common_scores_zero(name):
 
 
 def test_references_of_another_test_set_are_not_taken_from_the_cache():
-    first, second = translations(20, seed=1), translations(20, seed=2)
+    first, second = translations(20, text=1), translations(20, text=2)
     mixed = Translations(first.sources, first.hypotheses, second.references)
     corpus = BLEU().corpus_score(mixed.hypotheses, [mixed.references])
     of_sums("bleu", first)
