@@ -43,8 +43,10 @@ def units(items):
     Of tokens it is the sentence, a run up to and with its end, and where a text has no ends
     blocks of ``BLOCK`` tokens; everything else is a unit of its own.
     """
-    if not isinstance(items, Tokens):
-        return np.arange(len(items.references if isinstance(items, Translations) else items.labels))
+    if isinstance(items, Translations):
+        return np.arange(len(items.references))
+    if isinstance(items, Answers):
+        return np.arange(len(items.labels))
     ends = np.array([word == END for word in items.words])
     if not ends.any():
         return np.arange(len(ends)) // BLOCK

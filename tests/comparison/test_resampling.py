@@ -1,0 +1,100 @@
+"""Draws of the test items: against scipy's and sacrebleu's own tests on the same numbers."""
+
+import numpy as np
+import pytest
+from sacrebleu.metrics import BLEU
+from sacrebleu.significance import PairedTest
+from scipy import stats
+
+from fairseq_lstmn.comparison import resampling
+from fairseq_lstmn.comparison.metrics import METRICS
+from fairseq_lstmn.comparison.resampling import randomisation, resample, unit_counts
+from tests.comparison.test_metrics import translations
+
+
+def perplexities(seeds, units=40, seed=1, shift=0.0):
+    """Statistics of a language model (seeds, units, 2) on the same sentences, some harder."""
+    text = np.random.default_rng(0)
+    lengths, difficulty = text.integers(1, 30, size=units), text.gamma(8.0, 0.5, size=units)
+    noise = np.random.default_rng(seed).normal(shift, 0.3, size=(seeds, units))
+    losses = difficulty + noise
+    return np.stack([losses * lengths, np.broadcast_to(lengths, losses.shape)], axis=-1)
+
+
+def perplexity(sums):
+    return METRICS["perplexity"].score(sums)
+
+
+def test_every_draw_is_of_as_many_units_each_as_likely():
+    counts = unit_counts(np.random.default_rng(1), 4000, 5)
+    assert (counts.sum(axis=1) == 5).all()
+    assert counts.mean(axis=0) == pytest.approx(np.ones(5), abs=0.07)
+    assert counts.var(axis=0) == pytest.approx(np.full(5, 0.8), abs=0.1)
+
+
+def test_replicates_are_the_scores_of_the_drawn_units(monkeypatch):
+    systems = {"a": perplexities(2), "b": perplexities(3, seed=2)}
+    found = resample(systems, perplexity, draws=50)
+    counts = unit_counts(np.random.default_rng(1), 50, 40)
+    for name, statistics in systems.items():
+        drawn = np.repeat(np.arange(40), counts[7].astype(int))
+        expected = perplexity(statistics[:, drawn].sum(axis=1))
+        assert found[name].replicates[7] == pytest.approx(expected)
+        assert found[name].scores == pytest.approx(perplexity(statistics.sum(axis=1)))
+    monkeypatch.setattr(resampling, "NUMBERS", 40 * 7)
+    in_pieces = resample(systems, perplexity, draws=50)
+    assert in_pieces["b"].replicates == pytest.approx(found["b"].replicates)
+
+
+def test_the_draws_are_of_the_same_units_for_every_system():
+    system = perplexities(2)
+    found = resample({"a": system, "b": system[:1]}, perplexity, draws=20)
+    assert found["a"].replicates[:, 0] == pytest.approx(found["b"].replicates[:, 0])
+
+
+def test_a_score_that_is_not_finite_is_not_resampled():
+    broken = perplexities(2)
+    broken[1, 3, 0] = np.inf
+    found = resample({"a": broken, "b": perplexities(2)}, perplexity, draws=20)
+    assert not found["a"].finite and found["b"].finite
+
+
+def monte_carlo_error(p):
+    """Four standard errors of the difference of two p from 10,000 draws each."""
+    return 4 * np.sqrt(2 * p * (1 - p) / 10_000)
+
+
+def test_randomisation_agrees_with_scipy():
+    ours, theirs = perplexities(1), perplexities(1, seed=2, shift=0.1)
+    units = np.concatenate([ours[0], theirs[0]])
+
+    def difference(left, right, axis):
+        sums = (units[numbers.astype(int)].sum(axis=-2) for numbers in (left, right))
+        return np.subtract(*map(perplexity, sums))
+
+    expected = stats.permutation_test(
+        (np.arange(40), np.arange(40, 80)),
+        difference,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=10_000,
+        random_state=np.random.default_rng(1),
+    ).pvalue
+    found = resample({"ours": ours, "theirs": theirs}, perplexity)
+    p = randomisation(found["ours"], found["theirs"], perplexity)
+    assert 0.02 < p < 0.5
+    assert p == pytest.approx(expected, abs=monte_carlo_error(p))
+
+
+def test_randomisation_agrees_with_sacrebleu():
+    metric = METRICS["bleu"]
+    outputs = {"baseline": translations(100), "other": translations(100, seed=5)}
+    systems = {name: metric.statistics(items)[None] for name, items in outputs.items()}
+    found = resample(systems, metric.score)
+    p = randomisation(found["other"], found["baseline"], metric.score)
+    named = [(name, items.hypotheses) for name, items in outputs.items()]
+    test = PairedTest(named, {"BLEU": BLEU()}, [outputs["other"].references], "ar")
+    expected = test()[1]["BLEU"][1]
+    assert found["other"].scores[0] == expected.score
+    assert 0.02 < p < 0.5
+    assert p == pytest.approx(expected.p_value, abs=monte_carlo_error(p))

@@ -1,0 +1,215 @@
+"""The verdict errs as seldom as it says, on simulated seeds and items, and agrees with scipy."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fairseq_lstmn.comparison.metrics import METRICS
+from fairseq_lstmn.comparison.resampling import resample
+from fairseq_lstmn.comparison.statistics import compare, deviations, holm
+from tests.comparison.test_resampling import perplexities, perplexity
+
+UNITS = 100
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def total(sums):
+    """The score of the simulations: linear, d is 1."""
+    return sums[..., 0]
+
+
+def simulated(generator, seeds, deviations, difference=0.0):
+    """Statistics of two systems whose scores have known deviations.
+
+    Args:
+        seeds: K of the one and of the other.
+        deviations: of a score by its seed, by the items, and by both together.
+        difference: of the model's true score from the baseline's.
+    """
+    of_seed, of_items, of_both = deviations
+    systems = {}
+    for name, count, mean in zip(("model", "baseline"), seeds, (difference, 0.0)):
+        seed = of_seed * generator.standard_normal((count, 1))
+        items = of_items * generator.standard_normal(UNITS) * math.sqrt(UNITS)
+        both = of_both * generator.standard_normal((count, UNITS)) * math.sqrt(UNITS)
+        systems[name] = (mean + seed + items + both)[..., None] / UNITS
+    return systems
+
+
+def verdicts(count, seeds, deviations, standard_errors=0.0, seed=1):
+    """What comes out of so many simulated comparisons."""
+    of_seed, of_items, of_both = deviations
+    of_trainings = (of_seed**2 + of_both**2) * sum(1 / one for one in seeds)
+    difference = standard_errors * math.sqrt(of_trainings + 2 * of_items**2)
+    generator = np.random.default_rng(seed)
+    found = []
+    for number in range(count):
+        systems = simulated(generator, seeds, deviations, difference)
+        drawn = resample(systems, total, draws=1000, seed=number)
+        found.append(compare(drawn, "baseline", total, True, seed=number)["model"].verdict)
+    return found
+
+
+def compared(model, baseline, score=perplexity, higher_is_better=False):
+    """One model against the baseline."""
+    drawn = resample({"model": model, "baseline": baseline}, score, draws=4000)
+    return compare(drawn, "baseline", score, higher_is_better)["model"]
+
+
+@pytest.mark.parametrize(
+    "seeds, deviations",
+    [((3, 3), (1.0, 1.0, 0.5)), ((5, 5), (1.0, 0.5, 0.5)), ((2, 5), (0.3, 0.3, 1.0))],
+)
+def test_no_difference_is_rarely_taken_for_one(seeds, deviations):
+    found = verdicts(400, seeds, deviations)
+    assert 400 - found.count("inconclusive") <= 0.07 * 400
+
+
+def test_a_difference_of_two_standard_errors_is_found_about_half_of_the_time():
+    found = verdicts(200, (5, 5), (1.0, 0.7, 0.3), standard_errors=2.0)
+    assert found.count("better") >= 0.45 * 200
+    assert "worse" not in found
+
+
+def test_a_model_under_other_seeds_is_no_other_model():
+    """Though its items alone, which know nothing of other trainings, would tell them apart."""
+    trainings = [perplexities(1, seed=seed, shift=0.2 * seed) for seed in (1, 4, 5, 2, 3, 0)]
+    found = compared(np.concatenate(trainings[:3]), np.concatenate(trainings[3:]))
+    assert found.p_items < 0.01 and found.p > 0.05 and found.low < 0 < found.high
+    assert found.verdict == "inconclusive" and "chance" in found.reason
+
+
+def test_a_system_against_itself_is_exactly_nothing():
+    model = perplexities(3)
+    found = compared(model, model.copy())
+    assert (found.value, found.p, found.p_items) == (0.0, 1.0, 1.0)
+    assert found.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("higher_is_better, verdict", [(False, "worse"), (True, "better")])
+def test_a_large_difference_has_the_direction_of_the_metric(higher_is_better, verdict):
+    model, baseline = perplexities(3, shift=0.5), perplexities(3, seed=2)
+    found = compared(model, baseline, higher_is_better=higher_is_better)
+    assert found.verdict == verdict and 0 < found.low < found.value < found.high
+    assert found.p < 0.01 and found.p_seeds == found.p_seeds_least == 1 / 20
+
+
+def test_the_interval_of_one_seed_is_that_of_scipy():
+    ours, theirs = perplexities(1, units=300), perplexities(1, units=300, seed=2, shift=0.1)
+
+    def difference(units, axis):
+        units = units.astype(int)
+        return perplexity(ours[0, units].sum(axis=-2)) - perplexity(theirs[0, units].sum(axis=-2))
+
+    expected = stats.bootstrap(
+        (np.arange(300),),
+        difference,
+        n_resamples=4000,
+        batch=500,
+        method="percentile",
+        vectorized=True,
+        rng=np.random.default_rng(3),
+    ).confidence_interval
+    found = compared(ours, theirs)
+    width = expected.high - expected.low
+    assert found.low == pytest.approx(expected.low, abs=0.04 * width)
+    assert found.high == pytest.approx(expected.high, abs=0.04 * width)
+
+
+def test_one_seed_gives_no_verdict():
+    found = compared(perplexities(1, shift=2.0), perplexities(3))
+    assert found.verdict == "inconclusive" and "one seed" in found.reason
+    assert max(found.p, found.p_items) < 0.01
+    assert found.p_seeds is found.p_seeds_least is None
+
+
+def test_p_is_below_a_twentieth_where_the_interval_has_no_zero():
+    agreed = set()
+    for seed in range(30):
+        found = compared(perplexities(3, seed=seed, shift=0.1), perplexities(4, seed=seed + 100))
+        assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
+        agreed.add(found.p < 0.05)
+    assert agreed == {True, False}
+
+
+def test_without_an_effect_of_items_the_interval_is_as_wide_as_that_of_student():
+    """Welch's; single ones are up to a tenth off, as so few seeds are seldom a normal sample."""
+    generator = np.random.default_rng(1)
+    ratios = []
+    for _ in range(40):
+        scores = generator.normal(0, 1, size=4), generator.normal(0, 2, size=6)
+        model, baseline = (
+            np.broadcast_to(own[:, None, None] / UNITS, (len(own), UNITS, 1)) for own in scores
+        )
+        found = compared(model, baseline, total)
+        low, high = stats.ttest_ind(*scores, equal_var=False).confidence_interval()
+        ratios.append((found.high - found.low) / (high - low))
+    assert np.mean(ratios) == pytest.approx(1.0, abs=0.02)
+    assert np.std(ratios) < 0.05
+
+
+def test_what_cannot_be_told_is_said():
+    broken = perplexities(2)
+    broken[1, 3, 0] = np.inf
+    found = compared(perplexities(2, shift=5.0), broken)
+    assert (found.value, found.low, found.p, found.verdict) == (None, None, 1.0, "inconclusive")
+    assert "finite" in found.reason
+    found = compared(perplexities(3, units=1), perplexities(3, units=1, shift=5.0))
+    assert (found.low, found.p, found.verdict) == (None, 1.0, "inconclusive")
+    assert "one test item" in found.reason
+
+
+def test_no_variance_at_all_is_certain():
+    same = np.ones((3, UNITS, 1))
+    found = compared(2 * same, same, total, True)
+    assert (found.value, found.low, found.high, found.p) == (UNITS, UNITS, UNITS, 0.0)
+    assert found.verdict == "better"
+
+
+def test_the_verdict_is_corrected_for_the_number_of_models():
+    """A model that is better alone and not among eight; the others do as the baseline."""
+    baseline = perplexities(5)
+    model = perplexities(5, seed=2, shift=-0.1)
+    alone = compared(model, baseline)
+    assert alone.verdict == "better" and 0.05 / 8 < alone.p < 0.05
+    others = {f"other {number}": baseline[:, ::-1] for number in range(7)}
+    systems = {"model": model, "baseline": baseline, **others}
+    drawn = resample(systems, perplexity, draws=4000)
+    found = compare(drawn, "baseline", perplexity, False)
+    assert "baseline" not in found and len(found) == 8
+    assert found["model"].p == alone.p and found["model"].p_holm == pytest.approx(8 * alone.p)
+    assert found["model"].verdict == "inconclusive"
+
+
+def test_holm_is_that_of_statsmodels():
+    """multipletests(..., method="holm") of statsmodels 0.14."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.6]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+def test_deviations_over_seeds_and_over_items():
+    scores = np.random.default_rng(1).standard_normal((200, 1)) + 5
+    items = np.random.default_rng(2).standard_normal((1, UNITS)) * math.sqrt(UNITS) * 3
+    system = (scores + items)[..., None] / UNITS
+    found = resample({"system": system, "one": system[:1]}, total)
+    over_seeds, over_items = deviations(found["system"])
+    assert over_seeds == pytest.approx(scores.std(ddof=1))
+    assert over_items == pytest.approx(items.std() / math.sqrt(UNITS), rel=0.03)
+    assert deviations(found["one"])[0] is None
+
+
+def test_deviations_of_what_is_not_finite_are_unknown():
+    broken = np.full((2, 3, 2), np.inf)
+    with np.errstate(invalid="ignore"):
+        found = resample({"broken": broken}, METRICS["perplexity"].score, draws=10)
+    assert deviations(found["broken"]) == (None, None)
