@@ -47,7 +47,8 @@ def parsed(parser, argv, options, section):
     if unknown:
         name = unknown[0].partition("=")[0].lstrip("-")
         known = [text.lstrip("-") for action in parser._actions for text in action.option_strings]
-        check_known(f"option of fairseq's, in {section}, with value {options.get(name)!r}", name,
-                    known)
+        check_known(
+            f"option of fairseq's, in {section}, with value {options.get(name)!r}", name, known
+        )
         raise InputError(f"{section}: {' '.join(unknown)}: fairseq does not take it")
     return args

@@ -50,8 +50,7 @@ class Comparison:
             return {}
         return {
             model: [
-                (trial, self._run(model, self.plan.seeds[0], trial))
-                for trial in self.plan.trials()
+                (trial, self._run(model, self.plan.seeds[0], trial)) for trial in self.plan.trials()
             ]
             for model in self.plan.models
         }

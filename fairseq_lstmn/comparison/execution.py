@@ -45,7 +45,12 @@ def gpus(plan):
 
 
 def write_report(comparison):
-    """Write the report of what is there; the results."""
+    """Write the report of what is there; the results.
+
+    Raises InputError if there is no such folder.
+    """
+    if not comparison.dest.is_dir():
+        raise InputError(f"--dest {comparison.dest}: no such folder")
     found = results.collect(comparison)
     report.write(found, comparison.dest)
     return found

@@ -21,6 +21,11 @@ class Tokens:
     words: List[str]
     log_probabilities: np.ndarray
 
+    @property
+    def asked(self):
+        """What every model has to answer (N)."""
+        return self.words
+
 
 @dataclass(frozen=True)
 class Translations:
@@ -29,6 +34,11 @@ class Translations:
     sources: List[str]
     hypotheses: List[str]
     references: List[str]
+
+    @property
+    def asked(self):
+        """What every model has to answer (N)."""
+        return self.references
 
 
 @dataclass(frozen=True)
@@ -46,3 +56,8 @@ class Answers:
     probabilities: np.ndarray
     labels: np.ndarray
     lengths: np.ndarray
+
+    @property
+    def asked(self):
+        """What every model has to answer (N)."""
+        return self.labels.tolist()

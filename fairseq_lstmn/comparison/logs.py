@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Dict, List, Optional
+from typing import Dict, Optional
 
 KINDS = ("train", "train_inner", "valid")
 

@@ -13,7 +13,12 @@ from omegaconf.errors import OmegaConfBaseException
 from fairseq_lstmn.comparison.metrics import METRICS
 from fairseq_lstmn.errors import InputError
 
-BUDGETS = "updates", "epochs", "minutes"
+# what of a training must be equal for every model, by what the plan calls it
+BUDGETS = {
+    "updates": ("updates", "tokens_per_update"),
+    "epochs": ("epochs",),
+    "minutes": ("minutes",),
+}
 
 
 @dataclass(frozen=True)

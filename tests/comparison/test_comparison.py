@@ -129,7 +129,8 @@ def test_parameters_are_those_that_fairseq_trains(compared):
 WRONG = {
     "an option": (
         dict(train={"max-epochs": 3}),
-        "max-epochs: unknown option of fairseq's, in models.lstm, with value 3; is max-epoch meant?",
+        "max-epochs: unknown option of fairseq's, in models.lstm, with value 3; "
+        "is max-epoch meant?",
     ),
     "an option of another model": (
         dict(models={"lstm": {"arch": "lstm_lm", "distance-bias": 3}}),
@@ -175,7 +176,9 @@ WRONG = {
         "models.lstm: no model can be built of it (RuntimeError: ",
     ),
     "sizes too coarse to match": (
-        dict(models={"lstm": {"arch": "lstm_lm"}, "lstmn": {"arch": "lstmn_lm"}}, match="parameters"),
+        dict(
+            models={"lstm": {"arch": "lstm_lm"}, "lstmn": {"arch": "lstmn_lm"}}, match="parameters"
+        ),
         "match: parameters: models.lstmn has ",
     ),
 }

@@ -68,7 +68,9 @@ def test_a_loss_that_is_no_number_is_left_out():
 
 
 def test_memory_of_a_gpu_is_what_was_not_free():
-    device = "2026 | INFO | fairseq.utils | rank   0: capabilities =  9.0  ; total memory = 80.0 GB\n"
+    device = (
+        "2026 | INFO | fairseq.utils | rank   0: capabilities =  9.0  ; total memory = 80.0 GB\n"
+    )
     found = training(device + inner(1, 0.1, gb_free=79) + inner(2, 0.2, gb_free=76.5))
     assert found.gpu_memory == 3.5 * 2**30
     assert training(inner(1, 0.1)).gpu_memory is None

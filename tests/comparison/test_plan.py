@@ -32,7 +32,12 @@ def written(tmp_path):
 
 def test_a_plan_is_read(written):
     found = plan.read(written())
-    assert (found.title, found.budget, found.match, found.tune) == ("Comparison", "updates", None, {})
+    assert (found.title, found.budget, found.match, found.tune) == (
+        "Comparison",
+        "updates",
+        None,
+        {},
+    )
     assert found.metrics == ["perplexity"] and found.score == {"tokens-per-sample": 20}
     assert found.seeds == [1, 2] and found.trials() == [{}]
 
@@ -124,7 +129,9 @@ def test_a_wrong_plan_is_one_line(written, changes, line):
     assert str(error.value) == f"{path}: {line}"
 
 
-@pytest.mark.parametrize("text", ["[", "a", "a: 1\na: 2\n", "\xff".encode("latin-1").decode("latin-1")])
+@pytest.mark.parametrize(
+    "text", ["[", "a", "a: 1\na: 2\n", "\xff".encode("latin-1").decode("latin-1")]
+)
 def test_a_file_that_is_no_plan_is_one_line(tmp_path, text):
     path = tmp_path / "plan.yaml"
     path.write_text(text)

@@ -1,0 +1,99 @@
+"""What the runs of a comparison have come to, and in what they are not comparable."""
+
+from fairseq_lstmn.comparison import logs
+from fairseq_lstmn.comparison.plan import BUDGETS
+
+SAME_MINUTES = 0.05  # trainings of the same minutes differ by less, as a share
+
+
+class Outcome:
+    """What a run has come to.
+
+    Attributes:
+        training: Training, as far as it has got.
+        best: (update, value) of the best validation, or None.
+        items, items_per_second: of the test set; None if it has not come to its end.
+    """
+
+    def __init__(self, run, comparison):
+        self.run = run
+        self.training = logs.training(logs.text(run.train.log))
+        self.best = self.training.best(comparison.metric, comparison.maximize)
+        self.items, self.items_per_second = (run.trained() and run.scored()) or (None, None)
+        self.error = run.error()
+
+    @property
+    def state(self):
+        if self.items is not None:
+            return "finished"
+        return "failed" if self.error else "missing"
+
+    @property
+    def cost(self):
+        """What the run took; None for what is unknown, as where it was started by other means."""
+        stages = [self.run.train.usage(), self.run.score.usage()]
+        memory = self.training.gpu_memory or max(u.get("peak_memory", 0) for u in stages)
+        return {
+            "minutes": self.budget["minutes"],
+            "words_per_second": self.training.speed,
+            "items_per_second": self.items_per_second,
+            "peak_memory": memory or None,
+            "cpu_seconds": sum(u["cpu_seconds"] for u in stages) if all(stages) else None,
+        }
+
+    @property
+    def budget(self):
+        """What the training was given."""
+        epochs = self.training.epochs
+        last = epochs[max(epochs)] if epochs else {}
+        return {
+            "updates": self.training.updates,
+            "tokens_per_update": self.training.words_per_update,
+            "epochs": max(epochs, default=None),
+            "best_update": self.best[0] if self.best else None,
+            "minutes": last.get("train_wall", 0) / 60,
+        }
+
+
+def leave_out_other_tests(outcomes):
+    """Runs that were not asked what the first one was count as failed."""
+    done = [outcome for outcome in outcomes if outcome.items is not None]
+    for outcome in done[1:]:
+        if outcome.items.asked != done[0].items.asked:
+            outcome.items = None
+            outcome.error = f"scored on other test items than {done[0].run.name}"
+
+
+def budget_errors(plan, by_model):
+    """A sentence for each way in which trainings were not given the same."""
+    found = []
+    for name in BUDGETS[plan.budget]:
+        values = {
+            (o.run.model, o.run.seed): o.budget[name]
+            for outcomes in by_model.values()
+            for o in outcomes
+            if o.items is not None
+        }
+        for seed in plan.seeds:
+            of_seed = {model: value for (model, s), value in values.items() if s == seed}
+            if of_seed and not equal(of_seed.values(), name):
+                listed = ", ".join(f"{model} {value:,.6g}" for model, value in of_seed.items())
+                found.append(
+                    f"unequal budgets: {name.replace('_', ' ')} with seed {seed}: {listed}"
+                )
+                break
+    return found
+
+
+def equal(values, name):
+    low, high = min(values), max(values)
+    return high - low <= (SAME_MINUTES * high if name == "minutes" else 0)
+
+
+def run_errors(plan, outcomes):
+    """A sentence for each run that failed, and one for those that are missing."""
+    failed = [f"{o.run.name} failed: {o.error}" for o in outcomes if o.state == "failed"]
+    wanted = len(plan.models) * len(plan.seeds)
+    done = sum(o.state == "finished" for o in outcomes)
+    missing = wanted - done - len(failed)
+    return failed + ([f"{missing} of {wanted} runs are not finished"] if missing else [])

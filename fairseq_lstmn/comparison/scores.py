@@ -1,0 +1,98 @@
+"""How the models of a comparison score: as a whole, against the baseline, and in buckets."""
+
+import dataclasses
+
+import numpy as np
+
+from fairseq_lstmn.comparison import words
+from fairseq_lstmn.comparison.buckets import applies, bucket_scores, bucketings
+from fairseq_lstmn.comparison.items import Tokens
+from fairseq_lstmn.comparison.metrics import METRICS, grouped, units
+from fairseq_lstmn.comparison.resampling import resample
+from fairseq_lstmn.comparison.statistics import compare, deviations
+
+
+def scored(comparison, by_model):
+    """({model: {metric: scores}}, buckets) of the runs that have been scored."""
+    plan = comparison.plan
+    items = {
+        name: {o.run.seed: o.items for o in outcomes if o.items is not None}
+        for name, outcomes in by_model.items()
+    }
+    items = {name: seeds for name, seeds in items.items() if seeds}
+    found, table = {name: {} for name in by_model}, []
+    if not items:
+        return found, table
+    [one, *_] = next(iter(items.values())).values()
+    groups, cuts = units(one), bucketings(one, word_counts(comparison, one))
+    for metric in map(METRICS.get, plan.metrics):
+        statistics = {
+            name: np.stack([metric.statistics(answers) for answers in seeds.values()])
+            for name, seeds in items.items()
+        }
+        for name, entry in score_entries(plan, metric, statistics, groups, items).items():
+            found[name][metric.name] = entry
+        table += bucket_entries(plan, metric, statistics, cuts)
+    return found, table
+
+
+def word_counts(comparison, items):
+    """How often words occur in training, where the items are words."""
+    if not isinstance(items, Tokens):
+        return None
+    return words.counts(comparison.plan.data, comparison.subsets["train"])
+
+
+def score_entries(plan, metric, statistics, groups, items):
+    """{model: its scores by a metric}, from the statistics (K, N, d) of every model's items."""
+    resampled = resample(
+        {
+            name: np.stack([grouped(seed, groups) for seed in seeds])
+            for name, seeds in statistics.items()
+        },
+        metric.score,
+    )
+    differences = {}
+    if plan.baseline in resampled:
+        differences = compare(resampled, plan.baseline, metric.score, metric.higher_is_better)
+    return {
+        name: score_entry(system, items[name], differences.get(name))
+        for name, system in resampled.items()
+    }
+
+
+def score_entry(system, seeds, difference):
+    """A model's scores by one metric, and its Difference (None for the baseline)."""
+    over_seeds, over_items = deviations(system)
+    return {
+        "mean": float(system.scores.mean()),
+        "seeds": {str(seed): float(score) for seed, score in zip(seeds, system.scores)},
+        "deviation_seeds": over_seeds,
+        "deviation_items": over_items,
+        "difference": difference and dataclasses.asdict(difference),
+    }
+
+
+def bucket_entries(plan, metric, statistics, cuts):
+    """The scores of all models in the buckets of every way to cut the items."""
+    entries = []
+    for cut in cuts:
+        if not applies(metric, cut):
+            continue
+        values = {name: bucket_scores(metric, cut, own) for name, own in statistics.items()}
+        base = values.get(plan.baseline)
+        entries.append(
+            {
+                "metric": metric.name,
+                "name": cut.name,
+                "labels": list(map(str, cut.labels)),
+                "counts": np.bincount(cut.index).tolist(),
+                "values": values,
+                "differences": {
+                    name: [None if None in pair else pair[0] - pair[1] for pair in zip(own, base)]
+                    for name, own in values.items()
+                    if base is not None and name != plan.baseline
+                },
+            }
+        )
+    return entries
