@@ -1,0 +1,269 @@
+"""``fairseq-lstmn compare`` from a plan to its report, resumed, killed, and by hand."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fairseq_lstmn.cli import main
+from tests.fairseq_commands import CHECKOUT, monolingual_data, parallel_data
+
+SHARED = {
+    "batch-size": 8,
+    "optimizer": "adam",
+    "lr": 0.01,
+    "max-epoch": 3,
+    "cpu": True,
+    "num-workers": 0,
+    "data-buffer-size": 0,
+}
+SIZES = {"decoder-embed-dim": 8, "decoder-out-embed-dim": 8, "decoder-hidden-size": 8}
+LANGUAGE_MODELS = {
+    "train": {**SHARED, "task": "language_modeling", "tokens-per-sample": 20, **SIZES},
+    "score": {"metric": "perplexity"},
+    "models": {"lstm": {"arch": "lstm_lm"}, "lstmn": {"arch": "lstmn_lm"}},
+    "baseline": "lstm",
+    "seeds": [1],
+}
+
+
+def written(path, data, plan):
+    path.write_text(yaml.safe_dump({"data": str(data), **plan}, sort_keys=False))
+    return path
+
+
+def compare(*arguments):
+    """The exit status of ``fairseq-lstmn compare``, in this process; its children are its own."""
+    return main(["compare", *map(str, arguments)])
+
+
+def results(dest, timeless=False):
+    found = json.loads((dest / "results.json").read_text())
+    if timeless:
+        del found["machine"], found["commands"]
+        for model in found["models"]:
+            del model["cost"]
+    return found
+
+
+def logs(dest):
+    return {path: path.read_text() for path in dest.rglob("*.log")}
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    return monolingual_data(tmp_path_factory.mktemp("text"))
+
+
+@pytest.fixture(scope="module")
+def compared(text, tmp_path_factory):
+    """A finished comparison of language models: its plan and its folder."""
+    folder = tmp_path_factory.mktemp("compared")
+    plan = written(folder / "plan.yaml", text, LANGUAGE_MODELS)
+    assert compare(plan, "--dest", folder / "dest", "--jobs", 2) == 0
+    return plan, folder / "dest"
+
+
+def test_language_models_are_compared(compared):
+    plan, dest = compared
+    found = results(dest)
+    assert found["errors"] == [] and [m["name"] for m in found["models"]] == ["lstm", "lstmn"]
+    for model in found["models"]:
+        assert model["budget"]["updates"] == 3 * 4 and model["parameters"]["embeddings"] == 8 * 24
+        assert all(value > 0 for value in model["cost"].values())
+        (run,) = model["runs"]
+        assert run["state"] == "finished" and len(run["curve"]) == 3
+    assert {path.name for path in dest.iterdir()} >= {
+        "report.html",
+        "report.md",
+        "results.json",
+        "table.tex",
+        "curves.svg",
+    }
+
+
+def test_the_score_is_that_of_fairseq(compared):
+    _, dest = compared
+    for model in results(dest)["models"]:
+        (log,) = dest.glob(f"runs/{model['name']}-seed1-*/score-*/score.log")
+        (perplexity,) = re.findall(r"Perplexity: ([\d.]+)", log.read_text())
+        assert float(perplexity) == pytest.approx(model["scores"]["perplexity"]["mean"], abs=0.005)
+
+
+def test_one_seed_gives_no_verdict_and_says_so(compared):
+    found = results(compared[1])
+    difference = found["models"][1]["scores"]["perplexity"]["difference"]
+    assert difference["verdict"] == "inconclusive" and "one seed" in difference["reason"]
+    assert any("One seed" in note for note in found["notes"])
+
+
+def test_what_is_finished_is_not_run_again(compared, capsys):
+    plan, dest = compared
+    before, found = logs(dest), results(dest)
+    assert compare(plan, "--dest", dest) == 0
+    assert logs(dest) == before and results(dest) == found
+    capsys.readouterr()
+    assert compare(plan, "--dest", dest, "--dry-run") == 0
+    assert capsys.readouterr().out.strip() == ""
+    # more of it is run beside what is there
+    assert compare(plan, "seeds=[1, 2]", "--dest", dest, "--dry-run") == 0
+    assert capsys.readouterr().out.count("--seed 2 ") == 2
+
+
+def test_killed_at_work_it_goes_on_to_the_same_end(compared, tmp_path):
+    plan, dest = compared
+    killed = tmp_path / "dest"
+    program = "import sys; from fairseq_lstmn.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "compare", plan, "--dest", killed]
+    for pattern, sign in (
+        ("runs/lstm-*/train.log", "begin training epoch 2"),
+        ("runs/lstmn-*/train.log", "begin validation"),
+        ("runs/lstmn-*/score-*/score.log", "loading model"),
+    ):
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(CHECKOUT)})
+        deadline = time.monotonic() + 300
+        while not any(sign in path.read_text() for path in killed.glob(pattern)):
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert compare(plan, "--dest", killed) == 0
+    assert results(killed, timeless=True) == results(dest, timeless=True)
+
+
+def test_the_commands_can_be_run_by_hand_and_reported(text, tmp_path, capsys):
+    models = {"lstmn": LANGUAGE_MODELS["models"]["lstmn"]}
+    plan = {**LANGUAGE_MODELS, "models": models, "baseline": "lstmn"}
+    plan, dest = written(tmp_path / "plan.yaml", text, plan), tmp_path / "dest"
+    assert compare(plan, "--dest", dest, "--dry-run") == 0
+    commands = capsys.readouterr().out
+    assert not dest.exists()
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"}
+    subprocess.run(["bash", "-ec", commands], env=environment, check=True)
+    assert compare(plan, "--dest", dest, "--report") == 0
+    (model,) = results(dest)["models"]
+    assert model["scores"]["perplexity"]["mean"] > 1
+    # what only a parent process can know of it
+    assert model["cost"]["cpu_seconds"] is None
+
+
+def test_a_failed_run_is_told_and_the_others_go_on(text, tmp_path, capsys):
+    models = {"broken": {"arch": "lstm_lm", "fp16": True}, **LANGUAGE_MODELS["models"]}
+    del models["lstm"]
+    plan = {**LANGUAGE_MODELS, "models": models, "baseline": "lstmn"}
+    plan, dest = written(tmp_path / "plan.yaml", text, plan), tmp_path / "dest"
+    assert compare(plan, "train.max-epoch=1", "--dest", dest) == 1
+    found = results(dest)
+    assert [run["state"] for model in found["models"] for run in model["runs"]] == [
+        "failed",
+        "finished",
+    ]
+    assert found["errors"][0].startswith("broken, seed 1 failed: train: ")
+    assert "CUDA" in found["errors"][0] and found["errors"][0] in capsys.readouterr().out
+
+
+def test_a_second_one_in_the_same_folder_stops(compared, tmp_path, capsys):
+    from fairseq_lstmn.comparison.execution import only_one
+
+    plan, dest = compared
+    with only_one(dest), pytest.raises(SystemExit) as exit:
+        compare(plan, "--dest", dest)
+    assert exit.value.code == f"error: --dest {dest}: another comparison is at work there"
+    assert compare(plan, "--dest", dest) == 0
+
+
+def test_trials_are_chosen_by_validation_and_only_the_chosen_are_tested(text, tmp_path):
+    models = {"lstm": LANGUAGE_MODELS["models"]["lstm"]}
+    plan = {**LANGUAGE_MODELS, "models": models, "tune": {"lr": [0.01, 1e-9]}}
+    plan, dest = written(tmp_path / "plan.yaml", text, plan), tmp_path / "dest"
+    assert compare(plan, "train.max-epoch=1", "--dest", dest, "--jobs", 2) == 0
+    found = results(dest)
+    learned, stayed = found["trials"]
+    assert learned["valid"] < stayed["valid"]
+    assert learned["chosen"] and not stayed["chosen"]
+    assert found["models"][0]["chosen"] == {"lr": 0.01}
+    assert len(list(dest.glob("runs/*/train.log"))) == 2
+    assert len(list(dest.glob("runs/*/score-*"))) == 1
+
+
+def test_translations_are_compared(tmp_path):
+    sizes = {"encoder-embed-dim": 8, "decoder-embed-dim": 8, "decoder-out-embed-dim": 8}
+    plan = {
+        "train": {**SHARED, **sizes, "max-epoch": 1},
+        "score": {"metric": ["bleu", "chrf", "exact-match"], "beam": 2},
+        "models": {"lstm": {"arch": "lstm"}, "deep": {"arch": "lstmn_deep"}},
+        "baseline": "lstm",
+        "seeds": [1],
+    }
+    dest = tmp_path / "dest"
+    plan = written(tmp_path / "plan.yaml", parallel_data(tmp_path), plan)
+    assert compare(plan, "--dest", dest, "--jobs", 2) == 0
+    found = results(dest)
+    for model in found["models"]:
+        assert set(model["scores"]) == {"bleu", "chrf", "exact-match"}
+        (generated,) = dest.glob(f"runs/{model['name']}-seed1-*/score-*/generate-test.txt")
+        right = [
+            re.search(rf"^D-{number}\t.*\t(.*)$", generated.read_text(), re.M)[1] == reference
+            for number, reference in re.findall(r"^T-(\d+)\t(.*)$", generated.read_text(), re.M)
+        ]
+        assert model["scores"]["exact-match"]["mean"] == 100 * sum(right) / 11
+    assert [cut["name"] for cut in found["buckets"]] == ["length of the reference"] * 3
+
+
+def write_rows(folder, sentences):
+    """Rows of a label and as many sentences, in ``folder``; returns it."""
+    folder.mkdir()
+    draw = random.Random(1)
+    for split, count in {"train": 40, "valid": 11, "test": 11}.items():
+        rows = [
+            "\t".join(
+                [
+                    draw.choice("xyz"),
+                    *(" ".join(draw.choices("abcd", k=5)) for _ in range(sentences)),
+                ]
+            )
+            for _ in range(count)
+        ]
+        (folder / f"{split}.tsv").write_text("".join(f"{row}\n" for row in rows))
+    return folder
+
+
+@pytest.mark.parametrize("task", ["sentence_prediction", "sentence_pair_prediction"])
+def test_readers_are_compared(tmp_path, task):
+    pairs = task == "sentence_pair_prediction"
+    source = write_rows(tmp_path / "rows", 2 if pairs else 1)
+    main(["prepare", "tsv", "--from", str(source), "--dest", str(tmp_path / "data")])
+    archs = ("lstm_nli", "lstmn_nli") if pairs else ("lstm_classifier", "lstmn_classifier")
+    plan = {
+        "train": {
+            **SHARED,
+            "max-epoch": 2,
+            "task": task,
+            "criterion": "sentence_prediction",
+            "num-classes": 3,
+            "encoder-embed-dim": 8,
+            "encoder-hidden-size": 8,
+            "best-checkpoint-metric": "accuracy",
+            "maximize-best-checkpoint-metric": True,
+        },
+        "score": {"metric": ["accuracy", "macro-f1"]},
+        "models": {arch: {"arch": arch} for arch in archs},
+        "baseline": archs[0],
+        "seeds": [1],
+    }
+    dest = tmp_path / "dest"
+    plan = written(tmp_path / "plan.yaml", tmp_path / "data", plan)
+    assert compare(plan, "--dest", dest, "--jobs", 2) == 0
+    for model in results(dest)["models"]:
+        (log,) = dest.glob(f"runs/{model['name']}-seed1-*/score-*/score.log")
+        (accuracy,) = re.findall(r"\| accuracy ([\d.]+)", log.read_text())
+        assert model["scores"]["accuracy"]["mean"] == pytest.approx(float(accuracy), abs=0.05)
