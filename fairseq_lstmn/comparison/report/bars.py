@@ -9,9 +9,9 @@ from fairseq_lstmn.comparison.report.numbers import shortened, whole
 from fairseq_lstmn.comparison.report.series import looks
 
 _WIDTH = 400  # pixels
-_BAR, _GAP, _LEAST = 9, 12, 36  # pixels: a bar, between two buckets, a bucket's name in two lines
+_BAR, _GAP, _LEAST = 9, 12, 36  # pixels: a bar, between buckets, a bucket's name in two lines
 _CHARACTER = 7.4  # pixels of a character, on average
-_LONGEST = 18  # characters of a bucket's name
+_LONGEST = 18  # characters of a name beside an axis
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,14 @@ def what_to_draw(results, bucket):
     differences = {m: values for m, values in bucket["differences"].items() if known(values)}
     (higher,) = (m["higher_is_better"] for m in results["metrics"] if m["name"] == metric)
     side = "right" if higher else "left"
+    minus = f"{metric} minus {shortened(baseline, _LONGEST)}'s"
     if not differences:
         return Bars(metric, {m: values for m, values in bucket["values"].items() if known(values)})
     if metric != "perplexity":
-        return Bars(f"{metric} minus {baseline}'s ({side}: better)", differences)
+        return Bars(f"{minus} ({side} is better)", differences)
     against = bucket["values"][baseline]
     shares = {m: list(map(percent, values, against)) for m, values in differences.items()}
-    return Bars(f"% of {baseline}'s {metric} ({side}: better)", shares)
+    return Bars(f"{minus}, in % ({side} is better)", shares)
 
 
 def known(values):
@@ -83,9 +84,10 @@ def drawing(results, bucket, bars, name):
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(bars.axis)
         axes.axvline(0, color=svg.INK, linewidth=1)
+        thickness = min(0.5, (step - _GAP) / step / max(1, len(bars.values)))
         for at, (model, values) in enumerate(bars.values.items()):
-            offset = (at - (len(bars.values) - 1) / 2) * _BAR / step
-            draw_bars(axes, values, offset, _BAR / step, looks_of[model])
+            offset = (at - (len(bars.values) - 1) / 2) * thickness
+            draw_bars(axes, values, offset, thickness, looks_of[model])
         legend(figure, looks_of)
 
     return svg.drawn(draw, name, _WIDTH, 8 + step * len(labels) + below)

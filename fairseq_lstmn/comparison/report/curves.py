@@ -1,5 +1,7 @@
 """The learning curves: validation over the updates, the mean over the seeds with its span.
 
+Where the first validations are so much worse that the rest would be a flat line, they lie outside.
+
 A model's curve is the mean of its finished runs (of all, if none has finished) as far as all of
 them go, with a band from the least to the greatest; what single runs go on to is a thin line each.
 """
@@ -16,6 +18,7 @@ from fairseq_lstmn.comparison.report.series import looks
 
 _WIDTH, _HEIGHT = 400, 270  # pixels, without the legend
 _MARKS = 6  # along a curve
+_CROWDED = 3  # times the range of the better three quarters of the values
 
 
 def for_paper(results):
@@ -39,12 +42,14 @@ def drawing(results):
     drawn = {name: average for name, average in averages.items() if average}
 
     def draw(figure):
-        axes = placed(figure, left=56, right=12, top=12, bottom=44 + legend_height(looks_of))
+        axes = placed(figure, left=56, right=24, top=12, bottom=44 + legend_height(looks_of))
         axes.set_xlabel("update")
         axes.set_ylabel(results["curve"]["name"])
         for name, average in drawn.items():
             draw_average(axes, average, looks_of[name])
-        scale(axes, [value for average in drawn.values() for value in average.low])
+        plain_numbers(axes)
+        if drawn:
+            axes.set_ylim(window(drawn.values(), results["curve"]["higher_is_better"]))
         legend(figure, looks_of)
 
     return svg.drawn(draw, "curves", _WIDTH, _HEIGHT + legend_height(looks_of))
@@ -102,18 +107,26 @@ def draw_average(axes, average, look):
             average.updates, average.low, average.high, color=look.colour, alpha=0.18, linewidth=0
         )
     for tail in average.tails:
-        axes.plot(*tail, color=look.colour, linestyle=look.dash, linewidth=0.8)
+        axes.plot(*tail, color=look.colour, linestyle=look.dash, linewidth=0.8, alpha=0.6)
 
 
-def scale(axes, values):
-    """Plain numbers on both axes; the values' is logarithmic where they differ tenfold."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+def plain_numbers(axes):
+    """On both axes, with commas between the thousands."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    if values and 0 < 10 * min(values) < max(values):
-        subs = (1, 2, 5) if max(values) < 1e4 * min(values) else (1,)
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=subs))
-        axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+
+
+def window(averages, higher_is_better):
+    """The least and the greatest value to show."""
+    parts = [part for average in averages for part in (average.low, average.high)]
+    tails = [tail[1] for average in averages for tail in average.tails]
+    values = np.concatenate([*parts, *tails])
+    low, high = values.min(), values.max()
+    worst = np.percentile(values, 25 if higher_is_better else 75)
+    if high - low > _CROWDED * abs((high if higher_is_better else low) - worst) > 0:
+        low, high = (worst, high) if higher_is_better else (low, worst)
+    margin = 0.06 * (high - low) or 1
+    return low - margin, high + margin

@@ -2,7 +2,7 @@
 
 from fairseq_lstmn.comparison.report.numbers import shortened
 
-_ROW = 17  # pixels, of a legend's line
+_ROW = 16  # pixels, of a legend's line
 _NARROW, _WIDE = 20, 44  # characters that a name may have, in two columns and in one
 
 
@@ -40,7 +40,7 @@ def legend(figure, looks_of):
         loc="lower center",
         ncol=columns(looks_of),
         handlelength=3.2,
-        labelspacing=0.25,
+        labelspacing=0.45,
         borderaxespad=0.2,
         fontsize=11,
     )

@@ -84,5 +84,6 @@ def difference(score):
     found = score and score["difference"]
     if not found:
         return escaped(MISSING)
-    value, low, high = (signed(found[key], score["mean"]) for key in ("value", "low", "high"))
+    value = signed(found["value"], score["mean"])
+    low, high = (number(found[key], score["mean"]) for key in ("low", "high"))
     return escaped(f"{value} [{low}, {high}]") + _MARKS[found["verdict"]]

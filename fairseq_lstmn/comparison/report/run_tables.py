@@ -73,10 +73,15 @@ def budget(results):
         "target tokens an update": of_part("budget", "tokens_per_update"),
         "epochs": of_part("budget", "epochs"),
         "architecture": lambda model: model["arch"],
-        "own options": lambda model: options(model["options"]),
+        "own options": own_options,
         "set by matching or tuning": lambda model: options(model["chosen"]),
     }
     return table("Budget of a run (mean over the seeds)", results, columns)
+
+
+def own_options(model):
+    own = {name: value for name, value in model["options"].items() if name != "arch"}
+    return options(own)
 
 
 def trials(results):

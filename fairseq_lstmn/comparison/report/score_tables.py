@@ -16,7 +16,7 @@ def scores(results, metric):
     points = " (points)" if metric["unit"] == "%" else ""
     seeds = " / ".join(map(str, results["seeds"]))
     columns = {
-        "verdict": of_difference(metric, verdict),
+        "verdict": verdict(results, metric),
         f"mean{unit(metric)}": of_score(metric, lambda s: number(s["mean"])),
         f"difference{points}": of_difference(metric, lambda d, like: signed(d["value"], like)),
         "95% interval": of_difference(metric, interval),
@@ -52,12 +52,13 @@ def of_difference(metric, say):
     return of_score(metric, of)
 
 
-def verdict(difference, _):
-    return difference["verdict"]
+def verdict(results, metric):
+    against = of_difference(metric, lambda d, _: d["verdict"])
+    return lambda model: "baseline" if model["name"] == results["baseline"] else against(model)
 
 
 def interval(difference, like):
-    return f"{signed(difference['low'], like)} to {signed(difference['high'], like)}"
+    return f"{number(difference['low'], like)} to {number(difference['high'], like)}"
 
 
 def p_over_seeds(difference, _):
@@ -89,7 +90,7 @@ def buckets(results, bucket):
         return cell
 
     named = zip(bucket["labels"], bucket["counts"])
-    columns = {f"{label} (n = {whole(n)})": column(at) for at, (label, n) in enumerate(named)}
+    columns = {f"{label} (n\u00a0=\u00a0{whole(n)})": column(at) for at, (label, n) in enumerate(named)}
     return table(f"{bucket['metric']} by {bucket['name']}", results, columns)
 
 

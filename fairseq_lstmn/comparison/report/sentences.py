@@ -28,7 +28,7 @@ def finding(model, metric, results):
     (baseline,) = (m for m in results["models"] if m["name"] == results["baseline"])
     like = score["mean"]
     change = signed(difference["value"], like) + (" points" if metric["unit"] == "%" else "")
-    low, high = signed(difference["low"], like), signed(difference["high"], like)
+    low, high = number(difference["low"], like), number(difference["high"], like)
     reason = f" ({difference['reason']})" if difference["reason"] else ""
     return (
         f"{difference['verdict']}{reason}, {metric['name']} {mean(model, metric)} against "

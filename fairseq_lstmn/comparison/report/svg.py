@@ -5,6 +5,7 @@ lies behind, ``GROUND`` for the background, ``SERIES`` for the models.
 """
 
 import io
+import logging
 import warnings
 from html import escape
 from xml.etree import ElementTree
@@ -23,6 +24,7 @@ _PAGE = {
 }
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _SETTINGS = {
+    "axes.axisbelow": True,
     "axes.edgecolor": INK,
     "axes.grid": True,
     "axes.labelcolor": INK,
@@ -47,6 +49,8 @@ def drawn(draw, name, width, height):
 
     The same drawing of the same ``name`` is the same text.
     """
+    # fairseq's import has every logger tell everything
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     import matplotlib
     from matplotlib.figure import Figure
 

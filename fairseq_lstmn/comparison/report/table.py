@@ -6,7 +6,7 @@ from typing import List
 
 from fairseq_lstmn.comparison.report.numbers import MISSING, number
 
-_NUMERIC = re.compile(rf"[+<−]?\d.*|{MISSING}")
+_NUMERIC = re.compile(rf"[+<−]?\d.*|{MISSING}( / .*)?")
 
 
 @dataclass(frozen=True)
