@@ -60,7 +60,8 @@ def fits(page, width):
 
 
 def style(page, selector, name):
-    return page.value(f"getComputedStyle(document.querySelector("{selector}")).{name}")
+    """Of the first element that ``selector``, without double quotes, finds."""
+    return page.value(f'getComputedStyle(document.querySelector("{selector}")).{name}')
 
 
 def test_hostile_names_and_long_errors_fit_and_do_nothing(show):

@@ -90,7 +90,8 @@ def buckets(results, bucket):
         return cell
 
     named = zip(bucket["labels"], bucket["counts"])
-    columns = {f"{label} (n\u00a0=\u00a0{whole(n)})": column(at) for at, (label, n) in enumerate(named)}
+    headings = [f"{label} (n\u00a0=\u00a0{whole(count)})" for label, count in named]
+    columns = {heading: column(at) for at, heading in enumerate(headings)}
     return table(f"{bucket['metric']} by {bucket['name']}", results, columns)
 
 
