@@ -1,0 +1,46 @@
+"""The parts that all charts have: axes with margins in pixels, and a legend below them."""
+
+from fairseq_lstmn.comparison.report.numbers import shortened
+
+_ROW = 16  # pixels, of a legend's line
+_NARROW, _WIDE = 20, 44  # characters that a name may have, in two columns and in one
+
+
+def placed(figure, left, right, top, bottom):
+    """Axes with these margins."""
+    width, height = figure.get_size_inches() * 72
+    return figure.add_axes(
+        (left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height)
+    )
+
+
+def columns(names):
+    """Of the legend: one where a name is long."""
+    return 2 if all(len(name) <= _NARROW for name in names) else 1
+
+
+def legend_height(names):
+    """Pixels."""
+    return _ROW * -(-len(names) // columns(names)) + 8
+
+
+def legend(figure, looks_of):
+    """Each model's line and mark, at the bottom of the figure."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=look.colour, linestyle=look.dash, linewidth=1.8, marker=look.marker)
+        for look in looks_of.values()
+    ]
+    # Matplotlib leaves out what begins with an underscore
+    labels = [f"\u200b{shortened(name, _WIDE)}" for name in looks_of]
+    figure.legend(
+        handles,
+        labels,
+        loc="lower center",
+        ncol=columns(looks_of),
+        handlelength=3.2,
+        labelspacing=0.45,
+        borderaxespad=0.2,
+        fontsize=11,
+    )

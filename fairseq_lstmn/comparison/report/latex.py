@@ -1,0 +1,89 @@
+"""table.tex: the main numbers as a table for a paper (booktabs)."""
+
+from fairseq_lstmn.comparison.report.numbers import MINUS, MISSING, number, signed
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    MINUS: "$-$",
+    MISSING: "--",
+}
+_MARKS = {"better": r"$^{+}$", "worse": r"$^{-}$", "inconclusive": ""}
+
+
+def table(results):
+    """The text of the file, to be \\input within a table environment."""
+    metrics = results["metrics"]
+    header = ["Model", r"Parameters (M)", *(name for m in metrics for name in headings(m))]
+    lines = [
+        *map(comment, explanation(results)),
+        rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+        r"\toprule",
+        row(header),
+        r"\midrule",
+        *(row(cells(model, metrics)) for model in results["models"]),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def explanation(results):
+    """For the caption: what the numbers are and how the marks were made."""
+    seeds = ", ".join(map(str, results["seeds"]))
+    yield from (f"ERROR: {error}" for error in results["errors"])
+    yield f"{results['title']} (\\usepackage{{booktabs}})"
+    yield f"Mean and standard deviation over the seeds {seeds}; difference from"
+    yield f"{results['baseline']} with its 95% interval by bootstrap over seeds and test items."
+    yield "+ better, - worse: p below 0.05, over seeds and test items together,"
+    yield "corrected by Holm's method for the number of models; no mark: inconclusive."
+
+
+def comment(text):
+    return f"% {' '.join(text.split())}"
+
+
+def headings(metric):
+    """Of a metric's two columns."""
+    unit = f" ({metric['unit']})" if metric["unit"] else ""
+    return [escaped(metric["name"] + unit), "Difference"]
+
+
+def escaped(text):
+    return "".join(_ESCAPES.get(character, character) for character in " ".join(text.split()))
+
+
+def row(columns):
+    return " & ".join(columns) + r" \\"
+
+
+def cells(model, metrics):
+    parameters = (model["parameters"] or {}).get("all")
+    millions = number(None if parameters is None else parameters / 1e6)
+    scores = [model["scores"].get(metric["name"]) for metric in metrics]
+    found = [text for score in scores for text in (mean(score), difference(score))]
+    return [escaped(model["name"]), escaped(millions), *found]
+
+
+def mean(score):
+    if not score:
+        return escaped(MISSING)
+    text = escaped(number(score["mean"]))
+    spread = score["deviation_seeds"]
+    return text if spread is None else rf"{text} $\pm$ {number(spread, score['mean'])}"
+
+
+def difference(score):
+    """With its interval, and the verdict as a mark."""
+    found = score and score["difference"]
+    if not found:
+        return escaped(MISSING)
+    value = signed(found["value"], score["mean"])
+    low, high = (number(found[key], score["mean"]) for key in ("low", "high"))
+    return escaped(f"{value} [{low}, {high}]") + _MARKS[found["verdict"]]

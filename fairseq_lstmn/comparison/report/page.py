@@ -1,0 +1,36 @@
+"""report.html: everything in one file that needs nothing else, not even a script."""
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from fairseq_lstmn.comparison.report import bars, curves, run_tables, score_tables
+from fairseq_lstmn.comparison.report.sentences import verdicts
+from fairseq_lstmn.comparison.report.series import DARK, LIGHT
+
+
+def report(results):
+    """The text of the page."""
+    environment = Environment(
+        loader=PackageLoader("fairseq_lstmn.comparison.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.jinja").render(
+        results=results,
+        verdicts=verdicts(results),
+        scores=[score_tables.scores(results, metric) for metric in results["metrics"]],
+        curves=(Markup(curves.for_page(results)), run_tables.curves(results)),
+        buckets=list(bucket_charts(results)),
+        trainings=run_tables.trainings(results),
+        light=LIGHT,
+        dark=DARK,
+    )
+
+
+def bucket_charts(results):
+    """Every chart, which is safe markup, with the table of its numbers."""
+    for at, bucket in enumerate(results["buckets"]):
+        chart = Markup(bars.for_page(results, bucket, f"bucket-{at}"))
+        yield chart, score_tables.buckets(results, bucket)

@@ -1,0 +1,120 @@
+"""The tables of the trainings: how they went, what they cost and what they were given."""
+
+from fairseq_lstmn.comparison.report.numbers import (
+    MISSING,
+    memory,
+    number,
+    options,
+    whole,
+)
+from fairseq_lstmn.comparison.report.table import of_part, table
+
+
+def curves(results):
+    """Where the learning curves begin, are best and end, of all seeds."""
+    pick = max if results["curve"]["higher_is_better"] else min
+
+    def column(of, say=number):
+        def cell(model):
+            return span([of(points) for run in model["runs"] if (points := known_points(run))], say)
+
+        return cell
+
+    columns = {
+        "at first": column(lambda points: points[0][1]),
+        "best": column(lambda points: pick(value for _, value in points)),
+        "at last": column(lambda points: points[-1][1]),
+        "last update": column(lambda points: points[-1][0], whole),
+    }
+    return table(f"{results['curve']['name']}, from seed to seed", results, columns)
+
+
+def span(values, say):
+    """From the least to the greatest, in the words of ``say``."""
+    if not values:
+        return MISSING
+    low, high = say(min(values)), say(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def known_points(run):
+    """The points of a run's learning curve that have a value."""
+    return [(update, value) for update, value in run["curve"] if value is not None]
+
+
+def trainings(results):
+    """All but the curves' table."""
+    tried = [trials(results)] if results["trials"] else []
+    return [cost(results), budget(results), *tried, runs(results)]
+
+
+def cost(results):
+    columns = {
+        "parameters": of_part("parameters", "all", whole),
+        "in embeddings": of_part("parameters", "embeddings", whole),
+        "others": of_part("parameters", "others", whole),
+        "training, words a second": of_part("cost", "words_per_second", whole),
+        "scoring, items a second": of_part("cost", "items_per_second"),
+        "peak memory": of_part("cost", "peak_memory", memory),
+        "updates to the best": of_part("budget", "best_update", whole),
+        "minutes": of_part("cost", "minutes"),
+        "CPU minutes": of_part("cost", "cpu_seconds", cpu_minutes),
+    }
+    return table("Cost of a run (mean over the seeds)", results, columns)
+
+
+def cpu_minutes(seconds):
+    return number(None if seconds is None else seconds / 60)
+
+
+def budget(results):
+    columns = {
+        "updates": of_part("budget", "updates", whole),
+        "target tokens an update": of_part("budget", "tokens_per_update"),
+        "epochs": of_part("budget", "epochs"),
+        "architecture": lambda model: model["arch"],
+        "own options": own_options,
+        "set by matching or tuning": lambda model: options(model["chosen"]),
+    }
+    return table("Budget of a run (mean over the seeds)", results, columns)
+
+
+def own_options(model):
+    own = {name: value for name, value in model["options"].items() if name != "arch"}
+    return options(own)
+
+
+def trials(results):
+    """Validation results of every setting that was tried; the chosen one is marked."""
+    found = {(t["model"], options(t["options"])): t for t in results["trials"]}
+
+    def column(setting):
+        def cell(model):
+            trial = found.get((model["name"], setting), {"valid": None, "chosen": False})
+            return number(trial["valid"]) + (" (chosen)" if trial["chosen"] else "")
+
+        return cell
+
+    settings = dict.fromkeys(setting for _, setting in found)
+    columns = {setting: column(setting) for setting in settings}
+    return table(f"Trials ({results['curve']['name']}, one seed)", results, columns)
+
+
+def runs(results):
+    """How every run ended."""
+
+    def column(seed):
+        def cell(model):
+            found = [run for run in model["runs"] if run["seed"] == seed]
+            return ended(found[0]) if found else "missing"
+
+        return cell
+
+    columns = {f"seed {seed}": column(seed) for seed in results["seeds"]}
+    return table(f"Runs (best {results['curve']['name']})", results, columns)
+
+
+def ended(run):
+    if run["state"] == "finished":
+        return f"{number(run['best_valid'])} at update {whole(run['best_update'])}"
+    return f"{run['state']}: {run['error']}" if run["error"] else run["state"]

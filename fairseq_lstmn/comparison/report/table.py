@@ -1,0 +1,44 @@
+"""A table of a report, whatever its format."""
+
+import re
+from dataclasses import dataclass
+from typing import List
+
+from fairseq_lstmn.comparison.report.numbers import MISSING, number
+
+_NUMERIC = re.compile(rf"[+<−]?\d.*|{MISSING}( / .*)?")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text in rows; the first column names the model.
+
+    Attributes:
+        title: what the table shows.
+        header: the names of the columns.
+        rows: a list of cells for every model, in the plan's order.
+    """
+
+    title: str
+    header: List[str]
+    rows: List[List[str]]
+
+    @property
+    def numeric(self):
+        """Whether a column holds numbers, for every column."""
+        columns = list(zip(*self.rows))[1:]
+        return [False] + [all(map(_NUMERIC.fullmatch, column)) for column in columns]
+
+
+def table(title, results, columns):
+    """A table of ``columns``: what to say of a model, by the column's name."""
+
+    def row(model):
+        return [model["name"], *(say(model) for say in columns.values())]
+
+    return Table(title, ["model", *columns], [row(model) for model in results["models"]])
+
+
+def of_part(part, name, say=number):
+    """What ``say`` makes of a number in a part of the model's record, budget or cost."""
+    return lambda model: say((model[part] or {}).get(name))

@@ -1,0 +1,109 @@
+"""report.html in a browser: nothing leaves it, nothing is wrong with it, it fits a phone."""
+
+import pytest
+
+from fairseq_lstmn.comparison import report
+from tests import chromium
+from tests.comparison import fake_results
+from tests.comparison.test_report import HOSTILE
+
+pytestmark = pytest.mark.skipif(
+    chromium.EXECUTABLE is None, reason="needs Chromium (Debian's package: chromium)"
+)
+
+WIDTHS = (400, 1400)  # CSS pixels
+SCHEMES = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 28)"}
+ROWS = "[...document.querySelectorAll('table')].map(table => table.tBodies[0].rows.length)"
+
+
+@pytest.fixture(scope="module")
+def page():
+    with chromium.browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def show(page, tmp_path):
+    """Writes a report and opens its page."""
+
+    def shown(results, width=400, scheme="light"):
+        report.write(results, tmp_path)
+        address = (tmp_path / "report.html").as_uri()
+        page.look(width, scheme=scheme)
+        page.events.clear()
+        page.open(address)
+        assert page.requests() == [address]
+        assert page.complaints() == []
+        return page
+
+    return shown
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(
+    "models, seeds, kind", [(2, 1, "reading"), (2, 3, "translation"), (8, 5, "language")]
+)
+def test_page(show, models, seeds, kind, width, scheme):
+    page = show(fake_results.results(models, seeds, kind, tuned=True), width, scheme)
+    rows = page.value(ROWS)
+    assert rows and set(rows) == {models}
+    assert fits(page, width)
+    assert style(page, "body", "backgroundColor") == SCHEMES[scheme]
+    page.value("document.querySelectorAll('details').forEach(found => found.open = true)")
+    assert fits(page, width)
+
+
+def fits(page, width):
+    """Whether the page itself need not be scrolled sideways."""
+    return page.value("document.documentElement.scrollWidth") <= width
+
+
+def style(page, selector, name):
+    """Of the first element that ``selector``, without double quotes, finds."""
+    return page.value(f'getComputedStyle(document.querySelector("{selector}")).{name}')
+
+
+def test_hostile_names_and_long_errors_fit_and_do_nothing(show):
+    results = fake_results.results(len(HOSTILE), 2, names=HOSTILE)
+    results["title"] = "<script>document.title = 'gone'</script>" + "x" * 200
+    results["errors"] = ["y" * 300 + "<img src=http://127.0.0.1:9/x.png>"]
+    page = show(results)
+    assert fits(page, 400)
+    assert page.value("document.title").startswith("<script>")
+    assert page.value("document.querySelector('main').firstElementChild.role") == "alert"
+
+
+def test_text_is_large_enough(show):
+    page = show(fake_results.results(2, 2))
+    for selector in ("p", ".verdicts li", "td", "summary", "dd"):
+        assert float(style(page, selector, "fontSize")[:-2]) >= 16
+
+
+def test_charts_follow_the_scheme(show):
+    colours = {}
+    for scheme in SCHEMES:
+        page = show(fake_results.results(2, 2), scheme=scheme)
+        colours[scheme] = (
+            style(page, "svg text", "fill"),
+            style(page, "svg [style*='fill: var(--series-0']", "fill"),
+        )
+    assert colours["light"] == ("rgb(27, 31, 36)", "rgb(11, 69, 145)")
+    assert colours["dark"] == ("rgb(230, 233, 237)", "rgb(90, 104, 240)")
+
+
+def test_wide_tables_scroll_in_their_own_box(show):
+    page = show(fake_results.results(8, 5))
+    box = "document.querySelector('.scroll')"
+    assert page.value(f"{box}.scrollWidth > {box}.clientWidth")
+    assert page.value(f"{box}.scrollLeft = 200, {box}.scrollLeft") == 200
+    name = page.value(f"{box}.querySelector('tbody th').getBoundingClientRect().left")
+    assert 0 <= name <= 32  # it stays in sight
+
+
+def test_charts_have_an_alternative(show):
+    page = show(fake_results.results(3, 2))
+    tree = page.call("Accessibility.getFullAXTree")["nodes"]
+    images = [node["name"]["value"] for node in tree if node["role"]["value"] == "image"]
+    assert len(images) == page.value("document.querySelectorAll('svg').length") == 4
+    assert all("lstmn deep" in name for name in images)
