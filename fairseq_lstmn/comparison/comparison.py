@@ -85,6 +85,12 @@ class Comparison:
     def maximize(self):
         return bool(self.plan.train.get("maximize-best-checkpoint-metric", False))
 
+    @property
+    def curve_metric(self):
+        """What learning curves show: the validation metric, of a loss in words the perplexity."""
+        by_words = self.metric == "loss" and "perplexity" in self.plan.metrics
+        return "ppl" if by_words else self.metric
+
     def validation(self, run):
         """The best value of the validation metric of a run that has been trained."""
         return logs.training(logs.text(run.train.log)).best(self.metric, self.maximize)[1]

@@ -11,14 +11,16 @@ class Outcome:
 
     Attributes:
         training: Training, as far as it has got.
-        best: (update, value) of the best validation, or None.
+        best_update: with the best validation, None without any.
         items, items_per_second: of the test set; None if it has not come to its end.
     """
 
     def __init__(self, run, comparison):
         self.run = run
         self.training = logs.training(logs.text(run.train.log))
-        self.best = self.training.best(comparison.metric, comparison.maximize)
+        best = self.training.best(comparison.metric, comparison.maximize)
+        self.best_update = best[0] if best else None
+        self._curve_metric = comparison.curve_metric
         self.items, self.items_per_second = (run.trained() and run.scored()) or (None, None)
         self.error = run.error()
 
@@ -27,6 +29,19 @@ class Outcome:
         if self.items is not None:
             return "finished"
         return "failed" if self.error else "missing"
+
+    @property
+    def curve(self):
+        """[[update, value of what learning curves show], ...]."""
+        name, values = self._curve_metric, self.training.curve
+        return [
+            [update, values[update][name]] for update in sorted(values) if name in values[update]
+        ]
+
+    @property
+    def best_valid(self):
+        """What learning curves show, at the best update."""
+        return dict(self.curve).get(self.best_update)
 
     @property
     def cost(self):
@@ -50,7 +65,7 @@ class Outcome:
             "updates": self.training.updates,
             "tokens_per_update": self.training.words_per_update,
             "epochs": max(epochs, default=None),
-            "best_update": self.best[0] if self.best else None,
+            "best_update": self.best_update,
             "minutes": last.get("train_wall", 0) / 60,
         }
 

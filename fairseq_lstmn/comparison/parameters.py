@@ -1,9 +1,5 @@
 """How many parameters the models of a plan have, and hidden sizes that make them equal."""
 
-import contextlib
-import io
-import logging
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +8,7 @@ from fairseq import tasks
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
 from fairseq_lstmn.comparison.arguments import check_training
+from fairseq_lstmn.comparison.quiet import quiet
 from fairseq_lstmn.errors import InputError
 
 HIDDEN_SIZES = "encoder-hidden-size", "decoder-hidden-size"
@@ -39,10 +36,8 @@ def count(data, options, section):
     # vectors are read for their values, which do not count here
     options = {name: v for name, v in options.items() if not name.endswith("embed-path")}
     args = check_training(data, options, section)
-    logging.disable(logging.INFO)
     try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # hydra's, of fairseq's ways to call it
+        with quiet():
             cfg = convert_namespace_to_omegaconf(args)
             model = tasks.setup_task(cfg.task).build_model(cfg.model)
     except InputError as error:
@@ -50,8 +45,6 @@ def count(data, options, section):
     except Exception as error:  # fairseq checks options and data in many ways
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"{section}: no model can be built of it ({reason})") from None
-    finally:
-        logging.disable(logging.NOTSET)
     trained = {id(p): p.numel() for p in model.parameters() if p.requires_grad}
     embedded = {
         id(p): p.numel()

@@ -44,7 +44,7 @@ def collect(comparison):
             for name in plan.metrics
         ],
         "curve": {
-            "name": f"validation {curve_metric(comparison)}",
+            "name": f"validation {comparison.curve_metric}",
             "higher_is_better": comparison.maximize,
         },
         "models": [
@@ -80,7 +80,7 @@ def model_entry(comparison, name, outcomes, scores, tuned):
         "budget": means([{k: v for k, v in o.budget.items() if k != "minutes"} for o in done]),
         "cost": means([outcome.cost for outcome in done]),
         "scores": scores,
-        "runs": [run_entry(comparison, outcome) for outcome in outcomes],
+        "runs": [run_entry(outcome) for outcome in outcomes],
     }
 
 
@@ -91,23 +91,15 @@ def means(rows):
     return {name: None if None in column else fmean(column) for name, column in columns.items()}
 
 
-def run_entry(comparison, outcome):
-    metric, curve = curve_metric(comparison), outcome.training.curve
-    update, value = outcome.best or (None, None)
+def run_entry(outcome):
     return {
         "seed": outcome.run.seed,
         "state": outcome.state,
         "error": outcome.error,
-        "best_update": update,
-        "best_valid": value,
-        "curve": [[u, curve[u][metric]] for u in sorted(curve) if metric in curve[u]],
+        "best_update": outcome.best_update,
+        "best_valid": outcome.best_valid,
+        "curve": outcome.curve,
     }
-
-
-def curve_metric(comparison):
-    """What learning curves show: the validation metric, of a loss in words the perplexity."""
-    by_words = comparison.metric == "loss" and "perplexity" in comparison.plan.metrics
-    return "ppl" if by_words else comparison.metric
 
 
 def trial_entries(comparison, tuned):
@@ -115,7 +107,7 @@ def trial_entries(comparison, tuned):
         {
             "model": model,
             "options": trial,
-            "valid": comparison.validation(run) if run.trained() else None,
+            "valid": Outcome(run, comparison).best_valid,
             "chosen": tuned[model] == trial,
         }
         for model, trials in comparison.trials().items()

@@ -6,14 +6,17 @@ from pathlib import Path
 import numpy as np
 from fairseq.data import Dictionary, data_utils
 
+from fairseq_lstmn.comparison.quiet import quiet
+
 AT_A_TIME = 1000  # sentences
 
 
 def counts(data, subset):
     """{word: occurrences} in a part of the first of the folders ``data`` (colons between them)."""
     folder = Path(data.split(":")[0])
-    dictionary = Dictionary.load(str(folder / "dict.txt"))
-    sentences = data_utils.load_indexed_dataset(str(folder / subset), dictionary)
+    with quiet():
+        dictionary = Dictionary.load(str(folder / "dict.txt"))
+        sentences = data_utils.load_indexed_dataset(str(folder / subset), dictionary)
     totals = np.zeros(len(dictionary), dtype=np.int64)
     for first in range(0, len(sentences), AT_A_TIME):
         numbers = range(first, min(first + AT_A_TIME, len(sentences)))

@@ -50,10 +50,7 @@ def results(models=2, seeds=3, kind="language", tuned=False, names=NAMES):
         "seeds": numbers,
         "metrics": metrics,
         "curve": curve_of(kind),
-        "models": [
-            model(draw, name, at, metrics, numbers, kind)
-            for at, name in enumerate(chosen)
-        ],
+        "models": [model(draw, name, at, metrics, numbers, kind) for at, name in enumerate(chosen)],
         "buckets": [
             bucket(draw, metric["name"], name, labels, chosen)
             for metric in metrics

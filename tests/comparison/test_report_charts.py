@@ -143,9 +143,7 @@ def test_every_group_has_its_name_and_count():
     )
 
 
-@pytest.mark.parametrize(
-    "colours, paper", [(series.LIGHT, LIGHT_PAPER), (series.DARK, DARK_PAPER)]
-)
+@pytest.mark.parametrize("colours, paper", [(series.LIGHT, LIGHT_PAPER), (series.DARK, DARK_PAPER)])
 def test_colours_stand_out_from_the_page(colours, paper):
     assert len(set(colours)) == 8
     for colour in colours:

@@ -37,7 +37,8 @@ def outcome(tmp_path):
             scored=lambda: (items, 100.0),
             error=lambda: error,
         )
-        return Outcome(run, SimpleNamespace(metric="loss", maximize=False))
+        comparison = SimpleNamespace(metric="loss", maximize=False, curve_metric="ppl")
+        return Outcome(run, comparison)
 
     return make
 
@@ -51,7 +52,8 @@ def tokens(words="a b </s>", values=(-1.0, -2.0, -3.0)):
 
 
 def test_what_a_training_was_given_and_took_is_read_from_its_log(outcome):
-    log = valid(20, loss=5) + epoch(1, 20, wpb=100, wps=7, wall=60) + valid(40, loss=6)
+    log = valid(20, loss=5, ppl=32) + epoch(1, 20, wpb=100, wps=7, wall=60)
+    log += valid(40, loss=6, ppl=64)
     found = outcome(log=log + epoch(2, 40, wpb=90, wps=9, wall=180) + DONE, items=tokens())
     assert found.budget == {
         "updates": 40,
@@ -68,6 +70,7 @@ def test_what_a_training_was_given_and_took_is_read_from_its_log(outcome):
         "cpu_seconds": None,
     }
     assert found.state == "finished"
+    assert found.curve == [[20, 32], [40, 64]] and found.best_valid == 32
 
 
 UNEQUAL = {

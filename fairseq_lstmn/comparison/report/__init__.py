@@ -10,6 +10,7 @@ import math
 
 from fairseq_lstmn.comparison.report import curves, latex, markdown, page
 from fairseq_lstmn.comparison.report.files import replace
+from fairseq_lstmn.comparison.report.sentences import verdicts
 
 
 def write(results, dest):
@@ -24,6 +25,11 @@ def write(results, dest):
     replace(dest / "table.tex", latex.table(results))
     replace(dest / "curves.svg", curves.for_paper(results))
     replace(dest / "report.html", page.report(results))
+
+
+def summary(results):
+    """What a terminal shows: what went wrong, and a sentence for every model."""
+    return "\n".join([*(f"error: {error}" for error in results["errors"]), *verdicts(results)])
 
 
 def finite(value):
