@@ -74,8 +74,13 @@ def test_sentence_says_the_verdict_first():
 
 
 def test_sentence_says_why_there_is_no_verdict():
-    assert "inconclusive (one seed: x), perplexity" in found(INTERVAL, reason="one seed: x")
+    assert found(INTERVAL, reason="one seed: x").endswith("−1.10 to 1.70; one seed: x).")
     assert "no verdict, perplexity 58.20, nothing to compare it with" in found(None)
+
+
+def test_sentence_of_a_score_that_is_no_number():
+    unknown = dict.fromkeys(("value", "low", "high"))
+    assert "(–, 95% interval –; not finite)." in found(INTERVAL, **unknown, reason="not finite")
 
 
 def test_sentence_names_every_metric_and_points():

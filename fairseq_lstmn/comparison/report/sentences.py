@@ -1,6 +1,6 @@
 """What a comparison found, said in a plain sentence for every model."""
 
-from fairseq_lstmn.comparison.report.numbers import number, signed
+from fairseq_lstmn.comparison.report.numbers import MISSING, interval, number, signed
 
 
 def verdicts(results):
@@ -20,7 +20,7 @@ def sentence(model, results):
 
 
 def finding(model, metric, results):
-    """Verdict, both means, their difference and its interval, and why there is no more to say."""
+    """Verdict, both means, their difference, its interval, and why the verdict is what it is."""
     score = model["scores"].get(metric["name"])
     difference = score and score["difference"]
     if not difference:
@@ -28,14 +28,16 @@ def finding(model, metric, results):
     (baseline,) = (m for m in results["models"] if m["name"] == results["baseline"])
     like = score["mean"]
     change = signed(difference["value"], like) + (" points" if metric["unit"] == "%" else "")
-    low, high = number(difference["low"], like), number(difference["high"], like)
-    reason = f" ({difference['reason']})" if difference["reason"] else ""
+    low_to_high = interval(difference["low"], difference["high"], like)
+    reason = f"; {difference['reason']}" if difference["reason"] else ""
     return (
-        f"{difference['verdict']}{reason}, {metric['name']} {mean(model, metric)} against "
-        f"{mean(baseline, metric)} ({change}, 95% interval {low} to {high})"
+        f"{difference['verdict']}, {metric['name']} {mean(model, metric)} against "
+        f"{mean(baseline, metric)} ({change}, 95% interval {low_to_high}{reason})"
     )
 
 
 def mean(model, metric):
     score = model["scores"].get(metric["name"])
-    return number(score and score["mean"]) + (metric["unit"] if score else "")
+    if not score or score["mean"] is None:
+        return MISSING
+    return number(score["mean"]) + metric["unit"]
