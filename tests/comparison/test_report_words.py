@@ -62,7 +62,7 @@ def found(difference, **changes):
     return verdicts(results)[1]
 
 
-INTERVAL = {"value": 0.3, "low": -1.1, "high": 1.7, "verdict": "inconclusive"}
+INTERVAL = {"value": 0.3, "low": -1.1, "high": 1.7, "verdict": "inconclusive", "reason": None}
 
 
 def test_sentence_says_the_verdict_first():
