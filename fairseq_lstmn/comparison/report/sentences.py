@@ -15,12 +15,23 @@ def sentence(model, results):
     if model["name"] == baseline:
         parts = [f"{m['name']} {mean(model, m)}" for m in results["metrics"]]
         return f"{baseline} is the baseline: {', '.join(parts)}."
-    parts = [finding(model, metric, results) for metric in results["metrics"]]
-    return f"{model['name']} against {baseline}: {'; '.join(parts)}."
+    reasons = [reason(model, metric) for metric in results["metrics"]]
+    shared = f"; {reasons[0]}" if reasons[0] and len(set(reasons)) == 1 else ""
+    parts = [
+        finding(model, metric, results, "" if shared else why)
+        for metric, why in zip(results["metrics"], reasons)
+    ]
+    return f"{model['name']} against {baseline}: {'; '.join(parts)}{shared}."
 
 
-def finding(model, metric, results):
-    """Verdict, both means, their difference, its interval, and why the verdict is what it is."""
+def reason(model, metric):
+    """Why the verdict is what it is, if anything is to be said."""
+    difference = (model["scores"].get(metric["name"]) or {}).get("difference") or {}
+    return difference.get("reason")
+
+
+def finding(model, metric, results, why):
+    """Verdict, both means, their difference, its interval and ``why``."""
     score = model["scores"].get(metric["name"])
     difference = score and score["difference"]
     if not difference:
@@ -29,10 +40,10 @@ def finding(model, metric, results):
     like = score["mean"]
     change = signed(difference["value"], like) + (" points" if metric["unit"] == "%" else "")
     low_to_high = interval(difference["low"], difference["high"], like)
-    reason = f"; {difference['reason']}" if difference["reason"] else ""
+    because = f"; {why}" if why else ""
     return (
         f"{difference['verdict']}, {metric['name']} {mean(model, metric)} against "
-        f"{mean(baseline, metric)} ({change}, 95% interval {low_to_high}{reason})"
+        f"{mean(baseline, metric)} ({change}, 95% interval {low_to_high}{because})"
     )
 
 
