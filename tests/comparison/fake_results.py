@@ -128,13 +128,14 @@ def difference(metric, value, seeds):
     good = (value > 0) == metric["higher_is_better"]
     verdict = "inconclusive" if p >= 0.05 or seeds == 1 else "better" if good else "worse"
     least = 1 / math.comb(2 * seeds, seeds)
+    one_seed, chance = "one seed says nothing about other trainings", f"p = {p:.2g}"
     return {
         **{"value": value, "low": value - 1.76, "high": value + 1.76, "p": p, "p_holm": p},
         **{"p_items": p / 3, "p_items_holm": p / 3},
         "p_seeds": None if seeds == 1 else max(least, p / 2),
         "p_seeds_least": None if seeds == 1 else least,
         "verdict": verdict,
-        "reason": "one seed: nothing is known of other trainings" if seeds == 1 else None,
+        "reason": one_seed if seeds == 1 else chance,
     }
 
 

@@ -135,6 +135,16 @@ def test_models_without_a_score_keep_their_rows(tmp_path):
     assert r"lstmn deep & 7.03 & -- & -- \\" in files["table.tex"]
 
 
+def test_scores_that_are_no_numbers(tmp_path):
+    results = fake_results.results(2, 2, "reading")
+    score = results["models"][1]["scores"]["accuracy"]
+    score.update(mean=math.inf, seeds={"1": math.inf}, deviation_seeds=None, deviation_items=None)
+    score["difference"].update(value=None, low=None, high=None, verdict="inconclusive")
+    files = written(results, tmp_path)
+    assert "inconclusive, accuracy – against" in files["report.html"]
+    assert r"lstmn & 6.94 & -- & -- &" in files["table.tex"]
+
+
 def test_nothing_but_failures(tmp_path):
     results = fake_results.results(2, 2)
     for model in results["models"]:

@@ -62,7 +62,7 @@ def found(difference, **changes):
     return verdicts(results)[1]
 
 
-INTERVAL = {"value": 0.3, "low": -1.1, "high": 1.7, "verdict": "inconclusive"}
+INTERVAL = {"value": 0.3, "low": -1.1, "high": 1.7, "verdict": "inconclusive", "reason": None}
 
 
 def test_sentence_says_the_verdict_first():
@@ -74,8 +74,24 @@ def test_sentence_says_the_verdict_first():
 
 
 def test_sentence_says_why_there_is_no_verdict():
-    assert "inconclusive (one seed: x), perplexity" in found(INTERVAL, reason="one seed: x")
+    assert found(INTERVAL, reason="one seed: x").endswith("−1.10 to 1.70); one seed: x.")
     assert "no verdict, perplexity 58.20, nothing to compare it with" in found(None)
+
+
+def test_sentence_says_a_reason_once_where_it_is_the_same():
+    results = fake_results.results(2, 3, "reading")
+    accuracy, f1 = (score["difference"] for score in results["models"][1]["scores"].values())
+    accuracy["reason"], f1["reason"] = "chance: a", "chance: b"
+    one, other = verdicts(results)[1].split("macro-f1")
+    assert "; chance: a)" in one and other.endswith("; chance: b).")
+    f1["reason"] = "chance: a"
+    sentence = verdicts(results)[1]
+    assert sentence.count("chance") == 1 and sentence.endswith("); chance: a.")
+
+
+def test_sentence_of_a_score_that_is_no_number():
+    unknown = dict.fromkeys(("value", "low", "high"))
+    assert "(–, 95% interval –); not finite." in found(INTERVAL, **unknown, reason="not finite")
 
 
 def test_sentence_names_every_metric_and_points():

@@ -41,8 +41,8 @@ def explanation(results):
     yield f"{results['title']} (\\usepackage{{booktabs}})"
     yield f"Mean and standard deviation over the seeds {seeds}; difference from"
     yield f"{results['baseline']} with its 95% interval by bootstrap over seeds and test items."
-    yield "+ better, - worse: p below 0.05, over seeds and test items together,"
-    yield "corrected by Holm's method for the number of models; no mark: inconclusive."
+    yield "+ better, - worse: p below 0.05 over seeds and test items together and over the items"
+    yield "alone, each corrected by Holm's method for the number of models; no mark: inconclusive."
 
 
 def comment(text):
@@ -82,7 +82,7 @@ def mean(score):
 def difference(score):
     """With its interval, and the verdict as a mark."""
     found = score and score["difference"]
-    if not found:
+    if not found or found["value"] is None:
         return escaped(MISSING)
     value = signed(found["value"], score["mean"])
     low, high = (number(found[key], score["mean"]) for key in ("low", "high"))

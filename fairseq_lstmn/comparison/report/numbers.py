@@ -25,6 +25,13 @@ def signed(value, like=None):
     return f"+{text}" if positive else text
 
 
+def interval(low, high, like=None):
+    """From ``low`` to ``high``; a dash where it is not known."""
+    if low is None or high is None:
+        return MISSING
+    return f"{number(low, like)} to {number(high, like)}"
+
+
 def whole(value):
     """An integer, or the nearest one."""
     return MISSING if value is None else f"{value:,.0f}".replace("-", MINUS)

@@ -2,6 +2,7 @@
 
 from fairseq_lstmn.comparison.report.numbers import (
     MISSING,
+    interval,
     number,
     probability,
     signed,
@@ -19,7 +20,7 @@ def scores(results, metric):
         "verdict": verdict(results, metric),
         f"mean{unit(metric)}": of_score(metric, lambda s: number(s["mean"])),
         f"difference{points}": of_difference(metric, lambda d, like: signed(d["value"], like)),
-        "95% interval": of_difference(metric, interval),
+        "95% interval": of_difference(metric, lambda d, like: interval(d["low"], d["high"], like)),
         "p": of_difference(metric, lambda d, _: probability(d["p_holm"])),
         "p over items": of_difference(metric, lambda d, _: probability(d["p_items_holm"])),
         "p over seeds": of_difference(metric, p_over_seeds),
@@ -55,10 +56,6 @@ def of_difference(metric, say):
 def verdict(results, metric):
     against = of_difference(metric, lambda d, _: d["verdict"])
     return lambda model: "baseline" if model["name"] == results["baseline"] else against(model)
-
-
-def interval(difference, like):
-    return f"{number(difference['low'], like)} to {number(difference['high'], like)}"
 
 
 def p_over_seeds(difference, _):

@@ -1,6 +1,6 @@
 """What a comparison found, said in a plain sentence for every model."""
 
-from fairseq_lstmn.comparison.report.numbers import number, signed
+from fairseq_lstmn.comparison.report.numbers import MISSING, interval, number, signed
 
 
 def verdicts(results):
@@ -15,12 +15,23 @@ def sentence(model, results):
     if model["name"] == baseline:
         parts = [f"{m['name']} {mean(model, m)}" for m in results["metrics"]]
         return f"{baseline} is the baseline: {', '.join(parts)}."
-    parts = [finding(model, metric, results) for metric in results["metrics"]]
-    return f"{model['name']} against {baseline}: {'; '.join(parts)}."
+    reasons = [reason(model, metric) for metric in results["metrics"]]
+    shared = f"; {reasons[0]}" if reasons[0] and len(set(reasons)) == 1 else ""
+    parts = [
+        finding(model, metric, results, "" if shared else why)
+        for metric, why in zip(results["metrics"], reasons)
+    ]
+    return f"{model['name']} against {baseline}: {'; '.join(parts)}{shared}."
 
 
-def finding(model, metric, results):
-    """Verdict, both means, their difference and its interval, and why there is no more to say."""
+def reason(model, metric):
+    """Why the verdict is what it is, if anything is to be said."""
+    difference = (model["scores"].get(metric["name"]) or {}).get("difference") or {}
+    return difference.get("reason")
+
+
+def finding(model, metric, results, why):
+    """Verdict, both means, their difference, its interval and ``why``."""
     score = model["scores"].get(metric["name"])
     difference = score and score["difference"]
     if not difference:
@@ -28,14 +39,16 @@ def finding(model, metric, results):
     (baseline,) = (m for m in results["models"] if m["name"] == results["baseline"])
     like = score["mean"]
     change = signed(difference["value"], like) + (" points" if metric["unit"] == "%" else "")
-    low, high = number(difference["low"], like), number(difference["high"], like)
-    reason = f" ({difference['reason']})" if difference["reason"] else ""
+    low_to_high = interval(difference["low"], difference["high"], like)
+    because = f"; {why}" if why else ""
     return (
-        f"{difference['verdict']}{reason}, {metric['name']} {mean(model, metric)} against "
-        f"{mean(baseline, metric)} ({change}, 95% interval {low} to {high})"
+        f"{difference['verdict']}, {metric['name']} {mean(model, metric)} against "
+        f"{mean(baseline, metric)} ({change}, 95% interval {low_to_high}{because})"
     )
 
 
 def mean(model, metric):
     score = model["scores"].get(metric["name"])
-    return number(score and score["mean"]) + (metric["unit"] if score else "")
+    if not score or score["mean"] is None:
+        return MISSING
+    return number(score["mean"]) + metric["unit"]
