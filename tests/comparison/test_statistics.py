@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,14 @@ from scipy import stats
 
 from fairseq_lstmn.comparison.metrics import METRICS
 from fairseq_lstmn.comparison.resampling import resample
-from fairseq_lstmn.comparison.statistics import compare, deviations, holm
+from fairseq_lstmn.comparison.statistics import (
+    Difference,
+    compare,
+    deviations,
+    holm,
+    interaction,
+    judged,
+)
 from tests.comparison.test_resampling import perplexities, perplexity
 
 UNITS = 100
@@ -101,6 +109,7 @@ def test_a_large_difference_has_the_direction_of_the_metric(higher_is_better, ve
     found = compared(model, baseline, higher_is_better=higher_is_better)
     assert found.verdict == verdict and 0 < found.low < found.value < found.high
     assert found.p < 0.01 and found.p_seeds == found.p_seeds_least == 1 / 20
+    assert compared(baseline, model).p_seeds == 1 / 20
 
 
 def test_the_interval_of_one_seed_is_that_of_scipy():
@@ -190,6 +199,20 @@ def test_the_verdict_is_corrected_for_the_number_of_models():
     assert found["model"].verdict == "inconclusive"
 
 
+@pytest.mark.parametrize("p, p_items", [(0.06, 0.01), (0.01, 0.06)])
+def test_seeds_and_items_must_both_tell(p, p_items):
+    found = Difference(value=1.0, p_holm=p, p_items_holm=p_items)
+    assert judged(found, True).verdict == "inconclusive"
+    assert judged(replace(found, p_holm=0.04, p_items_holm=0.04), True).verdict == "better"
+
+
+def test_what_seeds_and_items_do_together_is_counted_once():
+    """Its variance over K seeds, which is the same whether it is seen over seeds or over items."""
+    both = np.random.default_rng(1).standard_normal((4, 2000, 1)) * math.sqrt(2000)
+    system = resample({"system": both / 2000}, total, draws=4000)["system"]
+    assert interaction(system) == pytest.approx(1 / 4, rel=0.1)
+
+
 def test_holm_is_that_of_statsmodels():
     """multipletests(..., method="holm") of statsmodels 0.14."""
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
@@ -200,12 +223,15 @@ def test_holm_is_that_of_statsmodels():
 def test_deviations_over_seeds_and_over_items():
     scores = np.random.default_rng(1).standard_normal((200, 1)) + 5
     items = np.random.default_rng(2).standard_normal((1, UNITS)) * math.sqrt(UNITS) * 3
+    both = np.random.default_rng(3).standard_normal((200, UNITS)) * math.sqrt(UNITS) * 4
     system = (scores + items)[..., None] / UNITS
     found = resample({"system": system, "one": system[:1]}, total)
     over_seeds, over_items = deviations(found["system"])
     assert over_seeds == pytest.approx(scores.std(ddof=1))
     assert over_items == pytest.approx(items.std() / math.sqrt(UNITS), rel=0.03)
     assert deviations(found["one"])[0] is None
+    mixed = resample({"mixed": (items + both)[..., None] / UNITS}, total)["mixed"]
+    assert deviations(mixed)[1] == pytest.approx(5.0, rel=0.1)
 
 
 def test_deviations_of_what_is_not_finite_are_unknown():
