@@ -29,7 +29,7 @@ def answers(count, classes, answered=None, seed=1):
 def translations(count, seed=1, text=1):
     """Random sentences by ``text`` and outputs by ``seed``, in which most words are right."""
     sentences, generator = np.random.default_rng(text), np.random.default_rng(seed)
-    words = np.array("the cat's 1,000 dogs, sat on a mat . and ran home !".split())
+    words = np.array("The the cat's 1,000 dogs, sat on a mat . and ran home !".split())
     references, hypotheses = [], []
     for length in sentences.integers(1, 20, size=count):
         right = sentences.choice(words, size=length)
@@ -58,7 +58,8 @@ def test_perplexity_is_of_tokens_not_of_sentences():
 
 def test_perplexity_of_an_impossible_or_hopeless_token_is_infinite():
     for worst in (-np.inf, -1e5):
-        assert of_sums("perplexity", Tokens(["a", "b"], np.array([-1.0, worst]))) == np.inf
+        with np.errstate(over="raise"):
+            assert of_sums("perplexity", Tokens(["a", "b"], np.array([-1.0, worst]))) == np.inf
 
 
 def test_accuracy_and_exact_match_are_percentages():
@@ -89,6 +90,10 @@ def test_scores_of_sums_are_exactly_those_of_sacrebleu(name, metric):
     for rows in (slice(None), slice(30), slice(7, 8)):
         corpus = metric.corpus_score(items.hypotheses[rows], [items.references[rows]])
         assert of_sums(name, items, rows) == corpus.score
+
+
+def test_bleu_of_sentences_too_short_for_it_is_that_of_a_corpus():
+    assert of_sums("bleu", Translations(["?"], ["a b"], ["a b"])) == 0.0
 
 
 @pytest.mark.parametrize("name", ["bleu", "chrf"])

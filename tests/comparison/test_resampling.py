@@ -98,3 +98,23 @@ def test_randomisation_agrees_with_sacrebleu():
     assert found["other"].scores[0] == expected.score
     assert 0.02 < p < 0.5
     assert p == pytest.approx(expected.p_value, abs=monte_carlo_error(p))
+
+
+def test_a_swap_of_all_units_is_as_extreme_as_what_was_seen():
+    """Of three units of one sign 2 of 8 swaps are, although these sums are rounded apart."""
+    model = np.array([[[0.3], [0.6], [0.7]]])
+    found = resample({"model": model, "baseline": 0 * model + 0.9}, lambda sums: sums[..., 0])
+    p = randomisation(found["model"], found["baseline"], lambda sums: sums[..., 0])
+    assert p == pytest.approx(0.25, abs=0.02)
+
+
+def test_the_least_p_is_that_of_what_was_seen_itself():
+    found = resample({"model": perplexities(1), "baseline": perplexities(1, shift=2)}, perplexity)
+    assert randomisation(found["model"], found["baseline"], perplexity) == 1 / 10_001
+
+
+def test_seeds_that_are_all_the_same_are_as_one():
+    model, baseline = perplexities(1), perplexities(1, seed=2, shift=0.1)
+    found = resample({"a": model, "b": baseline, "c": baseline.repeat(3, axis=0)}, perplexity)
+    p = randomisation(found["a"], found["b"], perplexity)
+    assert randomisation(found["a"], found["c"], perplexity) == pytest.approx(p, abs=0.001)

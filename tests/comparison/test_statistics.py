@@ -126,7 +126,7 @@ def test_the_interval_of_one_seed_is_that_of_scipy():
         batch=500,
         method="percentile",
         vectorized=True,
-        rng=np.random.default_rng(3),
+        random_state=np.random.default_rng(3),
     ).confidence_interval
     found = compared(ours, theirs)
     width = expected.high - expected.low
