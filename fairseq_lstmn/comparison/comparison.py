@@ -4,14 +4,20 @@ from pathlib import Path
 
 from fairseq_lstmn.comparison import fingerprint, logs, parameters
 from fairseq_lstmn.comparison.arguments import DEFAULT_TASK, arguments, check_training, parsed
-from fairseq_lstmn.comparison.runs import Runs
+from fairseq_lstmn.comparison.runs import make_run
 from fairseq_lstmn.comparison.scoring import score_options, scoring_of
 from fairseq_lstmn.errors import InputError
 
 # a comparison sets these itself, or could not resume or choose by validation with them
 OWN = (
     *("seed", "save-dir", "log-format", "log-file", "no-epoch-checkpoints", "no-save"),
-    *("no-last-checkpoints", "disable-validation", "restore-file"),
+    *("no-last-checkpoints", "disable-validation", "restore-file", "reset-optimizer"),
+    *("reset-dataloader", "reset-lr-scheduler", "reset-meters"),
+)
+# with these of its own a model would be trained, or chosen, on something else
+OF_ALL = (
+    *("task", "train-subset", "valid-subset", "cpu", "distributed-world-size", "user-dir"),
+    *("best-checkpoint-metric", "maximize-best-checkpoint-metric"),
 )
 
 
@@ -29,16 +35,12 @@ class Comparison:
         self.plan, self.dest = plan, dest
         self._check_own()
         self.task = self._task()
-        scoring = scoring_of(plan, self.task)
+        self._scoring = scoring_of(plan, self.task)
         self.chosen, self.parameters = self._match()
         self._check_trials()
-        self._check_scoring(scoring)
+        self._check_scoring(self._scoring)
         self.versions = fingerprint.versions()
-        self._named_files = {
-            model: fingerprint.of_named_files(plan.options(model)) for model in plan.models
-        }
-        made_by = {"data": fingerprint.of_data(plan.data), "versions": self.versions}
-        self._runs = Runs(plan, dest, scoring, made_by)
+        self._data = fingerprint.of_data(plan.data)
 
     def options(self, model, trial=None):
         """The options of fairseq-train for a model, in a trial of ``tune``."""
@@ -96,20 +98,22 @@ class Comparison:
         return logs.training(logs.text(run.train.log)).best(self.metric, self.maximize)[1]
 
     def _run(self, model, seed, trial):
-        options, files = self.options(model, trial), self._named_files[model]
-        return self._runs.run(model, seed, trial, options, files)
+        options = self.options(model, trial)
+        made_by = [self._data, fingerprint.of_named_files(options), self.versions]
+        return make_run(self.plan, self.dest, self._scoring, made_by, model, seed, trial, options)
 
     def _check_own(self):
-        sections = {"train": self.plan.train, "tune": self.plan.tune}
-        sections.update({f"models.{name}": own for name, own in self.plan.models.items()})
-        for section, options in sections.items():
+        sections = {f"models.{name}": own for name, own in self.plan.models.items()}
+        sections["tune"] = self.plan.tune
+        for section, options in {"train": self.plan.train, **sections}.items():
             for name in OWN:
                 if name in options:
                     raise InputError(f"{section}.{name}: {options[name]}: is set by compare")
-        for name in ("best-checkpoint-metric", "maximize-best-checkpoint-metric", "task"):
-            for model, own in self.plan.models.items():
-                if name in own or name in self.plan.tune:
-                    raise InputError(f"models.{model}.{name}: must be the same for all: in train")
+        for section, options in sections.items():
+            for name in OF_ALL:
+                if name in options:
+                    value = options[name]
+                    raise InputError(f"{section}.{name}: {value}: must stand in train, for all")
 
     def _task(self):
         """The name of the task; every model's options are checked by the way."""
@@ -123,7 +127,7 @@ class Comparison:
 
         def count(model, chosen):
             options = {**plan.options(model), **chosen}
-            return parameters.count(plan.data, options, f"models.{model}")
+            return parameters.Counter(plan.data, options, f"models.{model}").count()
 
         counts = {plan.baseline: count(plan.baseline, {})}
         chosen = {plan.baseline: {}}

@@ -36,12 +36,14 @@ def launch(comparison, runs, jobs, score=True):
 
 
 def gpus(plan):
-    """The GPUs that runs may take, as CUDA_VISIBLE_DEVICES names them; none with ``cpu: true``."""
+    """The GPUs of a run each, as CUDA_VISIBLE_DEVICES names them; none with ``cpu: true``."""
     if plan.train.get("cpu"):
         return []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     named = visible.split(",") if visible else list(map(str, range(torch.cuda.device_count())))
-    return named[: torch.cuda.device_count()]
+    each = plan.train.get("distributed-world-size", 1)
+    whole = torch.cuda.device_count() // each * each
+    return [",".join(named[first : first + each]) for first in range(0, whole, each)]
 
 
 def write_report(comparison):

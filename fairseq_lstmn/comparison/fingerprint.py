@@ -3,14 +3,15 @@
 import hashlib
 import json
 import platform
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import fairseq_lstmn
 
 PACKAGE = Path(fairseq_lstmn.__file__).parent
-# of this package, what a trained model depends on
-MODEL_CODE = ("ops", "modules", "models", "tasks", "data", "compat.py")
+# of this package, what a trained model and what it answers depend on
+RESULT_CODE = ("ops", "modules", "models", "tasks", "data", "compat.py", "comparison/validate.py")
 CHUNK = 1 << 20  # bytes
 
 
@@ -20,11 +21,11 @@ def digest(value):
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def of_files(paths):
-    """The SHA-256 of files' names and contents; names count from their common folder."""
+def of_files(folder, paths):
+    """The SHA-256 of the names, from ``folder`` on, and the contents of files."""
     whole = hashlib.sha256()
-    for path in paths:
-        whole.update(path.name.encode() + b"\0")
+    for path in sorted(paths):
+        whole.update(str(path.relative_to(folder)).encode() + b"\0")
         with open(path, "rb") as file:
             while chunk := file.read(CHUNK):
                 whole.update(chunk)
@@ -35,13 +36,14 @@ def of_data(data):
     """The fingerprint of what fairseq reads from the folders ``data`` (colons between them)."""
     return [
         of_files(
-            sorted(
+            folder,
+            (
                 path
-                for path in Path(folder).rglob("*")
+                for path in folder.rglob("*")
                 if path.suffix in (".bin", ".idx", ".label") or path.name.startswith("dict.")
-            )
+            ),
         )
-        for folder in data.split(":")
+        for folder in map(Path, data.split(":"))
     ]
 
 
@@ -50,22 +52,27 @@ def of_named_files(options):
     files = {
         name: Path(value)
         for name, value in options.items()
-        if isinstance(value, str) and "/" in value and Path(value).is_file()
+        if isinstance(value, str) and Path(value).is_file()
     }
-    return {name: of_files([path]) for name, path in files.items()}
+    return {name: _of_file(path, path.stat().st_mtime_ns) for name, path in files.items()}
+
+
+@cache
+def _of_file(path, changed):
+    return of_files(path.parent, [path])
 
 
 def versions():
     """The versions of what a result depends on; our own models' code by its contents."""
     fairseq = [name for name in ("fairseq", "fairseq-fixed") if _installed(name)]
     found = {name: metadata.version(name) for name in (*fairseq, "torch", "numpy")}
-    code = sorted(
+    code = (
         path
-        for part in MODEL_CODE
+        for part in RESULT_CODE
         for path in [PACKAGE / part, *(PACKAGE / part).rglob("*")]
         if path.suffix in (".py", ".cpp", ".h")
     )
-    own = f"{fairseq_lstmn.__version__} (models {of_files(code)[:8]})"
+    own = f"{fairseq_lstmn.__version__} (code {of_files(PACKAGE, code)[:8]})"
     return {"python": platform.python_version(), "fairseq-lstmn": own, **found}
 
 

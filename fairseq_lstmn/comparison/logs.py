@@ -1,6 +1,7 @@
 """What fairseq-train logs with ``--log-format json``, as numbers."""
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from statistics import median
@@ -24,9 +25,10 @@ def is_finished(log):
 
 def _number(value):
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None
 
 
 @dataclass
@@ -65,8 +67,9 @@ class Training:
             return
         self._note_memory(numbers)
         if kind == "valid":
-            values = {name[len("valid_") :]: v for name, v in numbers.items() if v is not None}
-            self.curve[int(values["num_updates"])] = values
+            names = (name for name in numbers if name.startswith("valid_"))
+            found = {n[len("valid_") :]: numbers[n] for n in names if numbers[n] is not None}
+            self.curve[int(found["num_updates"])] = found
         elif kind == "train":
             self.updates, self.progress = int(numbers["train_num_updates"]), numbers["epoch"]
             self.epochs[int(numbers["epoch"])] = numbers

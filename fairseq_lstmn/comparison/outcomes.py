@@ -22,7 +22,7 @@ class Outcome:
         self.best_update = best[0] if best else None
         self._curve_metric = comparison.curve_metric
         self.items, self.items_per_second = (run.trained() and run.scored()) or (None, None)
-        self.error = run.error()
+        self.error = run.error() if self.items is None else None
 
     @property
     def state(self):
@@ -49,7 +49,7 @@ class Outcome:
         stages = [self.run.train.usage(), self.run.score.usage()]
         memory = self.training.gpu_memory or max(u.get("peak_memory", 0) for u in stages)
         return {
-            "minutes": self.budget["minutes"],
+            "minutes": self.minutes,
             "words_per_second": self.training.speed,
             "items_per_second": self.items_per_second,
             "peak_memory": memory or None,
@@ -58,16 +58,19 @@ class Outcome:
 
     @property
     def budget(self):
-        """What the training was given."""
-        epochs = self.training.epochs
-        last = epochs[max(epochs)] if epochs else {}
+        """What the training was given, and when it was at its best; time apart."""
         return {
             "updates": self.training.updates,
             "tokens_per_update": self.training.words_per_update,
-            "epochs": max(epochs, default=None),
+            "epochs": max(self.training.epochs, default=None),
             "best_update": self.best_update,
-            "minutes": last.get("train_wall", 0) / 60,
         }
+
+    @property
+    def minutes(self):
+        """Of training, over all restarts."""
+        epochs = self.training.epochs
+        return epochs[max(epochs)]["train_wall"] / 60 if epochs else 0.0
 
 
 def leave_out_other_tests(outcomes):
@@ -84,7 +87,7 @@ def budget_errors(plan, by_model):
     found = []
     for name in BUDGETS[plan.budget]:
         values = {
-            (o.run.model, o.run.seed): o.budget[name]
+            (o.run.model, o.run.seed): {**o.budget, "minutes": o.minutes}[name]
             for outcomes in by_model.values()
             for o in outcomes
             if o.items is not None
@@ -105,10 +108,14 @@ def equal(values, name):
     return high - low <= (SAME_MINUTES * high if name == "minutes" else 0)
 
 
-def run_errors(plan, outcomes):
-    """A sentence for each run that failed, and one for those that are missing."""
-    failed = [f"{o.run.name} failed: {o.error}" for o in outcomes if o.state == "failed"]
+def run_errors(plan, outcomes, trials):
+    """A sentence for each run or trial that failed, and one for those that are missing.
+
+    Args:
+        trials: {model: [(options tried, Outcome)]}.
+    """
+    tried = [outcome for tried in trials.values() for _, outcome in tried]
+    told = {o.run.folder: f"{o.run.name} failed: {o.error}" for o in tried + outcomes if o.error}
     wanted = len(plan.models) * len(plan.seeds)
-    done = sum(o.state == "finished" for o in outcomes)
-    missing = wanted - done - len(failed)
-    return failed + ([f"{missing} of {wanted} runs are not finished"] if missing else [])
+    missing = wanted - sum(o.state in ("finished", "failed") for o in outcomes)
+    return [*told.values(), *([f"{missing} of {wanted} runs are not finished"] if missing else [])]

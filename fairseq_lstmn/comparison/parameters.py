@@ -1,11 +1,14 @@
 """How many parameters the models of a plan have, and hidden sizes that make them equal."""
 
+import contextlib
+import copy
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from fairseq import tasks
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from omegaconf import OmegaConf, open_dict
 
 from fairseq_lstmn.comparison.arguments import check_training
 from fairseq_lstmn.comparison.quiet import quiet
@@ -28,32 +31,56 @@ class Parameters:
         return self.all - self.embeddings
 
 
-def count(data, options, section):
-    """The Parameters of the model that fairseq-train would build.
+class Counter:
+    """Counts the parameters of the model that fairseq-train would build.
 
-    Raises InputError, naming ``section``, if it cannot be built.
+    Args:
+        data, options: as of fairseq-train.
+        section: of the plan, named in errors.
+
+    Raises InputError if there can be no such model.
     """
-    # vectors are read for their values, which do not count here
-    options = {name: v for name, v in options.items() if not name.endswith("embed-path")}
-    args = check_training(data, options, section)
-    try:
-        with quiet():
-            cfg = convert_namespace_to_omegaconf(args)
-            model = tasks.setup_task(cfg.task).build_model(cfg.model)
-    except InputError as error:
-        raise InputError(f"{section}: {error}") from None
-    except Exception as error:  # fairseq checks options and data in many ways
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{section}: no model can be built of it ({reason})") from None
-    trained = {id(p): p.numel() for p in model.parameters() if p.requires_grad}
-    embedded = {
-        id(p): p.numel()
-        for module in model.modules()
-        if isinstance(module, torch.nn.Embedding)
-        for p in module.parameters()
-        if p.requires_grad
-    }
-    return Parameters(all=sum(trained.values()), embeddings=sum(embedded.values()))
+
+    def __init__(self, data, options, section):
+        self._section = section
+        # vectors are read for their values, which do not count here
+        options = {name: v for name, v in options.items() if not name.endswith("embed-path")}
+        args = check_training(data, options, section)
+        with quiet(), self._told():
+            self._cfg = convert_namespace_to_omegaconf(args)
+            self._task = tasks.setup_task(self._cfg.task)
+
+    def count(self, sizes=None):
+        """The Parameters, with other ``sizes``, a dict of options."""
+        model_cfg = copy.deepcopy(self._cfg.model)
+        with quiet(), self._told(), opened(model_cfg):
+            for name, size in (sizes or {}).items():
+                setattr(model_cfg, name.replace("-", "_"), size)
+            model = self._task.build_model(model_cfg)
+        embeddings = [m for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+        return Parameters(trained([model]), trained(embeddings))
+
+    @contextlib.contextmanager
+    def _told(self):
+        """fairseq checks options and data in many ways: all end in one line."""
+        try:
+            yield
+        except InputError as error:
+            raise InputError(f"{self._section}: {error}") from None
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise InputError(f"{self._section}: no model can be built of it ({reason})") from None
+
+
+def opened(cfg):
+    """Lets options be set that a config of a dataclass does not name; a Namespace is open."""
+    return open_dict(cfg) if OmegaConf.is_config(cfg) else contextlib.nullcontext()
+
+
+def trained(modules):
+    """How many numbers are trained in modules, shared ones counted once."""
+    found = {id(p): p.numel() for m in modules for p in m.parameters() if p.requires_grad}
+    return sum(found.values())
 
 
 def match(data, options, wanted, section):
@@ -62,12 +89,13 @@ def match(data, options, wanted, section):
     The sizes are those of HIDDEN_SIZES that the architecture has; all are set to the same.
     Raises InputError if there is no such size.
     """
-    names = [name for name in HIDDEN_SIZES if _takes(data, options, name, section)]
+    names = [name for name in HIDDEN_SIZES if takes(data, options, name, section)]
     if not names:
         raise InputError(f"match: parameters: {section} has no option for its hidden size")
+    counter = Counter(data, {**options, **dict.fromkeys(names, PROBES[0])}, section)
 
     def parameters(size):
-        return count(data, {**options, **dict.fromkeys(names, size)}, section).all
+        return counter.count(dict.fromkeys(names, size)).all
 
     # weights are products of widths, so the number is a polynomial of second degree in the size
     curve = np.polyfit(PROBES, [parameters(size) for size in PROBES], deg=2)
@@ -82,7 +110,8 @@ def match(data, options, wanted, section):
     return dict.fromkeys(names, size)
 
 
-def _takes(data, options, name, section):
+def takes(data, options, name, section):
+    """Whether the architecture has this option, a number."""
     try:
         check_training(data, {**options, name: 1}, section)
     except InputError:

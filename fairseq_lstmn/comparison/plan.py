@@ -1,7 +1,7 @@
 """What a comparison is: a YAML file, read and checked before anything runs."""
 
 import difflib
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from itertools import product
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -74,12 +74,12 @@ def _in_one_line(error):
 
 
 def _checked(found):
-    known = ["title", "data", "train", "score", "models", "baseline", "seeds", "budget", "match"]
-    known.append("tune")
+    known = {part.name: part for part in fields(Plan) if part.name != "metrics"}
     for key in found:
         check_known("key", key, known)
-    for key in ("data", "train", "score", "models", "baseline", "seeds"):
-        if found.get(key) is None:
+    for key, part in known.items():
+        needed = part.default is MISSING and part.default_factory is MISSING
+        if needed and found.get(key) is None:
             raise InputError(f"{key}: is missing")
     for key in ("train", "score", "models", "tune"):
         _check_kind(found, key, dict, "keys and values")

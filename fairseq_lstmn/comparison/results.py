@@ -25,12 +25,16 @@ def collect(comparison):
     """The results of what a Comparison has finished so far."""
     plan, tuned = comparison.plan, comparison.tuned()
     outcomes = [Outcome(run, comparison) for run in comparison.runs(tuned)]
+    trials = {
+        model: [(trial, Outcome(run, comparison)) for trial, run in tried]
+        for model, tried in comparison.trials().items()
+    }
     leave_out_other_tests(outcomes)
     by_model = {name: [o for o in outcomes if o.run.model == name] for name in plan.models}
     scores, table = scored(comparison, by_model)
     return {
         "title": str(plan.title),
-        "errors": [*budget_errors(plan, by_model), *run_errors(plan, outcomes)],
+        "errors": [*budget_errors(plan, by_model), *run_errors(plan, outcomes, trials)],
         "notes": notes(comparison, tuned),
         "data": plan.data,
         "baseline": plan.baseline,
@@ -52,7 +56,7 @@ def collect(comparison):
             for name in plan.models
         ],
         "buckets": table,
-        "trials": trial_entries(comparison, tuned),
+        "trials": trial_entries(trials, tuned),
         "commands": [
             {"run": outcome.run.name, "stage": stage.name, "command": stage.line()}
             for outcome in outcomes
@@ -77,7 +81,7 @@ def model_entry(comparison, name, outcomes, scores, tuned):
             "embeddings": comparison.parameters[name].embeddings,
             "others": comparison.parameters[name].others,
         },
-        "budget": means([{k: v for k, v in o.budget.items() if k != "minutes"} for o in done]),
+        "budget": means([o.budget for o in done]),
         "cost": means([outcome.cost for outcome in done]),
         "scores": scores,
         "runs": [run_entry(outcome) for outcome in outcomes],
@@ -85,7 +89,7 @@ def model_entry(comparison, name, outcomes, scores, tuned):
 
 
 def means(rows):
-    """The mean of every entry of equal dicts; None where one has none, or there are no rows."""
+    """The mean of every entry of dicts with the same keys; None where one has none."""
     names = rows[0] if rows else ()
     columns = {name: [row[name] for row in rows] for name in names}
     return {name: None if None in column else fmean(column) for name, column in columns.items()}
@@ -102,16 +106,16 @@ def run_entry(outcome):
     }
 
 
-def trial_entries(comparison, tuned):
+def trial_entries(trials, tuned):
     return [
         {
             "model": model,
             "options": trial,
-            "valid": Outcome(run, comparison).best_valid,
+            "valid": outcome.best_valid,
             "chosen": tuned[model] == trial,
         }
-        for model, trials in comparison.trials().items()
-        for trial, run in trials
+        for model, tried in trials.items()
+        for trial, outcome in tried
     ]
 
 
@@ -126,7 +130,7 @@ def notes(comparison, tuned):
         tried = len(plan.trials())
         found.append(
             f"{tried} trials for every model with seed {plan.seeds[0]}, the best chosen by "
-            f"validation {comparison.metric}."
+            f"validation {comparison.curve_metric}."
         )
     if len(plan.seeds) == 1:
         found.append("One seed: nothing is known of other trainings, so there is no verdict.")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List
 
-from fairseq_lstmn.comparison import logs, scoring
+from fairseq_lstmn.comparison import logs
 from fairseq_lstmn.comparison.arguments import arguments
 from fairseq_lstmn.comparison.fingerprint import PACKAGE, digest
+from fairseq_lstmn.comparison.scoring import Scoring, score_options
 
 MODULES = {
     "fairseq-train": "fairseq_cli.train",
@@ -64,7 +65,7 @@ class Run:
     folder: Path
     train: Stage
     score: Stage
-    scoring: scoring.Scoring
+    how: Scoring
 
     @property
     def name(self):
@@ -78,60 +79,46 @@ class Run:
 
     def scored(self):
         """(items, items a second) of the test set; None while they are not all there."""
-        return self.scoring.read(self.score.log.parent, logs.text(self.score.log))
+        return self.how.read(self.score.log.parent, logs.text(self.score.log))
 
     def error(self):
-        """Why it failed, one line; None if it did not."""
-        for stage, done in ((self.train, self.trained), (self.score, self.scored)):
-            if not done():
-                failed = stage.usage().get("status")
-                return f"{stage.name}: {stage.last_line()}" if failed else None
-        return None
+        """Why it has come to an end without its result, one line; None if it has not."""
+        stage = self.score if self.trained() else self.train
+        status = stage.usage().get("status")
+        if status is None:
+            return None
+        return f"{stage.name}: {stage.last_line() if status else 'ended without its result'}"
 
 
-class Runs:
-    """Makes the runs of a plan in a folder.
+def make_run(plan, dest, how, made_by, model, seed, trial, options):
+    """The Run of a model of ``plan`` in a folder of ``dest``.
 
     Args:
-        plan: the Plan.
-        dest: where the runs' folders are.
-        scoring: the Scoring of its metrics.
-        made_by: what all its results depend on: fingerprint of the data, versions.
+        how: the Scoring of the plan's metrics.
+        made_by: what the results depend on beside the options: the data, files, versions.
+        trial: what ``tune`` chose or tries, for the run's name.
+        options: of fairseq-train, all but those that are set here.
     """
-
-    def __init__(self, plan, dest, scoring, made_by):
-        self.plan, self.dest, self.scoring, self.made_by = plan, dest, scoring, made_by
-
-    def run(self, model, seed, trial, options, named_files):
-        """The Run of a model.
-
-        Args:
-            trial: what ``tune`` chose or tries, for its name.
-            options: of fairseq-train, all but those that are set here.
-            named_files: fingerprints of the files that options name.
-        """
-        identity = [options, seed, self.made_by, named_files]
-        folder = self.dest / "runs" / f"{model}-seed{seed}-{digest(identity)}"
-        options = {"user-dir": str(PACKAGE), **options}
-        own = {
-            "seed": seed,
-            "save-dir": str(folder),
-            "log-format": "json",
-            "no-epoch-checkpoints": True,
-        }
-        train = ["fairseq-train", self.plan.data, *arguments({**options, **own})]
-        scored = scoring.score_options(self.scoring, options, self.plan.score)
-        scores = folder / f"score-{digest(self.plan.score)}"
-        best = {"path": str(folder / "checkpoint_best.pt")}
-        score = [*self.scoring.command, self.plan.data, *arguments({**scored, **best})]
-        score += self.scoring.extra(scores)
-        return Run(
-            model=model,
-            seed=seed,
-            trial=trial,
-            options=options,
-            folder=folder,
-            train=Stage("train", train, folder / "train.log"),
-            score=Stage("score", score, scores / "score.log"),
-            scoring=self.scoring,
-        )
+    folder = dest / "runs" / f"{model}-seed{seed}-{digest([options, seed, made_by])}"
+    options = {"user-dir": str(PACKAGE), "distributed-world-size": 1, **options}
+    own = {
+        "seed": seed,
+        "save-dir": str(folder),
+        "log-format": "json",
+        "no-epoch-checkpoints": True,
+    }
+    train = ["fairseq-train", plan.data, *arguments({**options, **own})]
+    scores = folder / f"score-{digest(plan.score)}"
+    best = {"path": str(folder / "checkpoint_best.pt")}
+    scored = score_options(how, options, plan.score)
+    score = [*how.command, plan.data, *arguments({**scored, **best}), *how.extra(scores)]
+    return Run(
+        model=model,
+        seed=seed,
+        trial=trial,
+        options=options,
+        folder=folder,
+        train=Stage("train", train, folder / "train.log"),
+        score=Stage("score", score, scores / "score.log"),
+        how=how,
+    )

@@ -85,7 +85,9 @@ class Backward:
             self.fuse_deep_backward(t, d_cell=d_slot[:, : self.width])
         d_summary = d_slot[:, : self.width]
         torch.mm(d_gates, self.weights.summary_gates, out=d_summary)  # (7)
-        self.add_later(d_summary, t, self.own, self.weights.summary_query, self.gradients.summaries)
+        self.add_later(
+            d_summary, t, self.own, self.weights.summary_query, self.gradients.summaries
+        )
         if self.source is not None and not self.deep:
             self.fuse_shallow_backward(t, d_gates, d_summary)
         self.own.read_backward(t, window(slot, self.memory_span), self.gradients.attention)

@@ -1,9 +1,11 @@
 """What fairseq itself would refuse is said before anything runs; sizes are matched."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from fairseq_lstmn.comparison import words
 from fairseq_lstmn.comparison.comparison import Comparison
 from fairseq_lstmn.comparison.plan import Plan
 from fairseq_lstmn.errors import InputError
@@ -165,7 +167,19 @@ WRONG = {
     ),
     "a model's own way to be chosen": (
         dict(models={"lstm": {"arch": "lstm_lm", "best-checkpoint-metric": "ppl"}}),
-        "models.lstm.best-checkpoint-metric: must be the same for all: in train",
+        "models.lstm.best-checkpoint-metric: ppl: must stand in train, for all",
+    ),
+    "a model's own data": (
+        dict(models={"lstm": {"arch": "lstm_lm", "train-subset": "valid"}}),
+        "models.lstm.train-subset: valid: must stand in train, for all",
+    ),
+    "validation data to try": (
+        dict(tune={"valid-subset": ["valid", "test"]}),
+        "tune.valid-subset: ['valid', 'test']: must stand in train, for all",
+    ),
+    "another start": (
+        dict(models={"lstm": {"arch": "lstm_lm", "restore-file": "other.pt"}}),
+        "models.lstm.restore-file: other.pt: is set by compare",
     ),
     "a value to try": (
         dict(tune={"dropout": [0.1, "much"]}),
@@ -199,8 +213,20 @@ def test_files_that_options_name_are_part_of_what_makes_a_run(compared, tmp_path
     train = {"decoder-embed-path": str(vectors)}
     before = runs(compared(train))[0].folder
     assert runs(compared(train))[0].folder == before
+    tried = compared(tune={"decoder-embed-path": [str(vectors)]}).trials()["lstm"][0][1].folder
+    assert tried == before
     vectors.write_text(vectors.read_text().replace("0.5", "0.6"))
     assert runs(compared(train))[0].folder != before
+    assert compared(tune={"decoder-embed-path": [str(vectors)]}).trials()["lstm"][0][1] != tried
+
+
+def test_words_are_counted_in_the_training_text(data):
+    text = Path(data).parent.joinpath("train").read_text().split()
+    found = words.counts(f"{data}:/elsewhere", "train")
+    assert {word: count for word, count in found.items() if count and len(word) == 1} == Counter(
+        text
+    )
+    assert found["</s>"] == 60 and found["unheard of"] == 0
 
 
 def test_the_data_are_part_of_what_makes_a_run(compared, data):

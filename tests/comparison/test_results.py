@@ -30,6 +30,7 @@ def outcome(tmp_path):
         run = SimpleNamespace(
             model=model,
             seed=seed,
+            folder=path,
             name=f"{model}, seed {seed}",
             train=stage,
             score=stage,
@@ -60,7 +61,6 @@ def test_what_a_training_was_given_and_took_is_read_from_its_log(outcome):
         "tokens_per_update": 95,
         "epochs": 2,
         "best_update": 20,
-        "minutes": 3,
     }
     assert found.cost == {
         "minutes": 3,
@@ -109,10 +109,18 @@ def test_failed_and_missing_runs_are_told(outcome):
         outcome("b", error="train: no more memory"),
         outcome("b", seed=2),
     ]
-    assert run_errors(plan(seeds=(1, 2)), outcomes) == [
+    assert run_errors(plan(seeds=(1, 2)), outcomes, {}) == [
         "b, seed 1 failed: train: no more memory",
         "2 of 4 runs are not finished",
     ]
+
+
+def test_a_trial_that_failed_is_told_once_though_it_is_a_run_as_well(outcome):
+    failed, run = outcome("a", 1, error="train: gone"), outcome("b", 1, items=tokens())
+    trials = {"a": [({"lr": 1}, failed)], "b": [({"lr": 1}, run)]}
+    told = run_errors(plan(), [run], trials)
+    assert told == ["a, seed 1 failed: train: gone", "1 of 2 runs are not finished"]
+    assert run_errors(plan(), [failed, run], trials) == told[:1]
 
 
 def test_a_run_that_was_asked_something_else_is_left_out(outcome):

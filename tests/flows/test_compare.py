@@ -31,7 +31,7 @@ LANGUAGE_MODELS = {
     "score": {"metric": "perplexity"},
     "models": {"lstm": {"arch": "lstm_lm"}, "lstmn": {"arch": "lstmn_lm"}},
     "baseline": "lstm",
-    "seeds": [1],
+    "seeds": [1, 2],
 }
 
 
@@ -79,8 +79,7 @@ def test_language_models_are_compared(compared):
     for model in found["models"]:
         assert model["budget"]["updates"] == 3 * 4 and model["parameters"]["embeddings"] == 8 * 24
         assert all(value > 0 for value in model["cost"].values())
-        (run,) = model["runs"]
-        assert run["state"] == "finished" and len(run["curve"]) == 3
+        assert all(run["state"] == "finished" and len(run["curve"]) == 3 for run in model["runs"])
     assert {path.name for path in dest.iterdir()} >= {
         "report.html",
         "report.md",
@@ -93,13 +92,24 @@ def test_language_models_are_compared(compared):
 def test_the_score_is_that_of_fairseq(compared):
     _, dest = compared
     for model in results(dest)["models"]:
-        (log,) = dest.glob(f"runs/{model['name']}-seed1-*/score-*/score.log")
-        (perplexity,) = re.findall(r"Perplexity: ([\d.]+)", log.read_text())
-        assert float(perplexity) == pytest.approx(model["scores"]["perplexity"]["mean"], abs=0.005)
+        for seed, score in model["scores"]["perplexity"]["seeds"].items():
+            (log,) = dest.glob(f"runs/{model['name']}-seed{seed}-*/score-*/score.log")
+            (perplexity,) = re.findall(r"Perplexity: ([\d.]+)", log.read_text())
+            assert float(perplexity) == pytest.approx(score, abs=0.005)
+
+
+def test_a_difference_comes_with_all_that_says_how_sure_it_is(compared):
+    difference = results(compared[1])["models"][1]["scores"]["perplexity"]["difference"]
+    assert difference["low"] < difference["value"] < difference["high"]
+    assert difference["p_seeds_least"] == 1 / 6
+    for name in ("p", "p_holm", "p_items", "p_items_holm", "p_seeds"):
+        assert 0 < difference[name] <= 1
 
 
 def test_one_seed_gives_no_verdict_and_says_so(compared):
-    found = results(compared[1])
+    plan, dest = compared
+    assert compare(plan, "seeds=[1]", "--dest", dest, "--report") == 0
+    found = results(dest)
     difference = found["models"][1]["scores"]["perplexity"]["difference"]
     assert difference["verdict"] == "inconclusive" and "one seed" in difference["reason"]
     assert any("One seed" in note for note in found["notes"])
@@ -114,18 +124,18 @@ def test_what_is_finished_is_not_run_again(compared, capsys):
     assert compare(plan, "--dest", dest, "--dry-run") == 0
     assert capsys.readouterr().out.strip() == ""
     # more of it is run beside what is there
-    assert compare(plan, "seeds=[1, 2]", "--dest", dest, "--dry-run") == 0
-    assert capsys.readouterr().out.count("--seed 2 ") == 2
+    assert compare(plan, "seeds=[1, 3]", "--dest", dest, "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("--seed 3 ") == 2 and "--seed 1 " not in printed
 
 
 def test_killed_at_work_it_goes_on_to_the_same_end(compared, tmp_path):
     plan, dest = compared
     killed = tmp_path / "dest"
     program = "import sys; from fairseq_lstmn.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", program, "compare", plan, "--dest", killed]
+    command = [sys.executable, "-c", program, "compare", plan, "seeds=[1]", "--dest", killed]
     for pattern, sign in (
         ("runs/lstm-*/train.log", "begin training epoch 2"),
-        ("runs/lstmn-*/train.log", "begin validation"),
         ("runs/lstmn-*/score-*/score.log", "loading model"),
     ):
         process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(CHECKOUT)})
@@ -135,13 +145,14 @@ def test_killed_at_work_it_goes_on_to_the_same_end(compared, tmp_path):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert compare(plan, "--dest", killed) == 0
+    for folder, more in ((killed, ()), (dest, ["--report"])):
+        assert compare(plan, "seeds=[1]", "--dest", folder, *more) == 0
     assert results(killed, timeless=True) == results(dest, timeless=True)
 
 
 def test_the_commands_can_be_run_by_hand_and_reported(text, tmp_path, capsys):
     models = {"lstmn": LANGUAGE_MODELS["models"]["lstmn"]}
-    plan = {**LANGUAGE_MODELS, "models": models, "baseline": "lstmn"}
+    plan = {**LANGUAGE_MODELS, "models": models, "baseline": "lstmn", "seeds": [1]}
     plan, dest = written(tmp_path / "plan.yaml", text, plan), tmp_path / "dest"
     assert compare(plan, "--dest", dest, "--dry-run") == 0
     commands = capsys.readouterr().out
@@ -159,7 +170,7 @@ def test_the_commands_can_be_run_by_hand_and_reported(text, tmp_path, capsys):
 def test_a_failed_run_is_told_and_the_others_go_on(text, tmp_path, capsys):
     models = {"broken": {"arch": "lstm_lm", "fp16": True}, **LANGUAGE_MODELS["models"]}
     del models["lstm"]
-    plan = {**LANGUAGE_MODELS, "models": models, "baseline": "lstmn"}
+    plan = {**LANGUAGE_MODELS, "models": models, "baseline": "lstmn", "seeds": [1]}
     plan, dest = written(tmp_path / "plan.yaml", text, plan), tmp_path / "dest"
     assert compare(plan, "train.max-epoch=1", "--dest", dest) == 1
     found = results(dest)
@@ -169,6 +180,17 @@ def test_a_failed_run_is_told_and_the_others_go_on(text, tmp_path, capsys):
     ]
     assert found["errors"][0].startswith("broken, seed 1 failed: train: ")
     assert "CUDA" in found["errors"][0] and found["errors"][0] in capsys.readouterr().out
+
+
+def test_unequal_budgets_are_the_first_line_of_the_report(text, tmp_path, capsys):
+    models = {"lstm": {"arch": "lstm_lm"}, "more": {"arch": "lstm_lm", "batch-size": 4}}
+    plan = {**LANGUAGE_MODELS, "models": models, "seeds": [1]}
+    plan, dest = written(tmp_path / "plan.yaml", text, plan), tmp_path / "dest"
+    assert compare(plan, "train.max-epoch=1", "--dest", dest, "--jobs", 2) == 1
+    error = results(dest)["errors"][0]
+    assert error.startswith("unequal budgets: updates with seed 1: lstm 4, more ")
+    assert capsys.readouterr().out.strip().startswith(f"error: {error}")
+    assert compare(plan, "train.max-epoch=1", "budget=epochs", "--dest", dest, "--report") == 0
 
 
 def test_a_second_one_in_the_same_folder_stops(compared, tmp_path, capsys):
@@ -183,7 +205,7 @@ def test_a_second_one_in_the_same_folder_stops(compared, tmp_path, capsys):
 
 def test_trials_are_chosen_by_validation_and_only_the_chosen_are_tested(text, tmp_path):
     models = {"lstm": LANGUAGE_MODELS["models"]["lstm"]}
-    plan = {**LANGUAGE_MODELS, "models": models, "tune": {"lr": [0.01, 1e-9]}}
+    plan = {**LANGUAGE_MODELS, "models": models, "seeds": [1], "tune": {"lr": [0.01, 1e-9]}}
     plan, dest = written(tmp_path / "plan.yaml", text, plan), tmp_path / "dest"
     assert compare(plan, "train.max-epoch=1", "--dest", dest, "--jobs", 2) == 0
     found = results(dest)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fairseq_lstmn.comparison.scoring import read_answers, read_tokens, read_translations
+from fairseq_lstmn.comparison.outputs import read_answers, read_tokens, read_translations
 
 EVALUATED = "INFO:fairseq_cli.eval_lm:Evaluated 5 tokens in 0.0s (200.50 tokens/s)\n"
 PERPLEXITY = "INFO:fairseq_cli.eval_lm:Loss (base 2): 4.3, Perplexity: 20.02\n"

@@ -1,0 +1,50 @@
+"""What the commands that score write, read item by item: None while it is not all there."""
+
+import re
+
+import numpy as np
+
+from fairseq_lstmn.comparison.items import Answers, Tokens, Translations
+
+
+def read_tokens(folder, log):
+    """Every token's log-probability, from what fairseq-eval-lm logs with --output-word-probs."""
+    speed = re.search(r"Evaluated .* \(([\d.]+) tokens/s\)", log)
+    if "Perplexity: " not in log or speed is None:
+        return None
+    blocks = {}
+    for line in log.split("\n"):
+        found = re.match(r"INFO:fairseq_cli\.eval_lm:(\d+) (.*\])$", line)
+        if found:
+            blocks[int(found[1])] = found[2].split("\t")
+    pairs = [entry[:-1].rpartition(" [") for number in sorted(blocks) for entry in blocks[number]]
+    logs = np.array([float(value) for _, _, value in pairs])
+    return Tokens([word for word, _, _ in pairs], logs), float(speed[1])
+
+
+def read_translations(folder, log):
+    """Every sentence with its first hypothesis, from the file of fairseq-generate."""
+    paths = list(folder.glob("generate-*.txt"))
+    text = paths[0].read_text(encoding="utf-8") if paths else ""
+    speed = re.search(r"Translated .* \(([\d.]+) sentences/s", log + text)
+    if "\nGenerate " not in text or speed is None:
+        return None
+    lines = {kind: {} for kind in "STD"}
+    for line in text.split("\n"):
+        kind, dash, number = line.partition("\t")[0].partition("-")
+        if dash and kind in lines:
+            # a reference may be empty; of several hypotheses the best stands first
+            lines[kind].setdefault(int(number), line.split("\t")[-1])
+    sides = ([lines[kind].get(n, "") for n in sorted(lines["T"])] for kind in "SDT")
+    return Translations(*sides), float(speed[1])
+
+
+def read_answers(folder, log):
+    """Every example's probabilities, from the file of fairseq_lstmn.comparison.validate."""
+    path = folder / "answers.npz"
+    if not path.exists():
+        return None
+    with np.load(path) as found:
+        classes = [str(name) for name in found["classes"]]
+        answers = Answers(classes, found["probabilities"], found["labels"], found["lengths"])
+        return answers, float(found["examples_per_second"])
