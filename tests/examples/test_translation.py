@@ -22,6 +22,7 @@ from tests.examples.example import (
     readme_commands,
     run_script,
 )
+from tests.examples.plans import assert_trains_as, check_plan
 
 EXAMPLE = EXAMPLES / "translation"
 SPLITS = "train", "valid", "test"
@@ -370,3 +371,43 @@ def test_yaml_gives_the_training_of_the_flags(fusion):
     model = plain(OmegaConf.load(EXAMPLE / "config" / f"{arch}.yaml").model)
     assert model.pop("_name") == arch
     assert model == {name: vars(flags.model)[name] for name in model}
+
+
+# Plans
+
+
+@pytest.mark.parametrize(
+    "plan, data, architectures",
+    [
+        (
+            "dates",
+            "data/dates/bin",
+            {"lstm": "lstm", "shallow": "lstmn_shallow", "deep": "lstmn_deep"},
+        ),
+        (
+            "iwslt14",
+            "data/iwslt14/bin",
+            {
+                "lstm": "lstm_wiseman_iwslt_de_en",
+                "shallow": "lstmn_shallow_iwslt_de_en",
+                "deep": "lstmn_deep_iwslt_de_en",
+            },
+        ),
+    ],
+)
+def test_plan_trains_as_the_flags(plan, data, architectures):
+    [words] = [w for w in readme_commands(EXAMPLE) if {"fairseq-train", data} <= set(w)]
+    for model, arch in architectures.items():
+        words_of_arch = [word.replace("$arch", arch) for word in words]
+        assert_trains_as(f"translation/{plan}", model, words_of_arch)
+
+
+def test_plan_of_dates(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    dates.main(["--dest", "data/dates", "--pairs", "300"])
+    check_plan("translation/dates", capsys)
+
+
+def test_plan_of_iwslt14(corpus, monkeypatch, capsys):
+    monkeypatch.chdir(corpus.parents[1])
+    check_plan("translation/iwslt14", capsys)
