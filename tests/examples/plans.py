@@ -1,6 +1,7 @@
 """What the tests of the examples' plans need: a plan at work, and its options as fairseq's."""
 
 import json
+from pathlib import Path
 
 from omegaconf import OmegaConf
 
@@ -9,36 +10,34 @@ from fairseq_lstmn.comparison.arguments import arguments
 from tests.examples.example import EXAMPLES, assert_same_training, flags_training, plain
 
 SHORT = (
-    *("seeds=[1]", "train.max-update=2", "train.cpu=true", "train.num-workers=0"),
-    "train.data-buffer-size=0",
+    *("seeds=[1]", "train.max-update=2", "train.cpu=true"),
+    *("train.num-workers=0", "train.data-buffer-size=0"),
 )
 # what a README's command has beside the options of a plan
-OWN = (
-    *("--seed", "1", "--no-epoch-checkpoints", "--log-format", "simple", "--log-interval", "200"),
-)
+OWN = "--seed 1 --no-epoch-checkpoints --log-format simple --log-interval 200".split()
 
 
-def check_plan(name, capsys, *overrides):
-    """Check all models of a plan in the folder that it names data in; compare two of them there.
-
-    Args:
-        name: of the plan, EXAMPLE/NAME.
-        overrides: beside SHORT, for the two.
-    """
+def path_of(name):
+    """The file of the plan EXAMPLE/NAME."""
     example, _, file = name.partition("/")
-    path = str(EXAMPLES / example / "plans" / f"{file}.yaml")
-    dest = f"runs/{file}"
-    assert main(["compare", path, "--dest", dest, "--dry-run"]) == 0
-    written = OmegaConf.load(path)
-    printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == 1 + 2 * len(written.models) * len(written.seeds)
+    return EXAMPLES / example / "plans" / f"{file}.yaml"
 
-    two = [written.baseline, [name for name in written.models if name != written.baseline][-1]]
+
+def check_plan(name, capsys):
+    """Check all models of the plan EXAMPLE/NAME and compare two of them, for two updates.
+
+    Its data has to be where it says, from the working directory; all that is written goes there.
+    """
+    assert main(["compare", str(path_of(name)), "--dest", "runs", "--dry-run"]) == 0
+    written = OmegaConf.load(path_of(name))
+    commands = [line for line in capsys.readouterr().out.splitlines() if " >> " in line]
+    assert len(commands) == 2 * len(written.models) * len(written.seeds)
+
+    two = [written.baseline, list(written.models)[-1]]
     written.models = {name: written.models[name] for name in two}
     OmegaConf.save(written, "two.yaml")
-    short = [*SHORT, *overrides, "--jobs", "2"]
-    assert main(["compare", "two.yaml", *short, "--dest", dest]) == 0
-    found = json.loads(open(f"{dest}/results.json").read())
+    assert main(["compare", "two.yaml", *SHORT, "--dest", "runs", "--jobs", "2"]) == 0
+    found = json.loads(Path("runs/results.json").read_text())
     assert found["errors"] == []
     assert [model["name"] for model in found["models"]] == two
     assert all(model["budget"]["updates"] == 2 for model in found["models"])
@@ -46,10 +45,8 @@ def check_plan(name, capsys, *overrides):
 
 def assert_trains_as(name, model, words):
     """A model of a plan is trained as by the README's fairseq-train command ``words``."""
-    example, _, file = name.partition("/")
-    options = OmegaConf.to_container(OmegaConf.load(EXAMPLES / example / "plans" / f"{file}.yaml"))
-    flags = flags_training(words)
-    given = arguments({**options["train"], **options["models"][model]})
+    written, flags = plain(OmegaConf.load(path_of(name))), flags_training(words)
+    given = arguments({**written["train"], **written["models"][model]})
     own = [*OWN, "--save-dir", flags.checkpoint.save_dir]
     planned = flags_training(["fairseq-train", words[1], "--user-dir", "", *given, *own])
     assert_same_training(planned, flags)
