@@ -29,5 +29,6 @@ for plan in language_models dates; do
 done
 
 echo -e "\nthree of the dates, in words (S), right (T) and as lstmn_deep says (D):"
-decoded=(quickstart/comparisons/dates/runs/lstmn_deep-*/score-*/generate-test.txt)
-grep -E '^[STD]-[0-2]\s' "${decoded[0]}" | sort --stable --key 2n,2 --field-separator -
+# the newest: other seeds or an earlier plan leave theirs there too
+decoded=$(ls -t quickstart/comparisons/dates/runs/lstmn_deep-*/score-*/generate-test.txt | head -n 1)
+grep -E '^[STD]-[0-2]\s' "$decoded" | sort --stable --key 2n,2 --field-separator -
