@@ -30,5 +30,5 @@ done
 
 echo -e "\nthree of the dates, in words (S), right (T) and as lstmn_deep says (D):"
 # the newest: other seeds or an earlier plan leave theirs there too
-decoded=$(ls -t quickstart/comparisons/dates/runs/lstmn_deep-*/score-*/generate-test.txt | head -n 1)
+decoded=$(ls -t quickstart/comparisons/dates/runs/lstmn_deep-*/score-*/generate-test.txt | head -1)
 grep -E '^[STD]-[0-2]\s' "$decoded" | sort --stable --key 2n,2 --field-separator -
