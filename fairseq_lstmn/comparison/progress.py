@@ -15,11 +15,12 @@ class Progress:
     Args:
         runs: all that will be launched, finished ones among them.
         metric: name of the validation metric.
-        out: a text stream; lines are drawn again and again if it is a terminal.
+        out: a text stream, stderr if None; lines are drawn again and again if it is a terminal.
     """
 
-    def __init__(self, runs, metric, out=sys.stderr):
-        self._metric, self._out, self._terminal = metric, out, out.isatty()
+    def __init__(self, runs, metric, out=None):
+        self._metric, self._out = metric, out or sys.stderr
+        self._terminal = self._out.isatty()
         self._followers = {run.folder: Follower(run.train.log) for run in runs}
         self._shares = {run.folder: self._share(run) for run in runs}
         self._before = sum(self._shares.values())

@@ -77,5 +77,6 @@ def assert_same_training(yaml, flags):
     for name in ("task", "dataset", "criterion", "optimization", "lr_scheduler", "checkpoint"):
         assert plain(yaml[name]) == plain(flags[name])
     by_flags, by_yaml = plain(flags.common), plain(yaml.common)
-    assert by_yaml.pop("user_dir") == Path(by_flags.pop("user_dir")).name
+    folders = by_flags.pop("user_dir"), by_yaml.pop("user_dir")
+    assert len({Path(folder).name for folder in folders}) == 1
     assert by_yaml == by_flags

@@ -22,6 +22,7 @@ from tests.examples.example import (
     readme_commands,
     run_script,
 )
+from tests.examples.plans import assert_trains_as, check_plan
 
 EXAMPLE = EXAMPLES / "language_modeling"
 SCRIPT = EXAMPLE / "prepare.py"
@@ -251,6 +252,18 @@ def test_yaml_gives_the_training_of_the_flags():
     optimizer, options_given = plain(yaml.optimizer), vars(flags.optimizer)
     assert optimizer.pop("_name") == options_given["optimizer"] == "sgd"
     assert optimizer == {name: options_given[name] for name in optimizer}
+
+
+@pytest.mark.parametrize("model, arch", [("lstm", "lstm_lm"), ("lstmn", "lstmn_lm_ptb")])
+def test_plan_trains_as_the_flags(model, arch):
+    wanted = {"fairseq-train", arch, "data/ptb/bin"}
+    [words] = [words for words in readme_commands(EXAMPLE) if wanted <= set(words)]
+    assert_trains_as("language_modeling/table1", model, words)
+
+
+def test_plan(ptb, monkeypatch, capsys):
+    monkeypatch.chdir(ptb[0].parents[1])
+    check_plan("language_modeling/table1", capsys)
 
 
 def test_three_layers_differ_in_depth_alone():

@@ -23,6 +23,7 @@ from tests.examples.example import (
     readme_commands,
     run_script,
 )
+from tests.examples.plans import assert_trains_as, check_plan, write_vectors
 from tests.fairseq_commands import PLUGIN, logged, run
 
 SCRIPT = EXAMPLES / "nli" / "generated_pairs.py"
@@ -398,3 +399,41 @@ def test_yaml_gives_the_training_of_the_flags(arch):
     assert model.pop("_name") == arch
     assert model.pop("encoder_embed_path") == "???"
     assert model == {name: plain(flags.model)[name] for name in model}
+
+
+# Plans
+
+
+@pytest.fixture
+def pairs(tmp_path, monkeypatch, few_held_out):
+    """The working directory, with a few pairs in data/ and vectors for some of their words."""
+    monkeypatch.chdir(tmp_path)
+    nli.main(["--dest", "data/pairs", "--pairs", "48"])
+    write_vectors(tmp_path / "glove.840B.300d.txt", ["dogs", "run"])
+
+
+def test_plan_of_pairs(pairs, capsys):
+    check_plan("nli/generated_pairs", capsys)
+
+
+def test_plan_of_snli(pairs, capsys):
+    os.rename("data/pairs", "data/snli")  # SNLI has the same form
+    check_plan("nli/table3", capsys)
+
+
+@pytest.mark.parametrize(
+    "model, arch, options",
+    [
+        ("lstm-100", "lstm_nli", ["--encoder-hidden-size", "100"]),
+        ("lstmn-100", "lstmn_nli_100", []),
+        *(
+            (f"{fusion}-{size}", f"lstmn_nli_{fusion}_{size}", [])
+            for fusion in ("shallow", "deep")
+            for size in (100, 300, 450)
+        ),
+    ],
+)
+def test_plan_trains_as_the_flags(model, arch, options):
+    [words] = [words for words in readme_commands(SCRIPT.parent) if "data/snli" in words[:2]]
+    words = [word.replace("$arch", arch) for word in words]
+    assert_trains_as("nli/table3", model, [*words, *options])

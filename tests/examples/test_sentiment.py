@@ -1,7 +1,11 @@
 """The sentiment example: its YAML is the training of its README's flags."""
 
+from itertools import product
+
 import pytest
 from omegaconf import OmegaConf
+
+from fairseq_lstmn.cli import main
 
 from .example import (
     EXAMPLES,
@@ -11,6 +15,7 @@ from .example import (
     plain,
     readme_commands,
 )
+from .plans import assert_trains_as, check_plan, write_vectors
 
 EXAMPLE = EXAMPLES / "sentiment"
 
@@ -28,3 +33,59 @@ def test_yaml_gives_the_training_of_the_flags(arch):
     model = OmegaConf.load(EXAMPLE / "config" / f"{arch}.yaml").model
     assert model._name == arch
     assert model.first_epoch_scale == flags.model.first_epoch_scale == 0.35
+
+
+def training_command():
+    """The README's fairseq-train command from GloVe's vectors."""
+    commands = [words for words in readme_commands(EXAMPLE) if "fairseq-train" in words]
+    [words] = [words for words in commands if "--encoder-embed-path" in words]
+    return words
+
+
+RIVALS = "--dropout 0 --encoder-hidden-size 168 --pooler-dropout 0.5".split()
+
+
+@pytest.mark.parametrize(
+    "model, arch, options",
+    [
+        ("lstmn", "lstmn_sst", []),
+        ("lstmn-2layers", "lstmn_sst_2layer", []),
+        ("lstm", "lstm_classifier", RIVALS),
+        ("lstm-2layers", "lstm_classifier", [*RIVALS, "--encoder-layers", "2"]),
+        ("tcnn", "tcnn_classifier", RIVALS),
+    ],
+)
+def test_plan_trains_as_the_flags(model, arch, options):
+    words = [word.replace("$arch", arch) for word in training_command()]
+    assert_trains_as("sentiment/table2_fine", model, [*words, *options])
+
+
+def test_plans_differ_in_the_number_of_classes_alone():
+    fine, binary = (
+        plain(OmegaConf.load(EXAMPLE / "plans" / f"table2_{name}.yaml"))
+        for name in ("fine", "binary")
+    )
+    assert (fine["train"].pop("num-classes"), binary["train"].pop("num-classes")) == (5, 2)
+    assert (fine.pop("data"), binary.pop("data")) == ("data/sst", "data/sst-binary")
+    assert fine.pop("title") != binary.pop("title")
+    assert fine == binary
+
+
+@pytest.fixture
+def treebank(tmp_path, monkeypatch):
+    """The working directory: a folder of tiny trees, and vectors for their words."""
+    trees = [f"({label} (2 {word}) (2 film))" for label, word in product("01234", "abc")]
+    (tmp_path / "trees").mkdir()
+    for split in ("train", "dev", "test"):
+        (tmp_path / "trees" / f"{split}.txt").write_text("".join(f"{tree}\n" for tree in trees))
+    write_vectors(tmp_path / "glove.840B.300d.txt", ["a", "film"])
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "plan, data, options",
+    [("table2_fine", "data/sst", []), ("table2_binary", "data/sst-binary", ["--binary"])],
+)
+def test_plan(treebank, capsys, plan, data, options):
+    main(["prepare", "sst", "--from", "trees", "--dest", data, *options])
+    check_plan(f"sentiment/{plan}", capsys)

@@ -1,4 +1,4 @@
-"""examples/translation: the data as a user makes it, its scores, and README against YAML."""
+"""examples/translation: the data as a user makes it, README against YAML, and plans."""
 
 import io
 import os
@@ -22,13 +22,13 @@ from tests.examples.example import (
     readme_commands,
     run_script,
 )
+from tests.examples.plans import assert_trains_as, check_plan
 
 EXAMPLE = EXAMPLES / "translation"
 SPLITS = "train", "valid", "test"
 
 dates = load_script(EXAMPLE / "dates_and_numbers.py")
 iwslt = load_script(EXAMPLE / "prepare_iwslt14.py")
-exact_match = load_script(EXAMPLE / "exact_match.py")
 
 # Dates and numbers
 
@@ -173,45 +173,6 @@ def test_existing_destination_is_not_touched(tmp_path):
         with pytest.raises(InputError, match="exists already"):
             main(["--dest", str(tmp_path)])
     assert os.listdir(tmp_path) == []
-
-
-# Exact match
-
-GENERATED = """\
-2026-01-01 12:00:00 | INFO | fairseq_cli.generate | loading model(s)
-S-3\tone
-T-3\t1
-H-3\t-0.0102\t1
-D-3\t-0.0102\t1
-P-3\t-0.0101 -0.0103
-H-3\t-4.0\t1 0
-D-3\t-4.0\t1 0
-P-3\t-3.9 -4.1 -4.0
-S-0\thalb eins nachts
-T-0\t0 0 : 3 0
-H-0\t-0.4210\t0 1 : 3 0
-D-0\t-0.4210\t0 1 : 3 0
-P-0\t-0.3 -0.4 -0.5 -0.4 -0.6 -0.3
-S-1\ttwo
-T-1\t2
-Generate test with beam=2: BLEU4 = 0.00, 50.0/0.0/0.0/0.0 (BP=1.000, ratio=1.000)
-"""
-
-
-def test_exact_match_counts_best_hypotheses(tmp_path, capsys):
-    output = tmp_path / "generated.txt"
-    output.write_text(GENERATED)
-    exact_match.main([str(output)])
-    assert capsys.readouterr().out == "exact match 33.33% (1 of 3)\n"
-
-
-def test_exact_match_of_something_else(tmp_path):
-    output = tmp_path / "train.log"
-    with pytest.raises(InputError, match="train.log: cannot be read"):
-        exact_match.main([str(output)])
-    output.write_text("| train | epoch 001\n")
-    with pytest.raises(InputError, match="train.log: has no T- lines"):
-        exact_match.main([str(output)])
 
 
 # IWSLT'14
@@ -370,3 +331,43 @@ def test_yaml_gives_the_training_of_the_flags(fusion):
     model = plain(OmegaConf.load(EXAMPLE / "config" / f"{arch}.yaml").model)
     assert model.pop("_name") == arch
     assert model == {name: vars(flags.model)[name] for name in model}
+
+
+# Plans
+
+
+@pytest.mark.parametrize(
+    "plan, data, architectures",
+    [
+        (
+            "dates",
+            "data/dates/bin",
+            {"lstm": "lstm", "shallow": "lstmn_shallow", "deep": "lstmn_deep"},
+        ),
+        (
+            "iwslt14",
+            "data/iwslt14/bin",
+            {
+                "lstm": "lstm_wiseman_iwslt_de_en",
+                "shallow": "lstmn_shallow_iwslt_de_en",
+                "deep": "lstmn_deep_iwslt_de_en",
+            },
+        ),
+    ],
+)
+def test_plan_trains_as_the_flags(plan, data, architectures):
+    [words] = [w for w in readme_commands(EXAMPLE) if {"fairseq-train", data} <= set(w)]
+    for model, arch in architectures.items():
+        words_of_arch = [word.replace("$arch", arch) for word in words]
+        assert_trains_as(f"translation/{plan}", model, words_of_arch)
+
+
+def test_plan_of_dates(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    dates.main(["--dest", "data/dates", "--pairs", "300"])
+    check_plan("translation/dates", capsys)
+
+
+def test_plan_of_iwslt14(corpus, monkeypatch, capsys):
+    monkeypatch.chdir(corpus.parents[1])
+    check_plan("translation/iwslt14", capsys)

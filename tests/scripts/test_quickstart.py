@@ -1,24 +1,14 @@
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-
-
-@pytest.fixture
-def quickstart(monkeypatch, tmp_path):
-    """scripts/quickstart.py as a module that writes into ``tmp_path``."""
-    monkeypatch.syspath_prepend(SCRIPTS)
-    import quickstart
-
-    monkeypatch.setattr(quickstart, "OUT", tmp_path)
-    commands = str(Path(sys.executable).parent)
-    monkeypatch.setenv("PATH", os.pathsep.join([commands, os.environ["PATH"]]))
-    monkeypatch.chdir(SCRIPTS.parent)
-    return quickstart
+CHECKOUT = Path(__file__).resolve().parents[2]
+SCRIPTS = CHECKOUT / "scripts"
 
 
 @pytest.fixture
@@ -56,64 +46,48 @@ def test_sentences_are_lower_case_tokens(reference_text):
     ]
 
 
-def test_failing_command_ends_the_run_with_its_own_error(quickstart, capsys):
-    program = "import sys; print('no such file: corpus'); sys.exit(7)"
-    with pytest.raises(SystemExit) as exit:
-        quickstart.run("stage", sys.executable, "-c", program)
-    assert exit.value.code == 7
-    assert "no such file: corpus" in capsys.readouterr().out
-    assert "no such file: corpus" in (quickstart.OUT / "logs" / "stage.log").read_text()
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder that looks like the checkout, set up, with few dates in it."""
+    shutil.copytree(SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "scripts" / "setup.sh").write_text("")
+    for name in ("examples", "fairseq_lstmn"):
+        (tmp_path / name).symlink_to(CHECKOUT / name)
+    generator = "examples/translation/dates_and_numbers.py"
+    in_checkout(tmp_path, sys.executable, generator, "--dest", "quickstart/dates", "--pairs", "300")
+    # from an interrupted run
+    (tmp_path / "quickstart" / "data-bin.part").mkdir()
+    (tmp_path / "quickstart" / "data-bin.part" / "dict.txt").touch()
+    return tmp_path
 
 
-def test_peak_memory_is_the_commands_own(tmp_path):
-    program = """
-import pathlib, sys, quickstart
-quickstart.OUT = pathlib.Path(sys.argv[1])
-for size in (1, 201):
-    print(quickstart.run("stage", sys.executable, "-c", f"b'x' * ({size} << 20)")[1])
-"""
-    output = subprocess.check_output([sys.executable, "-c", program, tmp_path], cwd=SCRIPTS)
-    small, large = (int(line) for line in output.splitlines() if line.isdigit())
-    assert 190 << 20 < large - small < 210 << 20
+def in_checkout(folder, *command):
+    """What ``command``, run in ``folder``, prints; a list of lines."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(CHECKOUT)}
+    return subprocess.check_output(command, cwd=folder, env=environment, text=True).splitlines()
 
 
-def test_all_language_models_are_trained_and_scored(quickstart, monkeypatch, capsys):
-    (quickstart.OUT / "data-bin").mkdir()
-    (quickstart.OUT / "data-bin" / "dict.txt").touch()  # from an earlier run
-    monkeypatch.setattr(quickstart, "TRAINING_OPTIONS", tiny(quickstart.TRAINING_OPTIONS))
-    monkeypatch.setattr(quickstart, "STAGES", (quickstart.language_modeling,))
-    quickstart.main()
-    *_, header, lstmn, biased, lstm = capsys.readouterr().out.splitlines()
-    assert header.split("  ")[0] == "model"
-    sizes = []
-    for row, model in zip((lstmn, biased, lstm), quickstart.LANGUAGE_MODELS):
-        name, parameters, perplexity, speed, memory, unit = row.split()
-        assert (name, unit) == (model, "MiB")
-        sizes.append(int(parameters.replace(",", "")))
-        assert int(parameters.replace(",", "")) > 2000 * 8
-        assert 1 < float(perplexity) < 3000
-        assert int(speed.replace(",", "")) > 0 and int(memory.replace(",", "")) > 0
-    assert sizes[1] - sizes[0] == 11  # biases for ten distances and for all farther
-
-
-def test_dates_are_trained_decoded_and_shown(quickstart, monkeypatch, capsys):
-    (quickstart.OUT / "dates").mkdir()  # from an earlier run
-    monkeypatch.setattr(quickstart, "TRANSLATION_OPTIONS", tiny(quickstart.TRANSLATION_OPTIONS))
-    monkeypatch.setattr(quickstart, "STAGES", (quickstart.translation,))
-    quickstart.main()
-    *_, header, row, _, title, _, examples, first, second, third = (
-        capsys.readouterr().out.splitlines()
+def test_models_are_compared_and_dates_are_shown(checkout):
+    command = "bash", "scripts/quickstart.sh", "seeds=[1]", "train.max-update=2"
+    title, *shown = in_checkout(checkout, *command)[-10:]
+    assert title.startswith("three of the dates")
+    dates = checkout / "quickstart" / "dates"
+    words, digits = (
+        (dates / f"test.{side}").read_text(encoding="utf-8").splitlines()[:3]
+        for side in ("words", "digits")
     )
-    assert header.split("  ")[0] == "model" and title == "Three of them"
-    name, parameters, exact_match, speed, *_ = row.split()
-    assert name == "lstmn_deep" and int(parameters.replace(",", "")) > 173 * 8
-    assert exact_match.endswith("%") and int(speed.replace(",", "")) > 0
-    assert examples.split() == ["words", "decoded", "right"]
-    references = (quickstart.OUT / "dates" / "test.digits").read_text().splitlines()
-    words = (quickstart.OUT / "dates" / "test.words").read_text().splitlines()
-    for line, source, reference in zip((first, second, third), words, references):
-        assert line.startswith(source) and line.endswith(reference)
+    assert shown[0::3] == [f"S-{n}\t{line}" for n, line in enumerate(words)]
+    assert shown[1::3] == [f"T-{n}\t{line}" for n, line in enumerate(digits)]
+    assert [line[:4] for line in shown[2::3]] == ["D-0\t", "D-1\t", "D-2\t"]
 
-
-def tiny(options):
-    return options.replace("200", "8").replace("128", "8") + " --max-update 2"
+    comparisons = checkout / "quickstart" / "comparisons"
+    for plan, models in {
+        "language_models": ["lstm_lm", "lstmn_lm", "lstmn_lm-distance-bias"],
+        "dates": ["lstm", "lstmn_deep"],
+    }.items():
+        found = json.loads((comparisons / plan / "results.json").read_text())
+        assert found["errors"] == []
+        assert [model["name"] for model in found["models"]] == models
+        sizes = [model["parameters"]["all"] for model in found["models"]]
+        assert max(sizes) - min(sizes) <= 0.01 * sizes[0]

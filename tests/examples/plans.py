@@ -1,0 +1,63 @@
+"""What the tests of the examples' plans need: a plan at work, and its options as fairseq's."""
+
+import json
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from fairseq_lstmn.cli import main
+from fairseq_lstmn.comparison.arguments import arguments
+from tests.examples.example import EXAMPLES, assert_same_training, flags_training, plain
+
+SHORT = (
+    *("seeds=[1]", "train.max-update=2", "train.cpu=true"),
+    *("train.num-workers=0", "train.data-buffer-size=0"),
+)
+# what a README's command has beside the options of a plan
+OWN = "--seed 1 --no-epoch-checkpoints --log-format simple --log-interval 200".split()
+
+
+def path_of(name):
+    """The file of the plan EXAMPLE/NAME."""
+    example, _, file = name.partition("/")
+    return EXAMPLES / example / "plans" / f"{file}.yaml"
+
+
+def check_plan(name, capsys):
+    """Check all models of the plan EXAMPLE/NAME and compare two of them, for two updates.
+
+    Its data has to be where it says, from the working directory; all that is written goes there.
+    """
+    assert main(["compare", str(path_of(name)), "--dest", "runs", "--dry-run"]) == 0
+    written = OmegaConf.load(path_of(name))
+    commands = [line for line in capsys.readouterr().out.splitlines() if " >> " in line]
+    assert len(commands) == 2 * len(written.models) * len(written.seeds)
+
+    two = [written.baseline, list(written.models)[-1]]
+    written.models = {name: written.models[name] for name in two}
+    OmegaConf.save(written, "two.yaml")
+    assert main(["compare", "two.yaml", *SHORT, "--dest", "runs", "--jobs", "2"]) == 0
+    found = json.loads(Path("runs/results.json").read_text())
+    assert found["errors"] == []
+    assert [model["name"] for model in found["models"]] == two
+    assert all(model["budget"]["updates"] == 2 for model in found["models"])
+
+
+def assert_trains_as(name, model, words):
+    """A model of a plan is trained as by the README's fairseq-train command ``words``."""
+    written, flags = plain(OmegaConf.load(path_of(name))), flags_training(words)
+    given = arguments({**written["train"], **written["models"][model]})
+    own = [*OWN, "--save-dir", flags.checkpoint.save_dir]
+    planned = flags_training(["fairseq-train", words[1], "--user-dir", "", *given, *own])
+    assert_same_training(planned, flags)
+    for part in ("model", "optimizer"):
+        assert as_dict(planned[part]) == as_dict(flags[part])
+
+
+def write_vectors(path, words):
+    """Write vectors for ``words`` in GloVe's text format, as many numbers each as GloVe has."""
+    path.write_text("".join(f"{word}{' 0.1' * 300}\n" for word in words))
+
+
+def as_dict(section):
+    return plain(section) if OmegaConf.is_config(section) else vars(section)
