@@ -14,11 +14,21 @@ COMMANDS = ("path", "doctor", "build", "prepare", "predict", "compare")
 
 def main(argv=None):
     """Run ``fairseq-lstmn`` with ``argv``, the process's own by default; the exit status."""
-    args = _parser().parse_args(argv)
+    args = _arguments(_parser(), argv)
     try:
         return args.run(args)
     except InputError as error:
         raise SystemExit(f"error: {error}") from None
+
+
+def _arguments(parser, argv):
+    args, rest = parser.parse_known_args(argv)
+    # argparse finds several positional arguments in one place only; people put them anywhere
+    if hasattr(args, "overrides") and not any(word.startswith("-") for word in rest):
+        args.overrides += rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return args
 
 
 def _parser():

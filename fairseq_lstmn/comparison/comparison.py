@@ -103,17 +103,19 @@ class Comparison:
         return make_run(self.plan, self.dest, self._scoring, made_by, model, seed, trial, options)
 
     def _check_own(self):
-        sections = {f"models.{name}": own for name, own in self.plan.models.items()}
-        sections["tune"] = self.plan.tune
-        for section, options in {"train": self.plan.train, **sections}.items():
-            for name in OWN:
-                if name in options:
-                    raise InputError(f"{section}.{name}: {options[name]}: is set by compare")
-        for section, options in sections.items():
-            for name in OF_ALL:
-                if name in options:
-                    value = options[name]
-                    raise InputError(f"{section}.{name}: {value}: must stand in train, for all")
+        own = {f"models.{name}": options for name, options in self.plan.models.items()}
+        own["tune"] = self.plan.tune
+        everywhere = {"train": self.plan.train, **own}
+        for section, name, value in entries(everywhere):
+            if name in OWN:
+                raise InputError(f"{section}.{name}: {value}: is set by compare")
+        for section, name, value in entries(own):
+            if name in OF_ALL:
+                raise InputError(f"{section}.{name}: {value}: must stand in train, for all")
+        for section, name, value in entries(everywhere):
+            for path in value if isinstance(value, list) else [value]:
+                if name.endswith("-embed-path") and not Path(str(path)).is_file():
+                    raise InputError(f"{section}.{name}: {path}: no such file")
 
     def _task(self):
         """The name of the task; every model's options are checked by the way."""
@@ -159,3 +161,10 @@ class Comparison:
         for subset in ",".join(self.subsets.values()).split(","):
             if not any(Path(plan.data.split(":")[0]).rglob(f"{subset}.*idx")):
                 raise InputError(f"data: {plan.data}: has no part {subset!r}")
+
+
+def entries(sections):
+    """(section, option, value) of dicts of options by section."""
+    for section, options in sections.items():
+        for name, value in options.items():
+            yield section, name, value

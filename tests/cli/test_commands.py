@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 import fairseq_lstmn
-from fairseq_lstmn.cli import COMMANDS, main, path
+from fairseq_lstmn.cli import COMMANDS, compare, main, path
 from fairseq_lstmn.errors import InputError
 
 
@@ -36,3 +36,18 @@ def test_bad_input_ends_in_one_line(monkeypatch):
     with pytest.raises(SystemExit) as exit:
         main(["path"])
     assert exit.value.code == "error: --memory-span must be 0 or more, got -1"
+
+
+def test_overrides_may_stand_anywhere(monkeypatch):
+    seen = []
+    monkeypatch.setattr(compare, "run", lambda args: seen.append(args.overrides) or 0)
+    for line in ("plan.yaml a=1 --dest d b=2", "--dest d plan.yaml a=1 --jobs 2 b=2"):
+        assert main(["compare", *line.split()]) == 0
+    assert seen == [["a=1", "b=2"]] * 2
+
+
+def test_what_no_command_knows_is_refused(capsys):
+    for line in ("compare plan.yaml --dest d --jibs=2", "path a=1"):
+        with pytest.raises(SystemExit, match="^2$"):
+            main(line.split())
+        assert f"unrecognized arguments: {line.split()[-1]}" in capsys.readouterr().err

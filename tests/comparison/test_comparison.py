@@ -177,6 +177,10 @@ WRONG = {
         dict(tune={"valid-subset": ["valid", "test"]}),
         "tune.valid-subset: ['valid', 'test']: must stand in train, for all",
     ),
+    "vectors that are not there": (
+        dict(train={"decoder-embed-path": "/no/vectors.txt"}),
+        "train.decoder-embed-path: /no/vectors.txt: no such file",
+    ),
     "another start": (
         dict(models={"lstm": {"arch": "lstm_lm", "restore-file": "other.pt"}}),
         "models.lstm.restore-file: other.pt: is set by compare",
