@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from fairseq_lstmn.cli import main
-from fairseq_lstmn.comparison import logs, parameters, results, scores
+from fairseq_lstmn.comparison import logs, parameters, results, scores, scoring
 from fairseq_lstmn.comparison.comparison import Comparison
 from fairseq_lstmn.comparison.items import Tokens
 from fairseq_lstmn.comparison.outcomes import Outcome
@@ -353,3 +353,16 @@ def test_wide_letters_do_not_break_the_lines_of_a_terminal(monkeypatch):
     Progress([], "loss", out)._draw([], ["語" * 30])
     (line,) = out.getvalue().splitlines()
     assert sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in line) < 20
+
+
+# scoring
+
+
+@pytest.mark.parametrize("task", ["translation_from_pretrained_bart", "online_backtranslation"])
+def test_a_task_without_a_dataclass_is_scored_or_refused(task):
+    _, generate, _ = scoring.SCORINGS
+    try:
+        options = scoring.score_options(generate, {"task": task}, {})
+    except InputError:
+        return
+    assert options["task"] == task
