@@ -44,11 +44,11 @@ def run(args):
     from fairseq_lstmn.comparison import execution, plan, report
     from fairseq_lstmn.comparison.comparison import Comparison
 
-    comparison = Comparison(plan.read(args.plan, args.overrides), args.dest)
-    if args.dry_run:
-        print(*execution.commands(comparison), sep="\n")
-        return 0
     try:
+        comparison = Comparison(plan.read(args.plan, args.overrides), args.dest)
+        if args.dry_run:
+            print(*execution.commands(comparison), sep="\n")
+            return 0
         if args.report:
             found = execution.write_report(comparison)
         else:

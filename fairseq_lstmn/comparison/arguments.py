@@ -13,17 +13,26 @@ from fairseq_lstmn.errors import InputError
 DEFAULT_TASK = "translation"  # fairseq-train's
 
 
+def spelled(options):
+    """Options as a command line has them: True for a flag that is given, else text."""
+    return {
+        name: value if value is True else ",".join(map(str, listed(value)))
+        for name, value in options.items()
+        if value is not False
+    }
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
 def arguments(options):
     """A list of arguments for a dict of options; a flag's value is a bool, a list has commas."""
-    found = []
-    for name, value in options.items():
-        if value is True:
-            found.append(f"--{name}")
-        elif isinstance(value, list):
-            found += [f"--{name}", ",".join(map(str, value))]
-        elif value is not False:
-            found += [f"--{name}", str(value)]
-    return found
+    return [
+        part
+        for name, value in spelled(options).items()
+        for part in ([f"--{name}"] if value is True else [f"--{name}", value])
+    ]
 
 
 def check_training(data, options, section):
@@ -44,6 +53,8 @@ def parsed(parser, argv, options, section):
     except SystemExit:
         reason = said.getvalue().strip().rpartition("error: ")[2]
         raise InputError(f"{section}: {reason}") from None
+    except Exception as error:  # of an option's own ways to be read
+        raise InputError(f"{section}: {' '.join(str(error).split())}") from None
     if unknown:
         name = unknown[0].partition("=")[0].lstrip("-")
         known = [text.lstrip("-") for action in parser._actions for text in action.option_strings]

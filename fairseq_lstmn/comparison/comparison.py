@@ -1,9 +1,20 @@
 """A plan at work in a folder: everything checked, its runs, what was chosen, how far it is."""
 
+from dataclasses import fields
 from pathlib import Path
 
+from fairseq.criterions import CRITERION_DATACLASS_REGISTRY
+from fairseq.dataclass.configs import CheckpointConfig, DatasetConfig
+from fairseq.tasks import TASK_DATACLASS_REGISTRY
+
 from fairseq_lstmn.comparison import fingerprint, logs, parameters
-from fairseq_lstmn.comparison.arguments import DEFAULT_TASK, arguments, check_training, parsed
+from fairseq_lstmn.comparison.arguments import (
+    DEFAULT_TASK,
+    arguments,
+    check_training,
+    listed,
+    parsed,
+)
 from fairseq_lstmn.comparison.runs import make_run
 from fairseq_lstmn.comparison.scoring import score_options, scoring_of
 from fairseq_lstmn.errors import InputError
@@ -12,13 +23,16 @@ from fairseq_lstmn.errors import InputError
 OWN = (
     *("seed", "save-dir", "log-format", "log-file", "no-epoch-checkpoints", "no-save"),
     *("no-last-checkpoints", "disable-validation", "restore-file", "reset-optimizer"),
-    *("reset-dataloader", "reset-lr-scheduler", "reset-meters"),
+    *("reset-dataloader", "reset-lr-scheduler", "reset-meters", "checkpoint-suffix"),
+    *("validate-after-updates", "help"),
 )
-# with these of its own a model would be trained, or chosen, on something else
-OF_ALL = (
-    *("task", "train-subset", "valid-subset", "cpu", "distributed-world-size", "user-dir"),
-    *("best-checkpoint-metric", "maximize-best-checkpoint-metric"),
-)
+# beside the task's and the criterion's: with one of these of its own a model would be trained,
+# chosen or scored in another way than the others
+OF_ALL = frozenset(
+    field.name.replace("_", "-")
+    for config in (CheckpointConfig, DatasetConfig)
+    for field in fields(config)
+) | {"task", "criterion", "cpu", "distributed-world-size", "user-dir"}
 
 
 class Comparison:
@@ -61,12 +75,13 @@ class Comparison:
         """{model: the best trial's options by validation}; None while trials are missing."""
         found = {model: {} for model in self.plan.models}
         for model, trials in self.trials().items():
-            values = [(self.validation(run), trial) for trial, run in trials if run.trained()]
-            if len(values) < len(trials):
-                found[model] = None
-                continue
-            best = max if self.maximize else min
-            found[model] = best(values, key=lambda entry: entry[0])[1]
+            found[model] = None
+            if all(run.trained() for _, run in trials):
+                values = [(self.validation(run), trial) for trial, run in trials]
+                # of a training that diverged there is none
+                values = [(value, trial) for value, trial in values if value is not None]
+                best = max if self.maximize else min
+                found[model] = best(values, key=lambda entry: entry[0], default=(0, None))[1]
         return found
 
     def runs(self, tuned):
@@ -93,9 +108,23 @@ class Comparison:
         by_words = self.metric == "loss" and "perplexity" in self.plan.metrics
         return "ppl" if by_words else self.metric
 
+    @property
+    def validated_on(self):
+        """The part of the data whose metric chooses checkpoints: of several the first."""
+        return self.subsets["valid"].split(",")[0]
+
     def validation(self, run):
-        """The best value of the validation metric of a run that has been trained."""
-        return logs.training(logs.text(run.train.log)).best(self.metric, self.maximize)[1]
+        """The best value of the validation metric of a run; None if there is none."""
+        training = logs.training(logs.text(run.train.log), self.validated_on)
+        best = training.best(self.metric, self.maximize)
+        return best and best[1]
+
+    def count(self, model, trial):
+        """The Parameters of a model with the options of a trial."""
+        if not trial:
+            return self.parameters[model]
+        options = self.options(model, trial)
+        return parameters.Counter(self.plan.data, options, f"models.{model}").count()
 
     def _run(self, model, seed, trial):
         options = self.options(model, trial)
@@ -109,13 +138,26 @@ class Comparison:
         for section, name, value in entries(everywhere):
             if name in OWN:
                 raise InputError(f"{section}.{name}: {value}: is set by compare")
+        of_all = OF_ALL | self._of_task_and_criterion()
         for section, name, value in entries(own):
-            if name in OF_ALL:
+            if name in of_all:
                 raise InputError(f"{section}.{name}: {value}: must stand in train, for all")
+        if "arch" in self.plan.tune:
+            raise InputError(f"tune.arch: {self.plan.tune['arch']}: a model has one")
         for section, name, value in entries(everywhere):
-            for path in value if isinstance(value, list) else [value]:
+            for path in listed(value):
                 if name.endswith("-embed-path") and not Path(str(path)).is_file():
                     raise InputError(f"{section}.{name}: {path}: no such file")
+
+    def _of_task_and_criterion(self):
+        """Names of the options of the task and of the criterion."""
+        chosen = (
+            TASK_DATACLASS_REGISTRY.get(self.plan.train.get("task", DEFAULT_TASK)),
+            CRITERION_DATACLASS_REGISTRY.get(self.plan.train.get("criterion", "cross_entropy")),
+        )
+        return {
+            field.name.replace("_", "-") for config in chosen if config for field in fields(config)
+        }
 
     def _task(self):
         """The name of the task; every model's options are checked by the way."""
@@ -158,6 +200,12 @@ class Comparison:
             "valid": str(plan.train.get("valid-subset", "valid")),
             "test": str(options[scoring.subset]),
         }
+        for part in ("train", "valid"):
+            if set(self.subsets[part].split(",")) & set(self.subsets["test"].split(",")):
+                raise InputError(
+                    f"score.{self._scoring.subset}: {self.subsets['test']}: is what models are "
+                    f"{'trained' if part == 'train' else 'chosen'} on (train.{part}-subset)"
+                )
         for subset in ",".join(self.subsets.values()).split(","):
             if not any(Path(plan.data.split(":")[0]).rglob(f"{subset}.*idx")):
                 raise InputError(f"data: {plan.data}: has no part {subset!r}")

@@ -31,7 +31,7 @@ def launch(comparison, runs, jobs, score=True):
     environments = shares(
         jobs or max(1, len(devices)), devices, os.cpu_count() or 1, dict(os.environ)
     )
-    progress = Progress(runs, comparison.metric)
+    progress = Progress(runs, comparison.metric, comparison.validated_on)
     Launcher(environments, progress.show).launch(runs, score)
 
 
@@ -81,6 +81,8 @@ def commands(comparison):
 @contextmanager
 def only_one(dest):
     """Hold the folder ``dest``, made if need be. Raises InputError if another process does."""
+    if os.pathsep in str(dest):
+        raise InputError(f"--dest {dest}: fairseq takes a path with {os.pathsep!r} for several")
     try:
         dest.mkdir(parents=True, exist_ok=True)
         lock = open(dest / "lock", "a")

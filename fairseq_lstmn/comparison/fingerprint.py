@@ -48,13 +48,16 @@ def of_data(data):
 
 
 def of_named_files(options):
-    """Fingerprints of the files that options name, such as pretrained vectors."""
+    """Fingerprints of the files that options name, such as vectors and a plugin's modules."""
+    plugin = Path(str(options.get("user-dir", "")))
+    modules = {"user-dir": of_files(plugin, plugin.rglob("*.py"))} if "user-dir" in options else {}
     files = {
         name: Path(value)
         for name, value in options.items()
         if isinstance(value, str) and Path(value).is_file()
     }
-    return {name: _of_file(path, path.stat().st_mtime_ns) for name, path in files.items()}
+    found = {name: _of_file(path, path.stat().st_mtime_ns) for name, path in files.items()}
+    return {**found, **modules}
 
 
 @cache

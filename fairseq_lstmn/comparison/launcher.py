@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List
 
 POLL = 0.2  # seconds between two looks at the children
+PATIENCE = 10  # seconds for a child to end when it is asked to
 # fairseq's loader threads now and then abort the interpreter after the work is done
 ABORTED = (-signal.SIGABRT, 128 + signal.SIGABRT)
 PR_SET_PDEATHSIG = 1
@@ -45,6 +46,7 @@ class Child:
     process: subprocess.Popen
     began: float
     attempt: int = 1
+    interrupted: bool = False
     peak_memory: int = 0  # bytes
 
 
@@ -84,6 +86,7 @@ class Launcher:
     def _go_on(self, run, share):
         """Start the next stage of ``run``, or give its share of the machine back."""
         if not run.trained():
+            run.forget_scores()
             self._start(run, run.train, share)
         elif self._score and run.scored() is None:
             self._start(run, run.score, share)
@@ -95,7 +98,7 @@ class Launcher:
         with stage.log.open("ab") as log:
             process = subprocess.Popen(
                 stage.argv(),
-                env={"PYTHONWARNINGS": "ignore", **os.environ, **share},
+                env={"PYTHONWARNINGS": "ignore", **os.environ, **share, "LOGLEVEL": "INFO"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -106,12 +109,9 @@ class Launcher:
 
     def _look_at(self, child):
         child.peak_memory = max(child.peak_memory, _peak_memory(child.process.pid))
-        pid, status, usage = os.wait4(child.process.pid, os.WNOHANG)
-        if pid == 0:
+        if not _ended(child):
             return
         self._children.remove(child)
-        child.process.returncode = os.waitstatus_to_exitcode(status)
-        _note_usage(child, usage)
         done = child.run.trained() if child.stage is child.run.train else child.run.scored()
         if done:
             self._go_on(child.run, child.share)
@@ -122,13 +122,24 @@ class Launcher:
 
     def _stop(self):
         for child in self._children:
+            child.interrupted = True
             child.process.terminate()
-        for child in self._children:
-            try:
-                child.process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
+        killed_at = time.monotonic() + PATIENCE
+        while self._children:
+            self._children = [child for child in self._children if not _ended(child)]
+            if time.monotonic() > killed_at:
+                for child in self._children:
+                    child.process.kill()
+            time.sleep(POLL if self._children else 0)
+
+
+def _ended(child):
+    """Whether the process has ended; if so, what it took is noted."""
+    pid, status, usage = os.wait4(child.process.pid, os.WNOHANG)
+    if pid:
+        child.process.returncode = os.waitstatus_to_exitcode(status)
+        _note_usage(child, usage)
+    return bool(pid)
 
 
 def _die_with_parent():
@@ -155,7 +166,7 @@ def _note_usage(child, usage):
     """Write what the process took beside its log, added to what earlier attempts took."""
     before = child.stage.usage()
     found = {
-        "status": child.process.returncode,
+        "status": None if child.interrupted else child.process.returncode,
         "seconds": before.get("seconds", 0) + time.monotonic() - child.began,
         "cpu_seconds": before.get("cpu_seconds", 0) + usage.ru_utime + usage.ru_stime,
         "peak_memory": max(before.get("peak_memory", 0), child.peak_memory),

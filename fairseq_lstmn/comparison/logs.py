@@ -5,9 +5,9 @@ import math
 import re
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Dict, Optional
+from typing import Dict, Optional, Set
 
-KINDS = ("train", "train_inner", "valid")
+SAVED = re.compile(r"Saved checkpoint .* @ (\d+) updates, score (?!None)")
 
 
 def text(path):
@@ -38,27 +38,35 @@ class Training:
     Lines are given to ``add`` in their order.
 
     Attributes:
+        subset: the part of the data it is validated on.
         updates: so far.
         progress: epochs so far, with a fraction.
         curve: {update: {metric: value}} on the validation set.
         epochs: {epoch: numbers}, of those that have ended.
         words_per_second: so far, the latest entry.
+        saved: the updates at which a checkpoint was written after a validation.
+        seconds: of training, over all restarts.
         gpu_memory: the most that was taken, in bytes; None on a CPU.
     """
 
+    subset: str = "valid"
     updates: int = 0
     progress: float = 0.0
     curve: Dict[int, Dict[str, float]] = field(default_factory=dict)
     epochs: Dict[int, Dict[str, float]] = field(default_factory=dict)
     words_per_second: Optional[float] = None
+    saved: Set[int] = field(default_factory=set)
+    seconds: float = 0.0
     gpu_memory: Optional[int] = None
+    _wall: float = 0.0
     _device_memory: Optional[float] = None
 
     def add(self, line):
         """Take in a line of the log; one that is no entry, or was cut off, changes nothing."""
         kind, bar, entry = line.partition(" | {")
         kind = kind.rpartition(" | ")[2]
-        if not bar or kind not in KINDS:
+        if not bar or kind not in ("train", "train_inner", self.subset):
+            self._note_save(line)
             self._note_device(line)
             return
         try:
@@ -66,16 +74,29 @@ class Training:
         except ValueError:
             return
         self._note_memory(numbers)
-        if kind == "valid":
-            names = (name for name in numbers if name.startswith("valid_"))
-            found = {n[len("valid_") :]: numbers[n] for n in names if numbers[n] is not None}
+        if kind == self.subset:
+            start = f"{self.subset}_"
+            names = (name for name in numbers if name.startswith(start))
+            found = {n[len(start) :]: numbers[n] for n in names if numbers[n] is not None}
             self.curve[int(found["num_updates"])] = found
         elif kind == "train":
             self.updates, self.progress = int(numbers["train_num_updates"]), numbers["epoch"]
             self.epochs[int(numbers["epoch"])] = numbers
+            self._note_time(numbers.get("train_wall"))
         else:
             self.updates, self.progress = int(numbers["num_updates"]), numbers["update"]
             self.words_per_second = numbers.get("wps")
+
+    def _note_save(self, line):
+        found = SAVED.search(line)
+        if found:
+            self.saved.add(int(found[1]))
+
+    def _note_time(self, wall):
+        if wall is not None:
+            # fairseq counts anew after a restart
+            self.seconds += wall - (self._wall if wall >= self._wall else 0)
+            self._wall = wall
 
     def _note_device(self, line):
         found = re.search(r"\| rank +0: .*total memory = ([\d.]+) GB", line)
@@ -104,8 +125,12 @@ class Training:
         return total / before if before else None
 
     def best(self, metric, maximize):
-        """(update, value) of the best validation; None if there was none."""
-        values = {u: found[metric] for u, found in self.curve.items() if metric in found}
+        """(update, value) of the best validation that was saved; None if there was none."""
+        values = {
+            update: found[metric]
+            for update, found in self.curve.items()
+            if metric in found and (update in self.saved or not self.saved)
+        }
         if not values:
             return None
         # of equal values fairseq keeps the latest
@@ -113,9 +138,9 @@ class Training:
         return max(values.items(), key=lambda entry: (sign * entry[1], entry[0]))
 
 
-def training(log):
+def training(log, subset="valid"):
     """The Training that a log tells of."""
-    found = Training()
+    found = Training(subset)
     for line in log.split("\n"):
         found.add(line)
     return found
@@ -124,9 +149,9 @@ def training(log):
 class Follower:
     """Reads the log of a training while it grows."""
 
-    def __init__(self, path):
+    def __init__(self, path, subset="valid"):
         self._path, self._offset, self._rest = path, 0, ""
-        self.training = Training()
+        self.training = Training(subset)
 
     def read(self):
         """The Training, with what has been written since the last call."""

@@ -17,7 +17,7 @@ class Outcome:
 
     def __init__(self, run, comparison):
         self.run = run
-        self.training = logs.training(logs.text(run.train.log))
+        self.training = logs.training(logs.text(run.train.log), comparison.validated_on)
         best = self.training.best(comparison.metric, comparison.maximize)
         self.best_update = best[0] if best else None
         self._curve_metric = comparison.curve_metric
@@ -49,7 +49,7 @@ class Outcome:
         stages = [self.run.train.usage(), self.run.score.usage()]
         memory = self.training.gpu_memory or max(u.get("peak_memory", 0) for u in stages)
         return {
-            "minutes": self.minutes,
+            "minutes": self.training.seconds / 60,
             "words_per_second": self.training.speed,
             "items_per_second": self.items_per_second,
             "peak_memory": memory or None,
@@ -66,12 +66,6 @@ class Outcome:
             "best_update": self.best_update,
         }
 
-    @property
-    def minutes(self):
-        """Of training, over all restarts."""
-        epochs = self.training.epochs
-        return epochs[max(epochs)]["train_wall"] / 60 if epochs else 0.0
-
 
 def leave_out_other_tests(outcomes):
     """Runs that were not asked what the first one was count as failed."""
@@ -87,7 +81,7 @@ def budget_errors(plan, by_model):
     found = []
     for name in BUDGETS[plan.budget]:
         values = {
-            (o.run.model, o.run.seed): {**o.budget, "minutes": o.minutes}[name]
+            (o.run.model, o.run.seed): {**o.budget, "minutes": o.training.seconds / 60}[name]
             for outcomes in by_model.values()
             for o in outcomes
             if o.items is not None

@@ -15,7 +15,7 @@ from fairseq_lstmn.comparison.quiet import quiet
 from fairseq_lstmn.errors import InputError
 
 HIDDEN_SIZES = "encoder-hidden-size", "decoder-hidden-size"
-PROBES = 16, 64, 256  # units
+PROBES = 17, 67, 257  # units, no widths that outputs usually have
 NEAR_ENOUGH = 0.01  # of the baseline's parameters
 
 
@@ -100,8 +100,12 @@ def match(data, options, wanted, section):
     # weights are products of widths, so the number is a polynomial of second degree in the size
     curve = np.polyfit(PROBES, [parameters(size) for size in PROBES], deg=2)
     roots = np.roots(curve - [0, 0, wanted])
-    size = max(1, round(float(max(roots.real))))
-    found = parameters(size)
+    middle = max(2, round(float(max(roots.real))))
+    # one size may be apart: the model's output width, where it needs no projection to it
+    found, size = min(
+        ((parameters(size), size) for size in range(middle - 1, middle + 2)),
+        key=lambda entry: abs(entry[0] - wanted),
+    )
     if abs(found - wanted) > NEAR_ENOUGH * wanted:
         raise InputError(
             f"match: parameters: {section} has {found:,} with {names[0]} {size}, the nearest to"

@@ -1,6 +1,7 @@
 """What a comparison is: a YAML file, read and checked before anything runs."""
 
 import difflib
+import re
 from dataclasses import MISSING, dataclass, field, fields
 from itertools import product
 from pathlib import Path
@@ -19,6 +20,10 @@ BUDGETS = {
     "epochs": ("epochs",),
     "minutes": ("minutes",),
 }
+
+OPTION = re.compile("[A-Za-z0-9][A-Za-z0-9_-]*")
+WORDS = "task", "arch", "criterion"  # of the options, those that choose other options
+LONGEST = 200  # letters of a model's name, which a folder has too
 
 
 @dataclass(frozen=True)
@@ -55,14 +60,17 @@ def read(path, overrides=()):
     Raises InputError, naming the key and its value, for all that can be told from the file alone.
     """
     try:
-        config = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        written = OmegaConf.load(path)
+        if not OmegaConf.is_dict(written):
+            raise InputError(f"{path}: is no plan (no keys and values)")
+        config = OmegaConf.merge(written, OmegaConf.from_dotlist(list(overrides)))
         found = OmegaConf.to_container(config, resolve=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except InputError:
+        raise
     except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, ValueError) as error:
         raise InputError(f"{path}: is no plan ({_in_one_line(error)})") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: is no plan (no keys and values)")
     try:
         return _checked(found)
     except InputError as error:
@@ -83,8 +91,12 @@ def _checked(found):
             raise InputError(f"{key}: is missing")
     for key in ("train", "score", "models", "tune"):
         _check_kind(found, key, dict, "keys and values")
+    for key in ("data", "title", "baseline", "budget"):
+        _check_kind(found, key, (str, int, float), "one word or sentence")
+        found.update({key: str(found[key])} if key in found else {})
     metrics, score = _metrics_and_options(found["score"])
-    plan = Plan(**{**found, "data": str(found["data"]), "metrics": metrics, "score": score})
+    models = {str(name): options for name, options in found["models"].items()}
+    plan = Plan(**{**found, "models": models, "metrics": metrics, "score": score})
     _check_options("train", plan.train)
     _check_options("score", plan.score)
     _check_models(plan)
@@ -120,7 +132,7 @@ def _metrics_and_options(score):
     if not metrics or metrics == [None]:
         raise InputError("score.metric: is missing")
     for metric in metrics:
-        if metric not in METRICS:
+        if not isinstance(metric, str) or metric not in METRICS:
             raise InputError(f"score.metric: {metric}: must be one of {', '.join(METRICS)}")
         if metrics.count(metric) > 1:
             raise InputError(f"score.metric: {metric}: stands there twice")
@@ -129,15 +141,20 @@ def _metrics_and_options(score):
 
 def _check_options(section, options):
     for name, value in options.items():
-        if value is None or isinstance(value, dict):
+        if not OPTION.fullmatch(str(name)):
+            raise InputError(f"{section}.{name}: {value}: is no name of an option")
+        if value in (None, []) or isinstance(value, dict):
             raise InputError(f"{section}.{name}: {value}: must be one value, or true for a flag")
+        if name in WORDS and not isinstance(value, str):
+            raise InputError(f"{section}.{name}: {value}: must be a word")
 
 
 def _check_models(plan):
     for name, options in plan.models.items():
         if not isinstance(options, dict):
             raise InputError(f"models.{name}: {options!r}: must be keys and values")
-        if not str(name).strip() or set(str(name)) & set("/\0\n"):
+        # fairseq-generate takes a path with colons for several
+        if not name.strip() or set(name) & set("/:\0\n") or len(name) > LONGEST:
             raise InputError(f"models: {name!r}: cannot be the name of a folder")
         _check_options(f"models.{name}", options)
         if "arch" not in plan.options(name):
@@ -152,8 +169,8 @@ def _check_seeds(seeds):
     if not isinstance(seeds, list) or not seeds:
         raise InputError(f"seeds: {seeds!r}: must be a list of numbers")
     for seed in seeds:
-        if type(seed) is not int or seed < 0:
-            raise InputError(f"seeds: {seed!r}: must be a whole number, 0 or above")
+        if type(seed) is not int or not 0 <= seed < 2**32:
+            raise InputError(f"seeds: {seed!r}: must be a whole number from 0 on, below 2^32")
         if seeds.count(seed) > 1:
             raise InputError(f"seeds: {seed}: stands there twice")
 
@@ -162,4 +179,7 @@ def _check_tune(plan):
     for name, values in plan.tune.items():
         if not isinstance(values, list) or not values:
             raise InputError(f"tune.{name}: {values!r}: must be a list of values")
-        _check_options("tune", {name: value for value in values if value is None})
+        for value in values:
+            _check_options("tune", {name: value})
+            if values.count(value) > 1:
+                raise InputError(f"tune.{name}: {value}: stands there twice")

@@ -3,6 +3,8 @@
 import shutil
 import sys
 import time
+from itertools import accumulate
+from unicodedata import east_asian_width
 
 from fairseq_lstmn.comparison.logs import Follower
 
@@ -15,13 +17,14 @@ class Progress:
     Args:
         runs: all that will be launched, finished ones among them.
         metric: name of the validation metric.
+        subset: the part of the data it is of.
         out: a text stream, stderr if None; lines are drawn again and again if it is a terminal.
     """
 
-    def __init__(self, runs, metric, out=None):
+    def __init__(self, runs, metric, subset, out=None):
         self._metric, self._out = metric, out or sys.stderr
         self._terminal = self._out.isatty()
-        self._followers = {run.folder: Follower(run.train.log) for run in runs}
+        self._followers = {run.folder: Follower(run.train.log, subset) for run in runs}
         self._shares = {run.folder: self._share(run) for run in runs}
         self._before = sum(self._shares.values())
         self._began = self._looked = time.monotonic()
@@ -96,10 +99,16 @@ class Progress:
             return
         width = shutil.get_terminal_size().columns
         erased = f"\x1b[{self._drawn}F\x1b[J" if self._drawn else ""
-        lines = [line[: width - 1] for line in [*lasting, *passing]]
+        lines = [cut(line, width - 1) for line in [*lasting, *passing]]
         self._out.write(erased + "".join(f"{line}\n" for line in lines))
         self._out.flush()
         self._drawn = len(passing)
+
+
+def cut(line, width):
+    """As much of a line as fits, where letters may be two columns wide."""
+    columns = accumulate(1 + (east_asian_width(letter) in "WF") for letter in line)
+    return "".join(letter for letter, column in zip(line, columns) if column <= width)
 
 
 def duration(seconds):

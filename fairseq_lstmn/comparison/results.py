@@ -69,7 +69,7 @@ def collect(comparison):
 
 def model_entry(comparison, name, outcomes, scores, tuned):
     """All about one model."""
-    plan = comparison.plan
+    plan, parameters = comparison.plan, comparison.count(name, tuned)
     done = [outcome for outcome in outcomes if outcome.items is not None]
     return {
         "name": name,
@@ -77,9 +77,9 @@ def model_entry(comparison, name, outcomes, scores, tuned):
         "options": plan.models[name],
         "chosen": {**comparison.chosen[name], **(tuned or {})},
         "parameters": {
-            "all": comparison.parameters[name].all,
-            "embeddings": comparison.parameters[name].embeddings,
-            "others": comparison.parameters[name].others,
+            "all": parameters.all,
+            "embeddings": parameters.embeddings,
+            "others": parameters.others,
         },
         "budget": means([o.budget for o in done]),
         "cost": means([outcome.cost for outcome in done]),

@@ -2,13 +2,14 @@
 
 import json
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List
 
 from fairseq_lstmn.comparison import logs
-from fairseq_lstmn.comparison.arguments import arguments
+from fairseq_lstmn.comparison.arguments import arguments, spelled
 from fairseq_lstmn.comparison.fingerprint import PACKAGE, digest
 from fairseq_lstmn.comparison.scoring import Scoring, score_options
 
@@ -72,17 +73,28 @@ class Run:
         tried = [f"{option} {value}" for option, value in self.trial.items()]
         return ", ".join([self.model, f"seed {self.seed}", *tried])
 
+    @property
+    def best_checkpoint(self):
+        return self.folder / "checkpoint_best.pt"
+
     def trained(self):
         """Whether the training has come to its end."""
-        best = self.folder / "checkpoint_best.pt"
-        return best.exists() and logs.is_finished(logs.text(self.train.log))
+        return self.best_checkpoint.exists() and logs.is_finished(logs.text(self.train.log))
 
     def scored(self):
         """(items, items a second) of the test set; None while they are not all there."""
         return self.how.read(self.score.log.parent, logs.text(self.score.log))
 
+    def forget_scores(self):
+        """Remove what was scored of another training than the one to come."""
+        for scores in self.folder.glob("score-*"):
+            shutil.rmtree(scores)
+
     def error(self):
         """Why it has come to an end without its result, one line; None if it has not."""
+        if not self.best_checkpoint.exists() and logs.is_finished(logs.text(self.train.log)):
+            # fairseq would find that all is done, and write no other
+            return f"train: {self.best_checkpoint} is missing; without its folder it is made anew"
         stage = self.score if self.trained() else self.train
         status = stage.usage().get("status")
         if status is None:
@@ -99,7 +111,7 @@ def make_run(plan, dest, how, made_by, model, seed, trial, options):
         trial: what ``tune`` chose or tries, for the run's name.
         options: of fairseq-train, all but those that are set here.
     """
-    folder = dest / "runs" / f"{model}-seed{seed}-{digest([options, seed, made_by])}"
+    folder = dest / "runs" / f"{model}-seed{seed}-{digest([spelled(options), seed, made_by])}"
     options = {"user-dir": str(PACKAGE), "distributed-world-size": 1, **options}
     own = {
         "seed": seed,
@@ -108,7 +120,7 @@ def make_run(plan, dest, how, made_by, model, seed, trial, options):
         "no-epoch-checkpoints": True,
     }
     train = ["fairseq-train", plan.data, *arguments({**options, **own})]
-    scores = folder / f"score-{digest(plan.score)}"
+    scores = folder / f"score-{digest(spelled(plan.score))}"
     best = {"path": str(folder / "checkpoint_best.pt")}
     scored = score_options(how, options, plan.score)
     score = [*how.command, plan.data, *arguments({**scored, **best}), *how.extra(scores)]

@@ -55,6 +55,14 @@ def score_entries(plan, metric, statistics, groups, items):
     differences = {}
     if plan.baseline in resampled:
         differences = compare(resampled, plan.baseline, metric.score, metric.higher_is_better)
+    unfinished = {name for name, seeds in items.items() if len(seeds) < len(plan.seeds)}
+    for name, difference in differences.items():
+        if unfinished & {name, plan.baseline}:
+            differences[name] = dataclasses.replace(
+                difference,
+                verdict="inconclusive",
+                reason="not all seeds have finished, and those that failed may be the bad ones",
+            )
     return {
         name: score_entry(system, items[name], differences.get(name))
         for name, system in resampled.items()

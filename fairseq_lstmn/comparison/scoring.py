@@ -46,6 +46,8 @@ class Scoring:
 def scoring_of(plan, task):
     """The Scoring for a plan's metrics. Raises InputError if ``task`` does not have one of them."""
     [scoring] = [s for s in SCORINGS if issubclass(TASK_REGISTRY[task], s.task)] or [None]
+    if task not in TASK_DATACLASS_REGISTRY:
+        raise InputError(f"train.task: {task}: has no options that could be told from others")
     for metric in plan.metrics:
         if scoring is None or metric not in scoring.metrics:
             has = f"it has {', '.join(scoring.metrics)}" if scoring else "it has none of them"

@@ -12,14 +12,20 @@ AT_A_TIME = 1000  # sentences
 
 
 def counts(data, subset):
-    """{word: occurrences} in a part of the first of the folders ``data`` (colons between them)."""
-    folder = Path(data.split(":")[0])
+    """{word: occurrences} in a part of the folders ``data`` (colons between them) together."""
+    total = Counter()
+    for folder in map(Path, data.split(":")):
+        total += of_folder(folder, subset)
+    return total
+
+
+def of_folder(folder, subset):
     with quiet():
         dictionary = Dictionary.load(str(folder / "dict.txt"))
         sentences = data_utils.load_indexed_dataset(str(folder / subset), dictionary)
-    totals = np.zeros(len(dictionary), dtype=np.int64)
+    found = np.zeros(len(dictionary), dtype=np.int64)
     for first in range(0, len(sentences), AT_A_TIME):
         numbers = range(first, min(first + AT_A_TIME, len(sentences)))
         tokens = np.concatenate([sentences[number].numpy() for number in numbers])
-        totals += np.bincount(tokens, minlength=len(dictionary))
-    return Counter(dict(zip(dictionary.symbols, totals.tolist())))
+        found += np.bincount(tokens, minlength=len(dictionary))
+    return Counter(dict(zip(dictionary.symbols, found.tolist())))

@@ -350,7 +350,7 @@ def test_wide_letters_do_not_break_the_lines_of_a_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "20")
     out = io.StringIO()
     out.isatty = lambda: True
-    Progress([], "loss", out)._draw([], ["語" * 30])
+    Progress([], "loss", "valid", out)._draw([], ["語" * 30])
     (line,) = out.getvalue().splitlines()
     assert sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in line) < 20
 

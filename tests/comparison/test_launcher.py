@@ -38,6 +38,9 @@ class FakeRun:
     def scored(self):
         return True if self.score.done() else None
 
+    def forget_scores(self):
+        self.score.log.unlink(missing_ok=True)
+
 
 @pytest.fixture
 def make(tmp_path):
@@ -65,6 +68,14 @@ def test_stages_come_in_turn_and_finished_ones_not_again(make):
     before = run.train.log.read_text()
     launch([run])
     assert run.train.log.read_text() == before
+
+
+def test_a_training_anew_forgets_what_was_scored_of_another(make):
+    run = make("a", score="import sys; sys.exit(1)")
+    run.score.log.parent.mkdir()
+    run.score.log.write_text("done\n")
+    launch([run])
+    assert run.trained() and not run.scored()
 
 
 def test_without_scores_runs_are_only_trained(make):

@@ -95,7 +95,7 @@ WRONG = {
     "no seed": (dict(seeds=[]), "seeds: []: must be a list of numbers"),
     "one number": (dict(seeds=3), "seeds: 3: must be a list of numbers"),
     "a seed twice": (dict(seeds=[1, 2, 1]), "seeds: 1: stands there twice"),
-    "half a seed": (dict(seeds=[0.5]), "seeds: 0.5: must be a whole number, 0 or above"),
+    "half a seed": (dict(seeds=[0.5]), "seeds: 0.5: must be a whole number from 0 on, below 2^32"),
     "a metric": (
         dict(score={"metric": "ppl"}),
         "score.metric: ppl: must be one of perplexity, exact-match, accuracy, macro-f1, bleu, chrf",

@@ -38,7 +38,7 @@ def outcome(tmp_path):
             scored=lambda: (items, 100.0),
             error=lambda: error,
         )
-        comparison = SimpleNamespace(metric="loss", maximize=False, curve_metric="ppl")
+        comparison = SimpleNamespace(metric="loss", maximize=False, curve_metric="ppl", validated_on="valid")
         return Outcome(run, comparison)
 
     return make
