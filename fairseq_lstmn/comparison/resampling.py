@@ -19,17 +19,22 @@ class Resampled:
     Attributes:
         scores: of every seed (K).
         replicates: the same under every draw of the units (B, K); NaN if a score is not finite.
-        mean_statistics: over the seeds (U, d).
+        statistics: of every seed and unit (K, U, d).
     """
 
     scores: np.ndarray
     replicates: np.ndarray
-    mean_statistics: np.ndarray
+    statistics: np.ndarray
 
     @property
     def finite(self):
         """Whether every score is a number, those of the draws too."""
         return bool(np.isfinite(self.replicates).all())
+
+    @property
+    def units(self):
+        """U."""
+        return self.statistics.shape[1]
 
 
 def resample(systems, score, draws=DRAWS, seed=1):
@@ -55,7 +60,7 @@ def resample(systems, score, draws=DRAWS, seed=1):
             if np.isfinite(scores[name]).all():
                 replicates[name][rows] = score(np.tensordot(counts, statistics, axes=(1, 1)))
     return {
-        name: Resampled(scores[name], replicates[name], statistics.mean(axis=0))
+        name: Resampled(scores[name], replicates[name], statistics)
         for name, statistics in systems.items()
     }
 
@@ -76,22 +81,29 @@ def unit_counts(generator, rows, units):
 def randomisation(model, baseline, score, seed=1):
     """The two-sided p of approximate randomisation (Noreen 1989; Riezler and Maxwell 2005).
 
-    If the two systems were one, whose output of a unit is whose would not matter. All seeds of
-    a unit change sides together, which holds for unequal numbers of seeds too as the statistics
-    are those of the mean seed; a score that is not linear is taken of them.
+    If the two systems were one, whose output of a unit is whose would not matter. A unit changes
+    sides in all seeds at once, as its difficulty is theirs together. Sides are changed within
+    pairs of trainings, every seed of the model with every seed of the baseline: no pairing is
+    given by nature, and so a failed seed leaves nothing unpaired. The mean over pairs of the
+    scores' difference is the difference of the mean scores, whatever the score; of a linear one
+    it stays so under every swap, and pairs one to one would give the same.
 
     Args:
-        model, baseline: Resampled, of the same units.
+        model, baseline: Resampled, of the same units; K and K' seeds.
         score: from sums (..., d) to scores (...).
         seed: of the generator.
     """
-    gain = model.mean_statistics - baseline.mean_statistics
-    ours, theirs = model.mean_statistics.sum(axis=0), baseline.mean_statistics.sum(axis=0)
-    seen = abs(score(ours) - score(theirs)) * (1 - ROUNDING)
+    seen = abs(model.scores.mean() - baseline.scores.mean()) * (1 - ROUNDING)
+    ours, theirs = (system.statistics.sum(axis=1) for system in (model, baseline))
     generator = np.random.default_rng(seed)
     draws, extreme = len(model.replicates), 0
-    for rows in chunks(draws, max(gain.shape)):
-        swapped = generator.integers(2, size=(rows.stop - rows.start, len(gain)), dtype=bool)
-        moved = swapped.astype(float) @ gain
-        extreme += int((abs(score(ours - moved) - score(theirs + moved)) >= seen).sum())
+    for rows in chunks(draws, max(model.units, len(theirs) * ours.size)):
+        swapped = generator.integers(2, size=(rows.stop - rows.start, model.units), dtype=bool)
+        given, taken = (
+            np.tensordot(swapped.astype(float), system.statistics, axes=(1, 1))
+            for system in (model, baseline)
+        )
+        moved = given[:, :, None] - taken[:, None]  # (rows, K, K', d)
+        gains = score(ours[:, None] - moved) - score(theirs + moved)
+        extreme += int((abs(gains.mean(axis=(1, 2))) >= seen).sum())
     return (extreme + 1) / (draws + 1)

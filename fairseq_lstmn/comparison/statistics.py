@@ -3,6 +3,7 @@
 Numbers only; which metric they are of is unknown here. K seeds, B draws of the test items.
 """
 
+import inspect
 import math
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,11 @@ from scipy import stats
 from fairseq_lstmn.comparison.resampling import randomisation
 
 LEVEL = 0.05  # of the verdict and, as 1 - LEVEL, of the interval
-EXACT = 200_000  # mixtures of seeds that are all tried: ten against ten; beyond, as many at random
+MIXTURES = 200_000  # of seeds that are all tried, up to ten against ten; of more, so many at random
+_NEW = "rng" in inspect.signature(stats.permutation_test).parameters  # scipy from 1.15 on
+GENERATOR = "rng" if _NEW else "random_state"  # what scipy calls it
+
+ONE_SEED = "one seed says nothing about other trainings: interval and p are over items alone"
 
 
 @dataclass(frozen=True)
@@ -21,10 +26,12 @@ class Difference:
 
     Attributes:
         value: of the scores' means over seeds.
-        low, high: the interval of 95%, over seeds and items together.
+        low, high: the interval of 95%, over seeds and items together, or over items alone where
+            either has one seed; for this model alone, not corrected over the models.
         p: two-sided, of the same noise; below 0.05 where the interval has no zero.
         p_items: two-sided, of approximate randomisation of the items for these seeds.
-        p_seeds: one-sided in the direction seen, of all permutations of the seeds' scores.
+        p_seeds: one-sided in the direction seen, of mixtures of the seeds' scores; double it to
+            compare it with the other two.
         p_seeds_least: the smallest that so many seeds can give.
         p_holm, p_items_holm: ``p`` and ``p_items`` corrected over the models.
         verdict: "better", "worse" or "inconclusive".
@@ -34,12 +41,12 @@ class Difference:
     value: float = None
     low: float = None
     high: float = None
-    p: float = 1.0
-    p_items: float = 1.0
+    p: float = None
+    p_items: float = None
     p_seeds: float = None
     p_seeds_least: float = None
-    p_holm: float = 1.0
-    p_items_holm: float = 1.0
+    p_holm: float = None
+    p_items_holm: float = None
     verdict: str = "inconclusive"
     reason: str = ""
 
@@ -55,6 +62,17 @@ class Noise:
 
 def compare(systems, baseline, score, higher_is_better, seed=1):
     """Hold every other system against the baseline.
+
+    Simulated with noise of seeds, items and both together in several ratios, and two, three or
+    five of both: without a difference 0 to 5.5% have a verdict. A difference of two standard
+    errors is found in half of the cases where the items make most of the noise. Fewer are found
+    where the seeds, or seeds and items together, make all of it, as their deviation is known from
+    so few: 4 of 10 with five seeds, 2 or 3 of 10 with three, 1 of 10 with two; of noise from
+    seeds and items alike 5, 4 and 4 of 10.
+
+    What is not reached is at most 7% for unequal numbers, if the noise is of the seeds: as in
+    Welch's test, two seeds against five (three runs failed) have a verdict in 6 to 7% of the cases
+    without a difference, and in 10% where the two vary twice as much as the five.
 
     Args:
         systems: name -> Resampled, from one call of ``resample``.
@@ -84,7 +102,7 @@ def difference(model, baseline, score, seed):
     if not (model.finite and baseline.finite):
         return Difference(reason="not every score is a finite number")
     value = float(model.scores.mean() - baseline.scores.mean())
-    if len(model.mean_statistics) == 1:
+    if model.units == 1:
         return Difference(value, reason="one test item says nothing about others")
     one_seed = min(len(model.scores), len(baseline.scores)) == 1
     low, high, p = interval(value, noises(model, baseline, value, seed))
@@ -94,9 +112,9 @@ def difference(model, baseline, score, seed):
         high=high,
         p=p,
         p_items=randomisation(model, baseline, score, seed),
-        p_seeds=None if one_seed else permutation(model.scores, baseline.scores),
+        p_seeds=None if one_seed else permutation(model.scores, baseline.scores, seed),
         p_seeds_least=None if one_seed else least_permutation(model.scores, baseline.scores),
-        reason="one seed says nothing about other trainings" if one_seed else "",
+        reason=ONE_SEED if one_seed else "",
     )
 
 
@@ -120,7 +138,7 @@ def noises(model, baseline, value, seed):
     deviation over seeds as well as in that over items, so they are taken out of one of them: to
     resample both and add (the pigeonhole bootstrap; Owen 2007) would count them more than once.
     """
-    units = len(model.mean_statistics)
+    units = model.units
     draws = model.replicates.mean(axis=1) - baseline.replicates.mean(axis=1) - value
     items = Noise(draws * correction(units), draws.var() * correction(units) ** 2, units - 1)
     if min(len(model.scores), len(baseline.scores)) == 1:
@@ -137,11 +155,15 @@ def noises(model, baseline, value, seed):
 
 
 def seed_noise(system, generator):
-    """Of the mean over K seeds, by drawing K of them with replacement for every draw of items."""
+    """Of the mean over K seeds, drawn from a normal distribution (parametric bootstrap).
+
+    To draw K of the scores with replacement would give a mean of two or three seeds so few values
+    that its outer percentiles are one value: all seeds the least, or all the greatest.
+    """
     seeds = len(system.scores)
-    drawn = generator.integers(seeds, size=(len(system.replicates), seeds))
-    draws = correction(seeds) * (system.scores[drawn].mean(axis=1) - system.scores.mean())
-    return Noise(draws, system.scores.var(ddof=1) / seeds, seeds - 1)
+    variance = system.scores.var(ddof=1) / seeds
+    draws = math.sqrt(variance) * generator.standard_normal(len(system.replicates))
+    return Noise(draws, variance, seeds - 1)
 
 
 def correction(size):
@@ -188,42 +210,51 @@ def satterthwaite(parts):
     return variance**2 / sum(part.variance**2 / part.freedom for part in parts)
 
 
-def permutation(ours, theirs):
-    """p that the seeds' scores (K) and (K') differ in the mean as they do, if they were mixed."""
+def permutation(ours, theirs, seed):
+    """One-sided p that the mean of scores (K) is so far to its side of (K'), if they were mixed.
+
+    Exact up to ``MIXTURES``, all of which are tried then; ``seed`` is of the generator beyond.
+    """
     higher = ours.mean() > theirs.mean()
     test = stats.permutation_test(
         (ours, theirs),
         lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
         vectorized=True,
-        n_resamples=EXACT,
+        n_resamples=MIXTURES,
         batch=10_000,
         alternative="greater" if higher else "less",
+        **{GENERATOR: np.random.default_rng(seed)},
     )
     return float(test.pvalue)
 
 
 def least_permutation(ours, theirs):
     """The p of all seeds of one system above all of the other: 1/20 for three against three."""
-    return 1 / math.comb(len(ours) + len(theirs), len(ours))
+    mixtures = math.comb(len(ours) + len(theirs), len(ours))
+    return 1 / (mixtures if mixtures <= MIXTURES else MIXTURES + 1)
 
 
 def holm(ps):
-    """Corrected for the number of tests (Holm 1979), in the order given."""
-    order = np.argsort(ps)
-    steps = np.array(ps)[order] * np.arange(len(ps), 0, -1)
-    corrected = np.empty(len(ps))
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
-    return corrected.tolist()
+    """Corrected for the number of tests (Holm 1979), in the order given; None is no test."""
+    order = sorted((at for at, p in enumerate(ps) if p is not None), key=ps.__getitem__)
+    corrected, least = list(ps), 0.0
+    for rank, at in enumerate(order):
+        corrected[at] = least = max(least, min(1.0, ps[at] * (len(order) - rank)))
+    return corrected
 
 
 def deviations(system):
     """What multeval (Clark et al. 2011) reports apart: over seeds, and over the test items.
 
     Returns:
-        The standard deviation of the seeds' scores, None of one seed; that over draws of the
-        items, the mean of the seeds'. Both None if a score is not finite.
+        The standard deviation of the seeds' scores, None of one seed; that of their mean over
+        draws of the items, None of one unit. Both None if a score is not finite.
     """
     if not system.finite:
         return None, None
-    seeds = float(system.scores.std(ddof=1)) if len(system.scores) > 1 else None
-    return seeds, float(system.replicates.std(axis=0).mean())
+    seeds = items = None
+    if len(system.scores) > 1:
+        seeds = float(system.scores.std(ddof=1))
+    if system.units > 1:
+        items = float(system.replicates.mean(axis=1).std() * correction(system.units))
+    return seeds, items

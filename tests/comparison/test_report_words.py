@@ -2,6 +2,7 @@
 
 import pytest
 
+from fairseq_lstmn.comparison import report
 from fairseq_lstmn.comparison.report import numbers, run_tables, score_tables
 from fairseq_lstmn.comparison.report.sentences import verdicts
 from tests.comparison import fake_results
@@ -179,3 +180,21 @@ def test_columns_of_numbers_are_known():
     table = score_tables.scores(results, results["metrics"][0])
     assert table.numeric == [False, False] + [True] * 11
     assert run_tables.runs(results).numeric == [False, False, True]
+
+
+def test_what_the_numbers_are_is_said_as_it_is(tmp_path):
+    report.write(fake_results.results(2, 1), tmp_path)
+    page, latex = ((tmp_path / name).read_text() for name in ("report.html", "table.tex"))
+    for words in (
+        "over items alone where either model has one seed",
+        "one-sided in the direction seen; double it to compare it with the other two",
+        "where that is 0.05 or more",
+        "not corrected for the number of models",
+        "not for the number of metrics",
+        "both models have at least two seeds",
+    ):
+        assert words in " ".join(page.split())
+    caption = latex.replace("\n% ", " ")
+    assert "over items alone where either model has one seed" in caption
+    assert "not corrected for the number of models" in caption
+    assert "at least two seeds of both" in caption

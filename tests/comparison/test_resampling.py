@@ -1,5 +1,7 @@
 """Draws of the test items: against scipy's and sacrebleu's own tests on the same numbers."""
 
+import itertools
+
 import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU
@@ -95,9 +97,57 @@ def test_randomisation_agrees_with_sacrebleu():
     named = [(name, items.hypotheses) for name, items in outputs.items()]
     test = PairedTest(named, {"BLEU": BLEU()}, [outputs["other"].references], "ar")
     expected = test()[1]["BLEU"][1]
-    assert found["other"].scores[0] == expected.score
+    assert found["other"].scores[0] == pytest.approx(expected.score)
     assert 0.02 < p < 0.5
     assert p == pytest.approx(expected.p_value, abs=monte_carlo_error(p))
+
+
+def of_every_swap(ours, theirs):
+    """p of perplexity: no draws, all swaps of the units, in the seeds' pairs one after another."""
+    pairs = list(itertools.product(ours, theirs))
+    gains = []
+    for swap in itertools.product([False, True], repeat=ours.shape[1]):
+        swap = np.array(swap)[:, None]
+        gains.append(
+            np.mean(
+                [
+                    perplexity(np.where(swap, b, a).sum(axis=0))
+                    - perplexity(np.where(swap, a, b).sum(axis=0))
+                    for a, b in pairs
+                ]
+            )
+        )
+    return np.mean(np.abs(gains) >= abs(gains[0]) * (1 - 1e-9))
+
+
+@pytest.mark.parametrize("seeds", [(3, 3), (3, 2)])
+def test_randomisation_of_several_seeds_is_of_their_mean_score(seeds):
+    """Which is not the score of their mean (p = 0.4): one seed is far better, one far worse."""
+    ours, theirs = perplexities(seeds[0], units=8), perplexities(seeds[1], units=8, seed=2)
+    ours[0, :, 0] *= 0.8
+    ours[-1, ::2, 0] *= 1.6
+    found = resample({"ours": ours, "theirs": theirs}, perplexity)
+    expected = of_every_swap(ours, theirs)
+    p = randomisation(found["ours"], found["theirs"], perplexity)
+    assert 0.05 < expected < 0.1
+    assert p == pytest.approx(expected, abs=monte_carlo_error(expected))
+    again = resample({"ours": ours[::-1], "theirs": theirs}, perplexity)
+    assert randomisation(again["ours"], again["theirs"], perplexity) == p
+
+
+def test_randomisation_sees_the_difference_that_is_reported():
+    """Its mean loss is lower and its mean perplexity higher: exp(4.8) outweighs the others."""
+    losses = {"ours": [3.6, 4.0, 4.8], "theirs": [4.15, 4.16, 4.17]}
+    spread = np.random.default_rng(1).normal(0, 1, size=(2, 12))
+    systems = {
+        name: np.stack([np.add.outer(own, noise - noise.mean()), np.ones((3, 12))], axis=-1)
+        for (name, own), noise in zip(losses.items(), spread)
+    }
+    found = resample(systems, perplexity)
+    assert found["ours"].scores.mean() > found["theirs"].scores.mean()
+    expected = of_every_swap(*systems.values())
+    p = randomisation(found["ours"], found["theirs"], perplexity)
+    assert p == pytest.approx(expected, abs=monte_carlo_error(expected))
 
 
 def test_a_swap_of_all_units_is_as_extreme_as_what_was_seen():

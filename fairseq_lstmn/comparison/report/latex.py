@@ -40,9 +40,12 @@ def explanation(results):
     yield from (f"ERROR: {error}" for error in results["errors"])
     yield f"{results['title']} (\\usepackage{{booktabs}})"
     yield f"Mean and standard deviation over the seeds {seeds}; difference from"
-    yield f"{results['baseline']} with its 95% interval by bootstrap over seeds and test items."
-    yield "+ better, - worse: p below 0.05 over seeds and test items together and over the items"
-    yield "alone, each corrected by Holm's method for the number of models; no mark: inconclusive."
+    yield f"{results['baseline']} with its 95% interval by bootstrap over seeds and test items"
+    yield "together (over items alone where either model has one seed), widened by Student's t and"
+    yield "not corrected for the number of models, so that it may exclude 0 without a mark."
+    yield "+ better, - worse: at least two seeds of both, and p below 0.05 over seeds and test"
+    yield "items together and over the items alone, each corrected by Holm's method for the number"
+    yield "of models, not of metrics; no mark: inconclusive."
 
 
 def comment(text):
