@@ -66,7 +66,9 @@ def read(path, overrides=()):
         config = OmegaConf.merge(written, OmegaConf.from_dotlist(list(overrides)))
         found = OmegaConf.to_container(config, resolve=True)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        # OmegaConf's own for a file that is one number
+        reason = error.strerror or "no keys and values"
+        raise InputError(f"{path}: cannot be read ({reason})") from None
     except InputError:
         raise
     except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, ValueError) as error:

@@ -71,7 +71,7 @@ class Run:
     @property
     def name(self):
         tried = [f"{option} {value}" for option, value in self.trial.items()]
-        return ", ".join([self.model, f"seed {self.seed}", *tried])
+        return ", ".join([str(self.model), f"seed {self.seed}", *tried])
 
     @property
     def best_checkpoint(self):

@@ -46,8 +46,6 @@ class Scoring:
 def scoring_of(plan, task):
     """The Scoring for a plan's metrics. Raises InputError if ``task`` does not have one of them."""
     [scoring] = [s for s in SCORINGS if issubclass(TASK_REGISTRY[task], s.task)] or [None]
-    if task not in TASK_DATACLASS_REGISTRY:
-        raise InputError(f"train.task: {task}: has no options that could be told from others")
     for metric in plan.metrics:
         if scoring is None or metric not in scoring.metrics:
             has = f"it has {', '.join(scoring.metrics)}" if scoring else "it has none of them"
@@ -57,8 +55,8 @@ def scoring_of(plan, task):
 
 def score_options(scoring, training, given):
     """The options of a scoring: those of the training that it shares, then ``given``."""
-    config = TASK_DATACLASS_REGISTRY[training.get("task", DEFAULT_TASK)]
-    own = {field.name.replace("_", "-") for field in fields(config)}
+    config = TASK_DATACLASS_REGISTRY.get(training.get("task", DEFAULT_TASK))
+    own = {field.name.replace("_", "-") for field in fields(config)} if config else set()
     shared = {*SHARED, *own, *(["criterion"] if scoring.subset == "valid-subset" else [])}
     options = {name: value for name, value in training.items() if name in shared}
     options.update(given)

@@ -38,7 +38,9 @@ def outcome(tmp_path):
             scored=lambda: (items, 100.0),
             error=lambda: error,
         )
-        comparison = SimpleNamespace(metric="loss", maximize=False, curve_metric="ppl", validated_on="valid")
+        comparison = SimpleNamespace(
+            metric="loss", maximize=False, curve_metric="ppl", validated_on="valid"
+        )
         return Outcome(run, comparison)
 
     return make

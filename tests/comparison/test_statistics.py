@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import warnings
+
 import numpy as np
 import pytest
 from scipy import stats
