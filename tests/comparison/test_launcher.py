@@ -154,7 +154,8 @@ def test_a_kill_ends_the_children_too(tmp_path):
 def start_elsewhere(folder):
     """A process of its own that launches a run which says its number and sleeps."""
     code = f"""
-import pathlib, sys
+import pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells turn off for a job
 from fairseq_lstmn.comparison.execution import ended_by_termination
 from tests.comparison.test_launcher import FakeRun, PythonStage, launch
 sleep = "import os, pathlib, sys, time; p = pathlib.Path(sys.argv[1]); " \\

@@ -117,6 +117,7 @@ def test_one_seed_gives_no_verdict_and_says_so(compared):
 
 def test_what_is_finished_is_not_run_again(compared, capsys):
     plan, dest = compared
+    assert compare(plan, "--dest", dest, "--report") == 0
     before, found = logs(dest), results(dest)
     assert compare(plan, "--dest", dest) == 0
     assert logs(dest) == before and results(dest) == found
@@ -183,12 +184,12 @@ def test_a_failed_run_is_told_and_the_others_go_on(text, tmp_path, capsys):
 
 
 def test_unequal_budgets_are_the_first_line_of_the_report(text, tmp_path, capsys):
-    models = {"lstm": {"arch": "lstm_lm"}, "more": {"arch": "lstm_lm", "batch-size": 4}}
+    models = {"lstm": {"arch": "lstm_lm"}, "less": {"arch": "lstm_lm", "update-freq": 2}}
     plan = {**LANGUAGE_MODELS, "models": models, "seeds": [1]}
     plan, dest = written(tmp_path / "plan.yaml", text, plan), tmp_path / "dest"
     assert compare(plan, "train.max-epoch=1", "--dest", dest, "--jobs", 2) == 1
     error = results(dest)["errors"][0]
-    assert error.startswith("unequal budgets: updates with seed 1: lstm 4, more ")
+    assert error == "unequal budgets: updates with seed 1: lstm 4, less 2"
     assert capsys.readouterr().out.strip().startswith(f"error: {error}")
     assert compare(plan, "train.max-epoch=1", "budget=epochs", "--dest", dest, "--report") == 0
 
