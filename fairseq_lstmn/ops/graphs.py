@@ -18,13 +18,13 @@ BUCKET = 8  # T and S are rounded up to its multiples, so that few shapes come
 LIMIT = 32  # recorded passes: each keeps memory for its arguments, results and all between
 
 
-def steps(inputs, arithmetic, graphs):
+def steps(inputs, kernels, graphs):
     """See ``reference.steps``; ``graphs`` run the passes where gradients are enabled."""
     if not torch.is_grad_enabled():
-        return recompute.steps(inputs, arithmetic)
+        return recompute.steps(inputs, kernels)
     count, prefix = inputs.query_inputs.size(1), inputs.tape.hidden.size(1)
     slots = 0 if inputs.source is None else inputs.source.keys.size(1)
-    made = recompute.steps(in_bucket(inputs), arithmetic._replace(run=graphs.run))
+    made = recompute.steps(in_bucket(inputs), kernels, graphs.run)
     return cut(made, count, prefix + count, slots)
 
 

@@ -2,34 +2,42 @@
 
 B batch, T steps, P prefix slots, S source length, H hidden width. Of the attention only the
 weights are kept, so that memory grows as B T H + B T^2 where plain autograd keeps B T^2 H.
-`reference` is the version to read first; the passes are in `recompute_steps` (forward) and
-`recompute_backward`, the attention of both in `reader`.
+`reference` is the version to read first; the passes are in `forward` and `backward`, what a step
+consists of in `step_kernels`.
 """
 
 import torch
 from torch.autograd.function import once_differentiable
 
-from fairseq_lstmn.ops.cell import cell, cell_backward
-from fairseq_lstmn.ops.reader import Reader
-from fairseq_lstmn.ops.recompute_backward import backward
-from fairseq_lstmn.ops.recompute_steps import Arithmetic, Trace, forward
+from fairseq_lstmn.ops import step_kernels
+from fairseq_lstmn.ops.backward import backward
+from fairseq_lstmn.ops.forward import forward
 from fairseq_lstmn.ops.room import new_place, place_to_grow
+from fairseq_lstmn.ops.trace import Trace
 from fairseq_lstmn.ops.types import Inputs, Source, Steps, Tape, Weights
 
-IN_TORCH = Arithmetic(Reader, cell, cell_backward)
 NO_SOURCE = Source(*[None] * len(Source._fields))
 
 
-def steps(inputs, arithmetic=IN_TORCH):
-    """See ``reference.steps``. Without gradients the tape grows in place."""
+def directly(function, *arguments):
+    return function(*arguments)
+
+
+def steps(inputs, kernels=step_kernels, run=directly):
+    """See ``reference.steps``. Without gradients the tape grows in place.
+
+    Args:
+        kernels: what a step consists of beside products, see ``step_kernels``.
+        run: how a training pass, a function, is called with its arguments.
+    """
     count = inputs.query_inputs.size(1)
     if torch.is_grad_enabled():
         if inputs.source is not None:
             inputs = inputs._replace(source=inputs.source.for_each(len(inputs.query_inputs)))
-        made = Steps(*Recompute.apply(arithmetic, *flat(inputs)))
+        made = Steps(*Recompute.apply(kernels, run, *flat(inputs)))
     else:
         place = place_to_grow(inputs.tape, count)
-        made = forward(arithmetic, inputs, place).made()._replace(place=place.grow(count))
+        made = forward(kernels, inputs, place).made()._replace(place=place.grow(count))
     if inputs.source is None:
         summary = inputs.tape.source_summary.unsqueeze(1)
         made = made._replace(source_summaries=summary.expand_as(made.summaries))
@@ -54,19 +62,20 @@ def nested(query_inputs, gate_inputs, memory_span, distance_bias, rows, *parts):
     )
 
 
-def forward_from_a_copy(arithmetic, inputs):
+def forward_from_a_copy(kernels, inputs):
     """``forward`` that leaves the tape where it stands."""
-    return forward(arithmetic, inputs, new_place(inputs.tape, inputs.query_inputs.size(1)))
+    return forward(kernels, inputs, new_place(inputs.tape, inputs.query_inputs.size(1)))
 
 
 class Recompute(torch.autograd.Function):
     """All steps of a layer."""
 
     @staticmethod
-    def forward(ctx, arithmetic, *parts):
+    def forward(ctx, kernels, run, *parts):
         inputs = nested(*parts)
-        trace = arithmetic.run(forward_from_a_copy, arithmetic, inputs)
-        ctx.arithmetic, ctx.rows, ctx.memory_span = arithmetic, inputs.rows, inputs.memory_span
+        trace = run(forward_from_a_copy, kernels, inputs)
+        ctx.kernels, ctx.run = kernels, run
+        ctx.rows, ctx.memory_span = inputs.rows, inputs.memory_span
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(inputs.distance_bias, *inputs.weights, *trace)
         return trace.made()[:-1]
@@ -79,9 +88,9 @@ class Recompute(torch.autograd.Function):
             Weights(*saved[: -len(Trace._fields)]),
             Trace(*saved[-len(Trace._fields) :]),
         )
-        found = ctx.arithmetic.run(
+        found = ctx.run(
             backward,
-            ctx.arithmetic,
+            ctx.kernels,
             trace,
             weights,
             ctx.memory_span,
@@ -89,4 +98,4 @@ class Recompute(torch.autograd.Function):
             ctx.rows,
             Steps(*gradients),
         )
-        return None, *flat(found)
+        return None, None, *flat(found)

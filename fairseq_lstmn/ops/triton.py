@@ -19,9 +19,8 @@ def steps(inputs):
 
     if not inputs.query_inputs.is_cuda:
         return compiled.steps(inputs, triton_kernels)
-    arithmetic = compiled.arithmetic(triton_kernels)
     with torch.cuda.device(inputs.query_inputs.device):  # where Triton and graphs launch
-        return graphs.steps(compiled.for_kernels(inputs), arithmetic, GRAPHS)
+        return graphs.steps(compiled.for_kernels(inputs), triton_kernels, GRAPHS)
 
 
 def obstacle(device):

@@ -7,8 +7,9 @@ of the inputs, which ``lstmn`` hands over in float32 or float64.
 """
 
 import torch
-import triton
 import triton.language as tl
+
+import triton
 
 TILE = 4096  # numbers of keys in a program's hands at a time
 ELEMENTS = 1024  # numbers of H in a program of the cell

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from fairseq_lstmn.ops import backends, compiled, graphs, lstmn, recompute
+from fairseq_lstmn.ops import backends, compiled, graphs, lstmn, recompute, step_kernels
 from fairseq_lstmn.ops.types import mapped
 
 from .cases import (
@@ -54,7 +54,7 @@ def without_values(function):
 def recorder(monkeypatch):
     """The graphs by which the backend ``recompute`` runs its passes."""
     recorder = graphs.Graphs(graphs.record if DEVICE == "cuda" else called_again)
-    patch_steps(monkeypatch, lambda inputs: graphs.steps(inputs, recompute.IN_TORCH, recorder))
+    patch_steps(monkeypatch, lambda inputs: graphs.steps(inputs, step_kernels, recorder))
     return recorder
 
 
@@ -151,8 +151,7 @@ def test_no_more_passes_are_recorded_than_memory_is_kept_for(recorder):
 @pytest.mark.skipif("cpp" not in BACKENDS or DEVICE != "cpu", reason="needs kernels of the CPU")
 def test_compiled_steps(recorder, monkeypatch):
     def steps(inputs):
-        arithmetic = compiled.arithmetic(torch.ops.fairseq_lstmn)
-        return graphs.steps(compiled.for_kernels(inputs), arithmetic, recorder)
+        return graphs.steps(compiled.for_kernels(inputs), torch.ops.fairseq_lstmn, recorder)
 
     patch_steps(monkeypatch, steps)
     for seed in range(3):
