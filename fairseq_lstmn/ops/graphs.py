@@ -91,7 +91,7 @@ class Graphs:
         self.limit = LIMIT
         self.calls = 0
         self.came = {}  # shapes that are not recorded, the first to come first
-        self.recorded = {}  # ``Graph`` by shape, the latest launched last
+        self.recorded = {}  # ``Graph`` by shape
 
     def run(self, function, *arguments):
         """``function(*arguments)``; the results are the caller's own."""
@@ -100,9 +100,8 @@ class Graphs:
         shape = function, self.device.settings(), shape_of(arguments)
         with self.lock:
             self.calls += 1
-            graph = self.recorded.pop(shape, None) or self._record(shape, arguments)
+            graph = self.recorded.get(shape) or self._record(shape, arguments)
             if graph is not None:
-                self.recorded[shape] = graph
                 graph.launched = self.calls
                 with self.device.in_turn():
                     return graph.run(arguments)
@@ -131,6 +130,7 @@ class Graphs:
             self._forget(list(self.recorded))
             return None
         del self.came[shape]
+        self.recorded[shape] = graph
         return graph
 
     def _make_space(self):

@@ -105,13 +105,19 @@ def test_a_turn_that_fails_is_waited_for_as_well(cuda):
 
 
 def test_recordings_use_one_stream_and_one_pool(cuda):
+    def function():
+        cuda.log.append(f"{cuda.current.name} runs")
+        return "results"
+
     device = cuda_graphs.Cuda(DEVICE)
-    first = device.record(lambda: "results", None)
-    second = device.record(lambda: "results", first.pool)
+    first = device.record(function, None)
+    second = device.record(function, first.pool)
     assert first.results == "results" and first.pool == second.pool == "a pool of stream 2"
     assert cuda.log == 2 * [
         "stream 2 waits for stream 1",
+        "stream 2 runs",
         "stream 2 records",
+        "stream 2 runs",
         "stream 1 waits for stream 2",
     ]
 

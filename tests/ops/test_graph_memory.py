@@ -101,3 +101,13 @@ def test_a_recording_that_fails_otherwise_raises(recorder, monkeypatch):
     run_all(recorder, [1])
     with pytest.raises(RuntimeError, match="not permitted"):
         run_all(recorder, [1])
+
+
+@pytest.mark.skipif(DEVICE == "cuda", reason="looks into the stand-in")
+def test_what_is_under_way_ends_before_its_memory_is_freed(two_fit):
+    run_all(two_fit, [1, 1, 2, 2])
+    assert two_fit.device.waited == 0
+    run_all(two_fit, [2] * 11 + [3, 3])
+    assert two_fit.device.waited == 1
+    two_fit.free()
+    assert two_fit.device.waited == 2
