@@ -30,6 +30,12 @@ def free_graphs(device=None):
             graphs.free()
 
 
+def is_capturing(device):
+    """Whether somebody records what the current stream of ``device`` is given."""
+    with torch.cuda.device(device):
+        return torch.cuda.is_current_stream_capturing()
+
+
 def precision():
     """What float32 products are on CUDA: "tf32", or IEEE's under one of several names."""
     since_torch_2_9 = getattr(torch.backends.cuda.matmul, "fp32_precision", None)
@@ -45,8 +51,8 @@ class Cuda:
         self.aside = None  # one stream, as libraries keep memory for each that they have seen
 
     def is_capturing(self):
-        """Whether somebody records what the current stream is given."""
-        return torch.cuda.is_current_stream_capturing()
+        """Whether a pass would go into the caller's own graph."""
+        return is_capturing(self.device)
 
     def settings(self):
         """What a recording fixes beside shapes."""

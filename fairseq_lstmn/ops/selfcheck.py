@@ -8,7 +8,7 @@ from typing import Dict, NamedTuple, Optional
 
 import torch
 
-from fairseq_lstmn.ops.cuda_graphs import precision
+from fairseq_lstmn.ops.cuda_graphs import is_capturing, precision
 from fairseq_lstmn.ops.lstmn import lstmn
 from fairseq_lstmn.ops.types import Source, Tape, Weights
 
@@ -40,19 +40,12 @@ def verdict(backend, device):
     """
     key = backend, device
     if key not in _verdicts:
-        if is_capturing(device):
+        if device.type == "cuda" and is_capturing(device):
             return None
         with _lock:
             if key not in _verdicts:
                 _verdicts[key] = examine(backend, device)
     return _verdicts[key]
-
-
-def is_capturing(device):
-    if device.type != "cuda":
-        return False
-    with torch.cuda.device(device):
-        return torch.cuda.is_current_stream_capturing()
 
 
 def examine(backend, device):

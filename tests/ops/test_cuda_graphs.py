@@ -134,6 +134,14 @@ def test_a_recording_that_fails_leaves_the_current_stream_and_its_own_behind(cud
     assert cuda.log[-1] == "stream 1 waits for stream 3"
 
 
+def test_within_a_capture_the_pass_goes_into_it(cuda, monkeypatch):
+    monkeypatch.setattr(cuda_graphs, "is_capturing", lambda device: device == DEVICE)
+    graphs = cuda_graphs.Graphs(cuda_graphs.Cuda(DEVICE))
+    for _ in range(3):
+        assert graphs.run(abs, -1) == 1
+    assert cuda.log == []
+
+
 def test_free_graphs(cuda, monkeypatch):
     monkeypatch.setattr(cuda_graphs, "_graphs", {})
     first, second = (cuda_graphs.graphs_of(torch.device("cuda", number)) for number in (0, 1))
@@ -145,6 +153,21 @@ def test_free_graphs(cuda, monkeypatch):
     cuda_graphs.free_graphs("cuda")
     cuda_graphs.free_graphs()
     assert freed == [1, 0, 1, 0, 1]
+
+
+def test_a_capture_under_way_is_noticed_on_the_device_in_question(monkeypatch):
+    current = []
+
+    @contextmanager
+    def device(number):
+        current.append(number)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: current == [DEVICE])
+    assert cuda_graphs.is_capturing(DEVICE)
+    assert not cuda_graphs.is_capturing(torch.device("cuda", 1))
 
 
 def test_products_in_tf32_are_told_apart():

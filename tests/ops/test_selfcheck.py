@@ -1,6 +1,7 @@
 """What ``auto`` makes of backends that lie, raise, or do not come back."""
 
 import logging
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Barrier, Event
@@ -81,6 +82,10 @@ LIES = {
 def nothing_known(monkeypatch):
     monkeypatch.setattr(selfcheck, "_verdicts", {})
     monkeypatch.setattr(backends, "_announced", set())
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:  # of a check that was not waited for
+        thread.join()
 
 
 @pytest.fixture
@@ -159,7 +164,7 @@ def test_a_backend_that_raises_is_passed_over(put, caplog, raised):
 def test_a_backend_that_hangs_is_passed_over(put, caplog, monkeypatch):
     monkeypatch.setattr(selfcheck, "PATIENCE", 0.1)
     released = Event()
-    put(triton=lambda inputs: released.wait(60))
+    put(triton=lambda inputs: released.wait())
     name, (warning,) = chosen(caplog)
     released.set()
     assert name == "recompute" and "does not end within 0.1 seconds" in warning
@@ -237,10 +242,14 @@ def test_threads_that_come_at_once_find_one_verdict(put, caplog):
 
 def test_it_waits_until_nothing_is_recorded(put, monkeypatch):
     put(triton=honest)
-    monkeypatch.setattr(selfcheck, "is_capturing", lambda device: True)
-    assert backends.choose("auto", CPU) == "recompute"
+    cuda = torch.device("cuda", 0)
+    monkeypatch.setattr(selfcheck, "examine", lambda backend, device: selfcheck.Verdict({}))
+    monkeypatch.setattr(selfcheck, "is_capturing", lambda device: device == cuda)
+    assert backends.choose("auto", cuda) == "recompute"
     monkeypatch.setattr(selfcheck, "is_capturing", lambda device: False)
-    assert backends.choose("auto", CPU) == "triton"
+    assert backends.choose("auto", cuda) == "triton"
+    monkeypatch.setattr(selfcheck, "is_capturing", lambda device: True)
+    assert backends.choose("auto", cuda) == "triton"
 
 
 def test_products_in_tf32_are_held_to_less(put, monkeypatch):
