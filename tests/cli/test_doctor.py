@@ -77,7 +77,7 @@ def test_backends_that_auto_tries_first_are_tried_and_measured(capsys, monkeypat
 
 def test_nothing_is_on_trial_on_the_cpu(capsys):
     assert main(["doctor"]) == 0
-    assert "against recompute" not in capsys.readouterr().out
+    assert "on cpu against recompute" not in capsys.readouterr().out
 
 
 def test_fairseq_that_cannot_be_imported(tmp_path):
