@@ -26,6 +26,10 @@ def run(args):
         show("devices", devices())
         for kind in kinds_of_device():
             show(f"recurrence backends on {kind}", recurrence_backends(kind))
+        for device, _ in devices():
+            checked = backends_on_trial(device)
+            if checked:
+                show(f"recurrence backends on {device} against recompute", checked)
     if can_import("fairseq", problems):
         check_extensions(problems)
         show("models and their architectures", architectures())
@@ -115,6 +119,25 @@ def recurrence_backends(device):
         (name, "can run" if obstacle is None else f"cannot run: {obstacle}")
         for name, obstacle in backends.report(device)
     ]
+
+
+def backends_on_trial(device):
+    """(backend, how far it is off on ``device``) of all that ``auto`` does not take unseen."""
+    import torch
+
+    from fairseq_lstmn.ops import backends, selfcheck
+
+    verdicts = [
+        (name, selfcheck.verdict(name, torch.device(device))) for name in backends.on_trial(device)
+    ]
+    return [row for name, verdict in verdicts for row in described(name, verdict)]
+
+
+def described(backend, verdict):
+    """Rows (name, value): the verdict in words, then the error of each result and gradient."""
+    words = "agrees" if verdict.fault is None else f"{verdict.fault} (auto goes on without it)"
+    errors = [(f"  {name}", f"{error:.1e}") for name, error in verdict.errors.items()]
+    return [(backend, words), *errors]
 
 
 def architectures():

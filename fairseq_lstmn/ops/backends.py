@@ -1,6 +1,8 @@
 """Which implementations of the recurrence there are, which can run, and which is taken."""
 
 import logging
+import platform
+from threading import Lock
 from typing import Callable, NamedTuple, Optional
 
 import torch
@@ -17,6 +19,8 @@ class Backend(NamedTuple):
     steps: Callable
     obstacle: Callable[[torch.device], Optional[str]]
     why: str  # what speaks for it, for the log line of ``auto``
+    on_trial: bool = False  # whether ``auto`` takes it only where ``selfcheck`` finds no fault
+    graphs: bool = False  # whether training runs as CUDA graphs, which ask a device for nothing
 
 
 def runs_anywhere(device):
@@ -26,7 +30,15 @@ def runs_anywhere(device):
 # fastest first: ``auto`` takes the first that can run
 BACKENDS = {
     "cpp": Backend(cpp.steps, cpp.obstacle, "compiled for this machine"),
-    "triton": Backend(triton.steps, triton.obstacle, "compiled for this device by Triton"),
+    "triton": Backend(
+        *(triton.steps, triton.obstacle, "compiled for this device by Triton, in CUDA graphs"),
+        on_trial=True,
+        graphs=True,
+    ),
+    "triton_eager": Backend(
+        *(triton.eager_steps, triton.obstacle, "compiled for this device by Triton"),
+        on_trial=True,
+    ),
     "recompute": Backend(
         recompute.steps, runs_anywhere, "linear memory in plain torch, on any device"
     ),
@@ -34,12 +46,23 @@ BACKENDS = {
 }
 NAMES = ("auto", *BACKENDS)
 _announced = set()
+_announcing = Lock()
 
 
 def report(device="cpu"):
     """``[(name, None or the reason why it cannot run on ``device``)]``, fastest first."""
     device = torch.device(device)
     return [(name, backend.obstacle(device)) for name, backend in BACKENDS.items()]
+
+
+def on_trial(device):
+    """Names of the able backends that ``auto`` takes only where ``selfcheck`` finds no fault."""
+    return [name for name, obstacle in report(device) if not obstacle and BACKENDS[name].on_trial]
+
+
+def wants_rows(name):
+    """Whether the backend makes use of ``Inputs.rows``, for which the device has to be asked."""
+    return not (BACKENDS[name].graphs and torch.is_grad_enabled())
 
 
 def choose(name, device):
@@ -63,8 +86,34 @@ def known(name):
 
 
 def _fastest(device):
-    name = next(name for name, obstacle in report(device) if obstacle is None)
-    if (name, device.type) not in _announced:
-        _announced.add((name, device.type))
-        logger.info("recurrence backend on %s: %s (%s)", device.type, name, BACKENDS[name].why)
+    from fairseq_lstmn.ops import selfcheck  # not above: it calls ``lstmn``, which calls this
+
+    faults = []
+    for name, backend in BACKENDS.items():
+        if backend.obstacle(device) is not None:
+            continue
+        if not backend.on_trial:
+            break
+        verdict = selfcheck.verdict(name, device)
+        if verdict is not None:
+            if verdict.fault is None:
+                break
+            faults.append(f"{name} {verdict.fault}")
+    _announce(name, device, faults)
     return name
+
+
+def _announce(name, device, faults):
+    """Say once for each device which backend is taken, as a warning if others are at fault."""
+    with _announcing:
+        if (name, device) in _announced:
+            return
+        _announced.add((name, device))
+    taken = f"recurrence backend on {device}: {name} ({BACKENDS[name].why})"
+    if not faults:
+        logger.info(taken)
+        return
+    cuda = device.type == "cuda"
+    model = torch.cuda.get_device_name(device) if cuda else platform.machine()
+    versions = f"{model}, torch {torch.__version__}"
+    logger.warning(f"{taken}, as {' and '.join(faults)}; please report this line ({versions})")

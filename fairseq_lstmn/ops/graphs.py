@@ -5,7 +5,10 @@ back. It is recorded when arguments of a shape come for the second time, and fro
 launched as one. B batch, T steps, P prefix slots, S source length.
 """
 
-from functools import cache, partial
+import logging
+from functools import partial
+from threading import Lock
+from typing import Callable, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +18,10 @@ from fairseq_lstmn.ops import recompute
 from fairseq_lstmn.ops.types import Source, Steps, mapped
 
 BUCKET = 8  # T and S are rounded up to its multiples, so that few shapes come
-LIMIT = 32  # recorded passes: each keeps memory for its arguments, results and all between
+LIMIT = 32  # recorded passes: each keeps memory for its arguments and results
+IDLE = 1024  # calls until a recorded pass may give way, so that recording never is the main work
+
+logger = logging.getLogger(__name__)
 
 
 def steps(inputs, kernels, graphs):
@@ -62,62 +68,99 @@ def cut(made, steps, seen, slots):
     )
 
 
-class Graphs:
-    """Passes by what they do and the shapes of their arguments; ``LIMIT`` of them are recorded.
+class Recording(NamedTuple):
+    """A pass in a device's hands."""
 
-    ``record``, see there, makes the graphs.
+    replay: Callable  # launches it: the results are written anew
+    results: tuple
+    pool: object  # the memory it works in, which later ones may share
+
+
+class Graphs:
+    """A device's recorded passes, by what they do and the shapes of their arguments.
+
+    A pass launched long ago gives way to one that comes again. All work in one pool of memory,
+    where a launch overwrites what others have left. So launches take turns, in Python by a
+    lock and on the ``device``, a ``cuda_graphs.Cuda`` or its like, by its streams; what they
+    made is copied before the turn ends.
     """
 
-    def __init__(self, record):
-        self.record = record
-        self.left = LIMIT  # to be recorded
-        self.passes = {}  # a ``Graph``, None as long as it is not recorded
+    def __init__(self, device):
+        self.device = device
+        self.lock = Lock()
+        self.limit = LIMIT
+        self.calls = 0
+        self.came = {}  # shapes that are not recorded, the first to come first
+        self.recorded = {}  # ``Graph`` by shape
 
     def run(self, function, *arguments):
         """``function(*arguments)``; the results are the caller's own."""
-        shape = function, shape_of(arguments)
-        comes_again = shape in self.passes
-        graph = self.passes.setdefault(shape, None)
-        if comes_again and graph is None and self.left:
-            graph = self.passes[shape] = Graph(function, arguments, self.record)
-            self.left -= 1
-        return function(*arguments) if graph is None else graph.run(arguments)
+        if self.device.is_capturing():  # into the caller's own graph
+            return function(*arguments)
+        shape = function, self.device.settings(), shape_of(arguments)
+        with self.lock:
+            self.calls += 1
+            graph = self.recorded.get(shape) or self._record(shape, arguments)
+            if graph is not None:
+                graph.launched = self.calls
+                with self.device.in_turn():
+                    return graph.run(arguments)
+        return function(*arguments)
+
+    def free(self):
+        """Forget all recorded passes: their memory is the device's again."""
+        with self.lock:
+            self._forget(list(self.recorded))
+
+    def _record(self, shape, arguments):
+        """A new ``Graph`` if ``shape`` comes again and there is space, else None."""
+        if shape not in self.came:
+            self.came[shape] = None
+            if len(self.came) > IDLE:
+                del self.came[next(iter(self.came))]
+            return None
+        if not self._make_space():
+            return None
+        pool = next((graph.pool for graph in self.recorded.values()), None)
+        try:
+            graph = Graph(shape[0], arguments, self.device, pool)
+        except torch.OutOfMemoryError:  # training can do without
+            self.limit = len(self.recorded) // 2
+            logger.info("recorded passes fill the memory: at most %d from now on", self.limit)
+            self._forget(list(self.recorded))
+            return None
+        del self.came[shape]
+        self.recorded[shape] = graph
+        return graph
+
+    def _make_space(self):
+        """Whether one more pass may be recorded; if need be, those that are idle are forgotten."""
+        if len(self.recorded) >= self.limit:
+            latest = self.calls - IDLE
+            self._forget([key for key, of in self.recorded.items() if of.launched < latest])
+        return len(self.recorded) < self.limit
+
+    def _forget(self, shapes):
+        if shapes:
+            self.device.finish()  # with their memory
+        for shape in shapes:
+            del self.recorded[shape]
 
 
 class Graph:
     """A recorded pass, with the memory where it reads its arguments."""
 
-    def __init__(self, function, arguments, record):
+    def __init__(self, function, arguments, device, pool):
         self.arguments = mapped(Tensor.clone, arguments)
-        self.replay, self.results = record(partial(function, *self.arguments))
+        self.replay, self.results, self.pool = device.record(
+            partial(function, *self.arguments), pool
+        )
 
     def run(self, arguments):
         for place, given in zip(tensors_in(self.arguments), tensors_in(arguments)):
             place.copy_(given)
         self.replay()
         return mapped(Tensor.clone, self.results)
-
-
-def record(function):
-    """A function that launches ``function()`` on the current device, and the results it writes.
-
-    What other threads ask of CUDA meanwhile does not spoil the recording.
-    """
-    aside = stream_aside(torch.cuda.current_device())
-    aside.wait_stream(torch.cuda.current_stream())
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.stream(aside):
-        function()  # what libraries set up for a stream cannot be recorded
-        with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
-            results = function()
-    torch.cuda.current_stream().wait_stream(aside)
-    return graph.replay, results
-
-
-@cache
-def stream_aside(device):
-    """The stream of all recordings: libraries keep memory for each stream they have seen."""
-    return torch.cuda.Stream(device)
 
 
 def shape_of(value):

@@ -4,23 +4,38 @@ Products are cuBLAS's in float32 as IEEE has it: not TF32, unless the user lets 
 """
 
 import os
+from functools import cache
 from importlib.util import find_spec
 
 import torch
 
-from fairseq_lstmn.ops import compiled, graphs
-
-GRAPHS = graphs.Graphs(graphs.record)
+from fairseq_lstmn.ops import compiled, cuda_graphs, graphs
 
 
 def steps(inputs):
-    """See ``reference.steps``."""
+    """See ``reference.steps``; training launches recorded CUDA graphs."""
+    device = inputs.query_inputs.device
+    if device.type != "cuda":
+        return eager_steps(inputs)
     from fairseq_lstmn.ops import triton_kernels  # not above: Triton may be missing
 
-    if not inputs.query_inputs.is_cuda:
+    with torch.cuda.device(device):  # where Triton and graphs launch
+        return graphs.steps(
+            compiled.for_kernels(inputs), triton_kernels, cuda_graphs.graphs_of(device)
+        )
+
+
+def eager_steps(inputs):
+    """See ``reference.steps``; each kernel is launched by Python."""
+    from fairseq_lstmn.ops import triton_kernels
+
+    with torch.cuda.device_of(inputs.query_inputs):
         return compiled.steps(inputs, triton_kernels)
-    with torch.cuda.device(inputs.query_inputs.device):  # where Triton and graphs launch
-        return graphs.steps(compiled.for_kernels(inputs), triton_kernels, GRAPHS)
+
+
+@cache
+def is_installed():
+    return find_spec("triton") is not None
 
 
 def obstacle(device):
@@ -28,7 +43,7 @@ def obstacle(device):
 
     Triton's interpreter (``TRITON_INTERPRET=1``), for tests, runs them on the CPU.
     """
-    if find_spec("triton") is None:
+    if not is_installed():
         return "Triton is not installed: pip install triton"
     if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
         return "runs on CUDA devices only"

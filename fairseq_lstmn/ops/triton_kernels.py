@@ -7,9 +7,8 @@ of the inputs, which ``lstmn`` hands over in float32 or float64.
 """
 
 import torch
-import triton.language as tl
-
 import triton
+import triton.language as tl
 
 TILE = 4096  # numbers of keys in a program's hands at a time
 ELEMENTS = 1024  # numbers of H in a program of the cell

@@ -55,6 +55,31 @@ def test_backend_that_cannot_run_is_no_error(capsys, monkeypatch):
     assert "it is not built" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "fault, said",
+    [(None, "agrees"), ("is off by 2.0", "is off by 2.0 (auto goes on without it)")],
+)
+def test_backends_that_auto_tries_first_are_tried_and_measured(capsys, monkeypatch, fault, said):
+    from fairseq_lstmn.ops import backends, selfcheck
+
+    verdict = selfcheck.Verdict({"outputs": 1e-7, "gradient of score": 2.0}, fault)
+    monkeypatch.setattr(backends, "on_trial", lambda device: ["triton"])
+    monkeypatch.setattr(selfcheck, "verdict", lambda name, device: verdict)
+    assert main(["doctor"]) == 0
+    lines = words(capsys.readouterr().out)
+    start = lines.index("recurrence backends on cpu against recompute".split())
+    assert lines[start + 1 : start + 4] == [
+        ["triton", *said.split()],
+        ["outputs", "1.0e-07"],
+        ["gradient", "of", "score", "2.0e+00"],
+    ]
+
+
+def test_nothing_is_on_trial_on_the_cpu(capsys):
+    assert main(["doctor"]) == 0
+    assert "on cpu against recompute" not in capsys.readouterr().out
+
+
 def test_fairseq_that_cannot_be_imported(tmp_path):
     broken_package(tmp_path, "fairseq", "ValueError('mutable default\\nfor field common')")
     result = doctor_with(tmp_path)

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.ops import backends, lstmn
+from fairseq_lstmn.ops import backends, lstmn, triton
 
 from .cases import assert_close, build, run
 
@@ -51,6 +52,20 @@ def test_auto_takes_the_fastest_that_can_run(monkeypatch):
         monkeypatch.setitem(backends.BACKENDS, name, backend._replace(steps=steps))
     lstmn(**build())
     assert taken == [names[0]]
+
+
+def test_auto_looks_for_triton_once(monkeypatch):
+    """As whoever steps through a sentence token by token calls it thousands of times."""
+    triton.obstacle(torch.device("cuda"))
+    monkeypatch.setattr(triton, "find_spec", lambda name: pytest.fail("it is looked for anew"))
+    triton.obstacle(torch.device("cuda"))
+
+
+def test_graphs_have_no_use_for_rows():
+    for name in backends.BACKENDS:
+        assert backends.wants_rows(name) == (name != "triton")
+        with torch.no_grad():  # graphs are for training
+            assert backends.wants_rows(name)
 
 
 def test_auto_logs_its_choice_once_and_needs_torch_only():

@@ -1,11 +1,12 @@
 """Passes recorded and replayed: by CUDA where there is a device, else by calling them again."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
 import torch
 
-from fairseq_lstmn.ops import backends, compiled, graphs, lstmn, recompute, step_kernels
+from fairseq_lstmn.ops import backends, compiled, graphs, lstmn, step_kernels
 from fairseq_lstmn.ops.types import mapped
 
 from .cases import (
@@ -20,6 +21,7 @@ from .cases import (
     on_device,
     run_on_device,
 )
+from .recorders import counts, device_to_record_on
 
 LIMIT = 1e-12  # float64; measured at most 4e-15
 EVERYTHING = dict(steps=11, prefix=3, source=5, ragged=MAY_BE_RAGGED, distances=2)
@@ -33,17 +35,6 @@ CASES = {
 }
 
 
-def called_again(function):
-    """As ``graphs.record``, which needs a device: results go where the first ones stand."""
-    results = function()
-
-    def replay():
-        for place, made in zip(graphs.tensors_in(results), graphs.tensors_in(function())):
-            place.copy_(made)
-
-    return replay, results
-
-
 def without_values(function):
     """``function()`` of tensors that have shapes only: an error if it asks for their values."""
     shapes = mapped(lambda part: part.to("meta"), function.args)
@@ -53,7 +44,7 @@ def without_values(function):
 @pytest.fixture
 def recorder(monkeypatch):
     """The graphs by which the backend ``recompute`` runs its passes."""
-    recorder = graphs.Graphs(graphs.record if DEVICE == "cuda" else called_again)
+    recorder = graphs.Graphs(device_to_record_on())
     patch_steps(monkeypatch, lambda inputs: graphs.steps(inputs, step_kernels, recorder))
     return recorder
 
@@ -61,10 +52,6 @@ def recorder(monkeypatch):
 def patch_steps(monkeypatch, steps):
     backend = backends.BACKENDS["recompute"]._replace(steps=steps)
     monkeypatch.setitem(backends.BACKENDS, "recompute", backend)
-
-
-def recorded(recorder):
-    return [graph is not None for graph in recorder.passes.values()]
 
 
 def compare(arguments):
@@ -77,22 +64,23 @@ def compare(arguments):
 
 @pytest.mark.parametrize("case", CASES)
 def test_batches_of_a_shape(recorder, case):
-    for seed, is_recorded in enumerate([False, True, True, True]):
+    for seed, expected in enumerate([(0, 2), (2, 0), (2, 0), (2, 0)]):  # forward, backward
         compare(build(**CASES[case], seed=seed))  # of other lengths and masks, where ragged
-        assert recorded(recorder) == [is_recorded] * 2  # forward, backward
+        assert counts(recorder) == expected
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_passes_ask_the_device_for_nothing(recorder, case):
+def test_passes_ask_the_device_for_nothing(recorder, case, monkeypatch):
     """Whatever does cannot be recorded."""
     asked = []
+    record = recorder.device.record
 
-    def record(function):
+    def record_without_values(function, pool):
         without_values(function)
         asked.append(function)
-        return called_again(function)
+        return record(function, pool)
 
-    recorder.record = record
+    monkeypatch.setattr(recorder.device, "record", record_without_values)
     for seed in range(2):
         compare(build(**CASES[case], seed=seed))
     assert len(asked) == 2
@@ -101,13 +89,13 @@ def test_passes_ask_the_device_for_nothing(recorder, case):
 def test_sizes_within_a_bucket_share_their_graphs(recorder):
     for steps, source in ((3, 8), (8, 1), (5, 5)):
         compare(build(steps=steps, source=source))
-    assert recorded(recorder) == [True, True]
+    assert counts(recorder) == (2, 0)
 
 
 def test_another_shape_or_option_is_another_pass(recorder):
     for case in (dict(), dict(batch=2), dict(prefix=1), dict(memory_span=2), dict(distances=1)):
         compare(build(**case))
-    assert recorded(recorder) == [False] * 10
+    assert counts(recorder) == (0, 10)
 
 
 def test_batches_may_wait_for_their_gradients(recorder):
@@ -122,7 +110,7 @@ def test_batches_may_wait_for_their_gradients(recorder):
         return {str(number): gradient for number, gradient in enumerate(found)}
 
     assert_close(both("recompute"), both("reference"), LIMIT)
-    assert recorded(recorder) == [True, True]
+    assert counts(recorder) == (2, 0)
 
 
 def test_tapes_that_grew_without_gradients(recorder):
@@ -131,7 +119,7 @@ def test_tapes_that_grew_without_gradients(recorder):
             _, tape, _ = lstmn(**on_device(build(seed=seed)), backend="recompute")
         assert tape.place is not None
         compare(dict(build(seed=2 + seed), tape=tape))
-    assert recorded(recorder) == [True, True]
+    assert counts(recorder) == (2, 0)
 
 
 def test_results_stay_when_the_graph_runs_again(recorder):
@@ -141,11 +129,59 @@ def test_results_stay_when_the_graph_runs_again(recorder):
         assert_close({"": result}, {"": run_on_device(of, "reference")["outputs"]}, LIMIT)
 
 
-def test_no_more_passes_are_recorded_than_memory_is_kept_for(recorder):
-    recorder.left = 2
-    for batch in (1, 2, 2, 1, 2, 1):
-        compare(build(batch=batch))
-    assert recorded(recorder) == [False, False, True, True]  # of batches of 1, of 2
+@pytest.mark.skipif(DEVICE == "cuda", reason="needs the stand-in")
+def test_within_somebodys_own_recording_the_pass_runs_directly(recorder):
+    for seed in range(3):
+        recorder.device.capturing = seed > 0
+        compare(build(seed=seed))
+    assert counts(recorder) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        dict(dtype=torch.float32),
+        dict(device="meta"),
+        pytest.param(
+            dict(precision="tf32"),
+            marks=pytest.mark.skipif(DEVICE == "cuda", reason="needs the stand-in"),
+        ),
+    ],
+    ids=str,
+)
+def test_other_numbers_are_another_pass(recorder, other):
+    ones = torch.ones(3, dtype=torch.float64, device=DEVICE)
+    recorder.run(torch.square, ones)
+    recorder.device.precision = other.pop("precision", "ieee")
+    made = recorder.run(torch.square, ones.to(**other))
+    assert counts(recorder) == (0, 2)
+    assert (made.dtype, made.device) == (ones.to(**other).dtype, ones.to(**other).device)
+
+
+def test_single_precision_between_batches_in_double(recorder):
+    for dtype in (torch.float64, torch.float32) * 3:
+        arguments = apply(lambda part: part.to(dtype), build())
+        actual = gradients(partial(run_on_device, backend="recompute"), arguments)
+        expected = gradients(partial(run_on_device, backend="reference"), arguments)
+        for made, wanted in zip(actual, expected):
+            assert {part.dtype for part in made.values()} == {dtype}
+            assert_close(made, wanted, LIMIT if dtype == torch.float64 else 1e-5)
+    assert counts(recorder) == (4, 0)
+
+
+def test_threads_take_turns(recorder):
+    """Each finds its own results, forward and backward, in the buffers that all share."""
+    batches = [build(seed=seed) for seed in range(4)]
+    expected = [gradients(partial(run_on_device, backend="reference"), of) for of in batches]
+
+    def computed(number):
+        return gradients(partial(run_on_device, backend="recompute"), batches[number % 4])
+
+    with ThreadPoolExecutor(4) as threads:
+        for number, actual in enumerate(threads.map(computed, range(100))):
+            assert_close(actual[0], expected[number % 4][0], LIMIT)
+            assert_close(actual[1], expected[number % 4][1], LIMIT)
+    assert counts(recorder) == (2, 0)
 
 
 @pytest.mark.skipif("cpp" not in BACKENDS or DEVICE != "cpu", reason="needs kernels of the CPU")
@@ -156,4 +192,4 @@ def test_compiled_steps(recorder, monkeypatch):
     patch_steps(monkeypatch, steps)
     for seed in range(3):
         compare(build(**EVERYTHING, seed=seed))
-    assert recorded(recorder) == [True, True]
+    assert counts(recorder) == (2, 0)

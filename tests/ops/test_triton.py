@@ -121,7 +121,7 @@ def test_the_cpu_is_refused_but_by_the_interpreter(monkeypatch):
 
 def test_auto_prefers_it_to_torch_on_cuda():
     able = [name for name, obstacle in backends.report("cuda") if obstacle is None]
-    assert able == ["triton", "recompute", "reference"]
+    assert able == ["triton", "triton_eager", "recompute", "reference"]
 
 
 def test_machine_code_for_cuda_devices(tmp_path):
