@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
@@ -27,7 +29,27 @@ ALWAYS_INLINE float fast_tanh(float x) {
 
 ALWAYS_INLINE double fast_tanh(double x) { return std::tanh(x); }
 
+// 2^n e^r = e^x with n whole and |r| <= ln(2) / 2, where 1 + r P(r) has the smallest relative error,
+// 9e-8 before rounding, with it 3e-7. From 88.4 on infinity, 1e-38 below -87; NaN gives NaN.
+ALWAYS_INLINE float fast_exp(float x) {
+  constexpr float kWhole = 12582912.0f;  // 1.5 * 2^23: sums with it are whole numbers
+  x = std::min(std::max(x, -87.0f), 89.0f);
+  const float sum = x * 1.44269504f + kWhole;
+  const float n = sum - kWhole;
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // ln(2) in two parts
+  float p = 8.29027197e-03f;
+  p = p * r + 4.18981602e-02f;
+  p = p * r + 1.66676394e-01f;
+  p = p * r + 4.99991481e-01f;
+  p = p * r + 9.99999702e-01f;
+  p = p * r + 1.0f;
+  return p * std::bit_cast<float>((std::bit_cast<uint32_t>(sum) + 127) << 23);
+}
+
+ALWAYS_INLINE double fast_exp(double x) { return std::exp(x); }
+
+// Small results keep their digits, which 1/2 + 1/2 tanh(x / 2) would lose.
 template <typename T>
 ALWAYS_INLINE T logistic(T x) {
-  return T(0.5) + T(0.5) * fast_tanh(T(0.5) * x);
+  return T(1) / (T(1) + fast_exp(-x));
 }
