@@ -18,6 +18,7 @@ from .cases import MAY_BE_RAGGED, apply, build, gradients, run
 
 BARE = dict(steps=3, width=300)
 EVERYTHING = dict(BARE, prefix=2, source=3, ragged=MAY_BE_RAGGED, distances=2)
+LONG = dict(EVERYTHING, prefix=200)  # a row is split over programs
 launch = JITFunction.run
 
 
@@ -49,7 +50,7 @@ for capability in (80, 90):
     driver.set_active(Absent(capability))
     for dtype in (torch.float32, torch.float64):
         compiled = set()
-        for case in (BARE, EVERYTHING):
+        for case in (BARE, EVERYTHING, LONG):
             arguments = apply(lambda tensor: tensor.to(dtype), build(**case))
             gradients(partial(run, backend="triton"), arguments)
         for name in sorted(compiled):
