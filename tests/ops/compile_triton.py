@@ -5,6 +5,7 @@ Nothing is computed: every launch of a layer's forward and backward pass ends at
 """
 
 import os
+from collections import defaultdict
 from functools import partial
 
 import torch
@@ -41,7 +42,7 @@ class Absent:
 def compile_only(kernel, *args, **options):
     made = launch(kernel, *args, **dict(options, warmup=True))
     assert made.asm["cubin"]
-    compiled.add(kernel.__name__)
+    compiled[kernel.__name__].add(made.hash)
 
 
 JITFunction.run = compile_only
@@ -49,9 +50,12 @@ os.environ["TRITON_INTERPRET"] = "1"  # too late for the kernels, but lets the C
 for capability in (80, 90):
     driver.set_active(Absent(capability))
     for dtype in (torch.float32, torch.float64):
-        compiled = set()
+        compiled = defaultdict(set)
         for case in (BARE, EVERYTHING, LONG):
             arguments = apply(lambda tensor: tensor.to(dtype), build(**case))
             gradients(partial(run, backend="triton"), arguments)
+            if case is BARE:
+                often = {name: len(made) for name, made in compiled.items() if len(made) > 1}
+                assert not often, f"steps that differ in their number are compiled apart: {often}"
         for name in sorted(compiled):
             print(capability, dtype, name)

@@ -43,7 +43,10 @@ def read(keys, slots, queries, score, bias, blocked, attention, sums, first, las
         )
 
 
-@triton.jit(do_not_specialize=["first", "last", "each", "to_bias"])
+@triton.jit(
+    do_not_specialize=["first", "last", "each", "to_bias", "attention_row", "blocked_row"],
+    do_not_specialize_on_alignment=["attention"],
+)
 def _read(
     keys, slots, queries, score, bias, blocked, attention, sums, part_scores,
     first, last, each, to_bias, readers, width, value_width,
@@ -95,7 +98,10 @@ def _read(
         tl.store(attention + n, tl.exp(found - base) * one_over, mask=n < last)
 
 
-@triton.jit(do_not_specialize=["first", "last", "each", "parts"])
+@triton.jit(
+    do_not_specialize=["first", "last", "each", "parts", "attention_row"],
+    do_not_specialize_on_alignment=["attention"],
+)
 def _join(
     part_sums, part_scores, attention, sums,
     first, last, each, parts, value_width,

@@ -51,7 +51,13 @@ def read_backward(
     return d_scores
 
 
-@triton.jit(do_not_specialize=["first", "last", "each", "d_weights_row"])
+@triton.jit(
+    do_not_specialize=[
+        *("first", "last", "each"),
+        *("attention_row", "d_attention_row", "d_weights_row"),
+    ],
+    do_not_specialize_on_alignment=["attention", "d_attention"],
+)
 def _read_backward(
     keys, slots, queries, score, attention, d_sums, d_attention,
     d_weights, d_scores, d_score, d_queries, d_keys,
