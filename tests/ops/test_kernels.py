@@ -11,7 +11,7 @@ import torch
 
 from fairseq_lstmn.ops import cell, cpp_library
 
-from .cases import DEVICE, assert_close
+from .cases import DEVICE, apply, assert_close, build, flat, on_device, run
 
 WIDTH = 5
 SETS = "cpp", "triton", "triton in parts"
@@ -172,6 +172,42 @@ def test_read_backward(kernels, case, given):
         "scores": d_scores,
     }
     assert_close(actual, expected, 1e-14)
+
+
+def test_rows_that_do_not_lie_side_by_side_are_refused():
+    kernels = set_of("cpp", None)
+    read = Read(*READS["five slots"])
+    read.sums = read.sums.T.contiguous().T
+    with pytest.raises(RuntimeError, match="rows are not contiguous"):
+        read.by(kernels)
+    read = Read(*READS["five slots"])
+    read.score = torch.stack([read.score, read.score], dim=1)[:, 0]
+    with pytest.raises(RuntimeError, match="vector is not contiguous"):
+        read.by(kernels)
+
+
+@pytest.mark.parametrize("backend", ["recompute", *SETS[:2]])
+def test_arguments_and_gradients_of_any_strides(backend, monkeypatch):
+    """Kernels want a row's numbers side by side; callers need not know."""
+    if backend == "triton":
+        interpret_without_a_device(monkeypatch)
+    arguments = build(steps=3, prefix=2, source=3, ragged=["source"], distances=2)
+
+    def computed(backend, change):
+        leaves = on_device(apply(lambda part: part.clone().requires_grad_(), arguments))
+        results = run(apply(change, leaves), backend)
+        # the gradient of a sum is one number, expanded
+        loss = results["attention.tape"][..., 1:].sum() + results["outputs"].sum()
+        loss = loss + results["attention.source"].sum(dim=(0, 1)) @ torch.arange(3.0).to(loss)
+        found = torch.autograd.grad(loss, list(flat(leaves).values()), materialize_grads=True)
+        return results, dict(zip(flat(leaves), found))
+
+    def in_columns(part):
+        return part.transpose(0, -1).contiguous().transpose(0, -1)
+
+    expected, actual = computed("reference", torch.clone), computed(backend, in_columns)
+    for ours, theirs in zip(actual, expected):
+        assert_close(ours, theirs, 1e-12)
 
 
 @pytest.mark.parametrize("rows, slots", [(1, 10**5), (40, 35), (40, 200), (256, 4096), (0, 0)])
