@@ -3,6 +3,7 @@
 
 All contenders read the same (B, T, D) input, project it themselves and are asked for the
 gradients of their input and weights. Rounds are interleaved: each runs every contender once.
+Ratios are of the process's CPU time, on CUDA of the time between events on the device.
 
     python scripts/bench_recurrence.py --steps 35 70 200 --json bench.json
 """
@@ -11,10 +12,10 @@ import argparse
 import json
 import platform
 import re
-import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,6 +25,8 @@ from fairseq_lstmn.modules.lstmn_layer import LSTMNLayer
 from fairseq_lstmn.ops import backends
 
 MEBIBYTE = 2**20
+# a layer's first pass loads and compiles; on CUDA a graph is recorded in the second one
+WARM_UP = {"cpu": 1, "cuda": 3}
 
 
 class CellLoop(nn.Module):
@@ -82,51 +85,78 @@ class Job:
 WORK = {"forward": Job.forward, "forward+backward": Job.forward_backward}
 
 
+def processor_ms(work):
+    """The CPU time that ``work()`` takes this process."""
+    start = time.process_time()
+    work()
+    return 1000 * (time.process_time() - start)
+
+
+def device_ms(work):
+    """The time from before to after what ``work()`` launches on the current CUDA stream."""
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    work()
+    end.record()
+    end.synchronize()
+    return start.elapsed_time(end)
+
+
+CLOCKS = {"cpu": ("CPU", processor_ms), "cuda": ("CUDA", device_ms)}
+
+
 def time_all(options, steps):
-    """Rows of wall and process CPU milliseconds, the contenders interleaved."""
+    """Rows of wall milliseconds and those of the device's clock, the contenders interleaved."""
     jobs = {name: Job(make, options, steps) for name, make in contenders(options).items()}
+    kind = torch.device(options.device).type
+    _, clock = CLOCKS[kind]
     taken = {(name, work): [] for work in WORK for name in jobs}
-    for _ in range(1 + options.rounds):  # the first one warms up
+    for _ in range(WARM_UP[kind] + options.rounds):
         for (name, work), times in taken.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            WORK[work](jobs[name])
-            times.append((time.perf_counter() - wall, time.process_time() - cpu))
-    return [row(name, work, steps, times[1:]) for (name, work), times in taken.items()]
+            wall = time.perf_counter()
+            passed = clock(partial(WORK[work], jobs[name]))
+            times.append((1000 * (time.perf_counter() - wall), passed))
+    return [row(*about, steps, times[WARM_UP[kind] :]) for about, times in taken.items()]
 
 
 def row(name, work, steps, times):
-    wall, cpu = ([1000 * seconds for seconds in column] for column in zip(*times))
-    low, middle, high = (statistics.quantiles(cpu, n=10)[k] for k in (1, 4, 7))
+    """``times`` are (wall, clock) milliseconds of one round or more."""
+    wall, passed = torch.tensor(times, dtype=torch.float64).T
+    low, middle, high = passed.quantile(passed.new_tensor([0.2, 0.5, 0.8])).tolist()
     return {
         "layer": name,
         "work": work,
         "T": steps,
-        "wall_ms": statistics.median(wall),
-        "cpu_ms": middle,
-        "cpu_p20_ms": low,
-        "cpu_p80_ms": high,
+        "wall_ms": wall.quantile(0.5).item(),
+        "ms": middle,
+        "p20_ms": low,
+        "p80_ms": high,
     }
 
 
 def peak_memory(name, steps):
-    """Peak extra MiB of one forward+backward, measured in a process of its own."""
+    """Peak extra MiB of forward+backward, measured in a process of its own."""
     command = [sys.executable, __file__, *sys.argv[1:], "--memory-of", name, str(steps)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def print_peak_memory(options, name, steps):
+    """On CUDA of as many passes as warm up: a recorded one keeps its memory from then on."""
     make = contenders(options)[name]
     Job(make, options, 2).forward_backward()  # libraries load and warm up outside the count
     job = Job(make, options, steps)
-    if job.device.type == "cuda":
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
+    on_cuda = job.device.type == "cuda"
+    peak_mib = peak_allocated_mib if on_cuda else peak_resident_mib
+    if on_cuda:
+        torch.cuda.reset_peak_memory_stats()  # to what is there now
+    before = peak_mib()
+    for _ in range(WARM_UP[job.device.type]):
         job.forward_backward()
-        print((torch.cuda.max_memory_allocated() - before) / MEBIBYTE)
-    else:
-        before = peak_resident_mib()
-        job.forward_backward()
-        print(peak_resident_mib() - before)
+    print(peak_mib() - before)
+
+
+def peak_allocated_mib():
+    return torch.cuda.max_memory_allocated() / MEBIBYTE
 
 
 def peak_resident_mib():
@@ -135,16 +165,17 @@ def peak_resident_mib():
     return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
 
 
-def print_table(rows):
-    fastest = {(row["T"], row["work"]): row["cpu_ms"] for row in rows if row["layer"] == "nn.LSTM"}
-    print("| T | work | layer | wall ms | CPU ms (p20..p80) | x nn.LSTM | peak extra MiB |")
+def print_table(rows, clock):
+    """``clock`` is the name of what the ratios are of."""
+    fastest = {(row["T"], row["work"]): row["ms"] for row in rows if row["layer"] == "nn.LSTM"}
+    print(f"| T | work | layer | wall ms | {clock} ms (p20..p80) | x nn.LSTM | peak extra MiB |")
     print("|---|---|---|---|---|---|---|")
     for row in rows:
-        ratio = row["cpu_ms"] / fastest[row["T"], row["work"]]
+        ratio = row["ms"] / fastest[row["T"], row["work"]]
         memory = f"{row['peak_mib']:.0f}" if "peak_mib" in row else ""
         print(
             f"| {row['T']} | {row['work']} | {row['layer']} | {row['wall_ms']:.0f} "
-            f"| {row['cpu_ms']:.0f} ({row['cpu_p20_ms']:.0f}..{row['cpu_p80_ms']:.0f}) "
+            f"| {row['ms']:.0f} ({row['p20_ms']:.0f}..{row['p80_ms']:.0f}) "
             f"| {ratio:.2f} | {memory} |"
         )
 
@@ -181,7 +212,9 @@ def parse():
     parser.add_argument("--dtype", choices=["float32", "float64", "bfloat16"], default="float32")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5, help="counted ones, after a warm-up")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="counted ones, after those that warm up"
+    )
     parser.add_argument("--json", type=Path, help="write the rows there too")
     parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -201,9 +234,11 @@ def main():
     for row in rows:
         if row["work"] == "forward+backward":
             row["peak_mib"] = peak_memory(row["layer"], row["T"])
-    print_table(rows)
+    clock, _ = CLOCKS[torch.device(options.device).type]
+    print_table(rows, clock)
     if options.json:
-        options.json.write_text(json.dumps({"machine": about, "rows": rows}, indent=1))
+        made = {"machine": about, "clock": clock, "rows": rows}
+        options.json.write_text(json.dumps(made, indent=1))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Nothing is computed: every launch of a layer's forward and backward pass ends at
 """
 
 import os
+from collections import defaultdict
 from functools import partial
 
 import torch
@@ -18,6 +19,7 @@ from .cases import MAY_BE_RAGGED, apply, build, gradients, run
 
 BARE = dict(steps=3, width=300)
 EVERYTHING = dict(BARE, prefix=2, source=3, ragged=MAY_BE_RAGGED, distances=2)
+LONG = dict(EVERYTHING, prefix=200)  # a row is split over programs
 launch = JITFunction.run
 
 
@@ -40,7 +42,7 @@ class Absent:
 def compile_only(kernel, *args, **options):
     made = launch(kernel, *args, **dict(options, warmup=True))
     assert made.asm["cubin"]
-    compiled.add(kernel.__name__)
+    compiled[kernel.__name__].add(made.hash)
 
 
 JITFunction.run = compile_only
@@ -48,9 +50,12 @@ os.environ["TRITON_INTERPRET"] = "1"  # too late for the kernels, but lets the C
 for capability in (80, 90):
     driver.set_active(Absent(capability))
     for dtype in (torch.float32, torch.float64):
-        compiled = set()
-        for case in (BARE, EVERYTHING):
+        compiled = defaultdict(set)
+        for case in (BARE, EVERYTHING, LONG):
             arguments = apply(lambda tensor: tensor.to(dtype), build(**case))
             gradients(partial(run, backend="triton"), arguments)
+            if case is BARE:
+                often = {name: len(made) for name, made in compiled.items() if len(made) > 1}
+                assert not often, f"steps that differ in their number are compiled apart: {often}"
         for name in sorted(compiled):
             print(capability, dtype, name)

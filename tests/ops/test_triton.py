@@ -105,6 +105,12 @@ def test_large_numbers():
     assert_close(by_triton(arguments), run(arguments, "reference"), 1e-12)
 
 
+def test_small_numbers():
+    arguments = apply(lambda tensor: 1e-6 * tensor.float(), build(steps=3, prefix=2))
+    expected = run(apply(torch.Tensor.double, arguments), "reference")
+    assert_close(by_triton(arguments), expected, 1e-6)
+
+
 def test_the_same_input_gives_the_same_bits():
     arguments = build(**EVERYTHING)
     first, second = (gradients(by_triton, arguments) for _ in range(2))
@@ -135,7 +141,7 @@ def test_machine_code_for_cuda_devices(tmp_path):
         text=True,
     )
     assert compiled.returncode == 0, compiled.stderr
-    kernels = "_cell", "_cell_backward", "_read", "_read_backward"
+    kernels = "_cell", "_cell_backward", "_join", "_read", "_read_backward"
     assert compiled.stdout.splitlines() == [
         f"{capability} {dtype} {kernel}"
         for capability in (80, 90)
