@@ -9,7 +9,7 @@ import math
 import pytest
 import torch
 
-from fairseq_lstmn.ops import cell, cpp_library
+from fairseq_lstmn.ops import cpp_library, step_kernels
 
 from .cases import DEVICE, apply, assert_close, build, flat, on_device, run
 
@@ -33,7 +33,7 @@ with pytest.MonkeyPatch.context() as patch:
 def set_of(name, monkeypatch):
     """The module or namespace with the kernels of that name."""
     if name == "torch":
-        return cell
+        return step_kernels
     if name == "cpp":
         assert cpp_library.load(cpp_library.library()) is None
         return torch.ops.fairseq_lstmn
