@@ -197,7 +197,7 @@ def test_arguments_and_gradients_of_any_strides(backend, monkeypatch):
         leaves = on_device(apply(lambda part: part.clone().requires_grad_(), arguments))
         results = run(apply(change, leaves), backend)
         # the gradient of a sum is one number, expanded
-        loss = results["attention.tape"][..., 1:].sum() + results["outputs"].sum()
+        loss = results["attention.tape"].sum() + results["outputs"].sum()
         loss = loss + results["attention.source"].sum(dim=(0, 1)) @ torch.arange(3.0).to(loss)
         found = torch.autograd.grad(loss, list(flat(leaves).values()), materialize_grads=True)
         return results, dict(zip(flat(leaves), found))
