@@ -5,34 +5,14 @@
 
 from functools import cache, partial
 
-from torch import Tensor
-
-from fairseq_lstmn.ops import recompute
 from fairseq_lstmn.ops.reader import Reader
 from fairseq_lstmn.ops.recompute_steps import Arithmetic
-from fairseq_lstmn.ops.types import mapped
-
-
-def steps(inputs, kernels):
-    """See ``reference.steps``."""
-    return recompute.steps(for_kernels(inputs), arithmetic(kernels))
 
 
 @cache
 def arithmetic(kernels):
     """One object for each set of kernels: ``graphs`` tell passes apart by it."""
     return Arithmetic(partial(KernelReader, kernels), kernels.cell, kernels.cell_backward)
-
-
-def for_kernels(inputs):
-    """``Inputs`` with each row's numbers side by side, as a tape's are in their room."""
-    return mapped(contiguous_rows, inputs._replace(tape=None))._replace(tape=inputs.tape)
-
-
-def contiguous_rows(tensor):
-    """``tensor`` (B, T, H) where batch or steps stand first in memory, else a copy that does."""
-    steps_first = tensor.dim() == 3 and tensor.transpose(0, 1).is_contiguous()
-    return tensor if steps_first else tensor.contiguous()
 
 
 class KernelReader(Reader):

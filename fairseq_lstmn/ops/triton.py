@@ -8,20 +8,24 @@ from importlib.util import find_spec
 
 import torch
 
-from fairseq_lstmn.ops import compiled, graphs
+from fairseq_lstmn.ops import compiled, graphs, operators, recompute
 
 GRAPHS = graphs.Graphs(graphs.record)
 
 
 def steps(inputs):
     """See ``reference.steps``."""
+    if not inputs.query_inputs.is_cuda or torch.compiler.is_compiling():
+        return recompute.steps(inputs, "triton")
+    with torch.cuda.device(inputs.query_inputs.device):  # where Triton and graphs launch
+        return graphs.steps(inputs, arithmetic(), GRAPHS)
+
+
+def arithmetic():
+    """The kernels' ``Arithmetic``."""
     from fairseq_lstmn.ops import triton_kernels  # not above: Triton may be missing
 
-    if not inputs.query_inputs.is_cuda:
-        return compiled.steps(inputs, triton_kernels)
-    arithmetic = compiled.arithmetic(triton_kernels)
-    with torch.cuda.device(inputs.query_inputs.device):  # where Triton and graphs launch
-        return graphs.steps(compiled.for_kernels(inputs), arithmetic, GRAPHS)
+    return compiled.arithmetic(triton_kernels)
 
 
 def obstacle(device):
@@ -34,3 +38,6 @@ def obstacle(device):
     if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
         return "runs on CUDA devices only"
     return None
+
+
+operators.provide("triton", arithmetic)

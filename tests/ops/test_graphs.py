@@ -152,7 +152,7 @@ def test_no_more_passes_are_recorded_than_memory_is_kept_for(recorder):
 def test_compiled_steps(recorder, monkeypatch):
     def steps(inputs):
         arithmetic = compiled.arithmetic(torch.ops.fairseq_lstmn)
-        return graphs.steps(compiled.for_kernels(inputs), arithmetic, recorder)
+        return graphs.steps(inputs, arithmetic, recorder)
 
     patch_steps(monkeypatch, steps)
     for seed in range(3):
