@@ -16,7 +16,7 @@ from fairseq_lstmn.ops.types import Inputs, Steps
 def steps(name, inputs):
     """See ``reference.steps``; ``name`` is that of the arithmetic."""
     tensors = flat(inputs)
-    run = Layer.run if is_transformed() else layer
+    run = layer if torch.compiler.is_compiling() else Layer.run
     made = run(name, " ".join(tensors), list(tensors.values()), inputs.memory_span, inputs.rows)
     return Trace(**dict(zip(MADE, made))).made()
 
@@ -28,14 +28,13 @@ def is_transformed():
 
 def keep(ctx, inputs, output):
     """Keep what ``layer_backward`` needs of ``layer``."""
-    ctx.arithmetic, names, tensors, ctx.memory_span, ctx.rows = inputs
-    ctx.names = names.split()
-    given = nested(Inputs, dict(zip(ctx.names, tensors)))
+    ctx.arithmetic, ctx.names, tensors, ctx.memory_span, ctx.rows = inputs
+    given = nested(Inputs, ctx.names, tensors)
     made = dict(zip(MADE, output))
     if given.source is not None:
         made.update(source_slots=given.source.slots, source_keys=given.source.keys)
     kept = flat(Kept(Trace(**made), given.weights, given.distance_bias))
-    ctx.kept = tuple(kept)
+    ctx.kept = " ".join(kept)
     ctx.save_for_backward(*kept.values())
     ctx.mark_non_differentiable(*[made[name] for name in INSIDE if name in made])
     ctx.set_materialize_grads(False)
@@ -43,24 +42,25 @@ def keep(ctx, inputs, output):
 
 def differentiate(ctx, gradients):
     """The gradients of ``layer``'s arguments, given those of its results."""
-    return None, None, by_tensors(ctx, gradients, ctx.needs_input_grad[2]), None, None
+    tensors = of_tensors(ctx, gradients, ctx.needs_input_grad[2], layer_backward)
+    return None, None, tensors, None, None
 
 
-def by_tensors(ctx, gradients, is_needed):
-    """The gradients of ``layer``'s tensors, None where none is needed."""
-    kept = nested(Kept, dict(zip(ctx.kept, ctx.saved_tensors)))
+def of_tensors(ctx, gradients, is_needed, run):
+    """The gradients of ``layer``'s tensors, None where none is needed, by ``layer_backward``."""
+    kept = nested(Kept, ctx.kept, ctx.saved_tensors)
     gradients = complete(Trace, dict(zip(MADE, gradients)))
     tensors = flat(kept._replace(gradients=of_steps(gradients, kept.trace.keys.size(2))))
-    needed = [name for name, is_it in zip(ctx.names, is_needed) if is_it]
+    names = ctx.names.split()
+    needed = [name for name, is_it in zip(names, is_needed) if is_it]
     if "tape.source_summary" in needed and kept.trace.fusion_gates is None:
         needed.remove("tape.source_summary")  # which deep fusion alone reads
-    run = LayerBackward.run if is_transformed() else layer_backward
     found = run(
         *(ctx.arithmetic, " ".join(needed), " ".join(tensors), list(tensors.values())),
         *(ctx.memory_span, ctx.rows),
     )
     found = dict(zip(needed, found))
-    return [found.get(name) for name in ctx.names]
+    return [found.get(name) for name in names]
 
 
 def of_steps(gradients, width):
@@ -86,7 +86,7 @@ def refuse(ctx, *gradients):
 
 
 class Layer(torch.autograd.Function):
-    """``layer`` as functorch wants it, which takes no operator that is differentiated in Python."""
+    """``layer`` in eager mode: sooner called than an operator's own derivative, and functorch's."""
 
     generate_vmap_rule = True
 
@@ -105,7 +105,7 @@ class Layer(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *gradients):
-        return *[None] * 4, *by_tensors(ctx, gradients, ctx.needs_input_grad[4:])
+        return *[None] * 4, *of_tensors(ctx, gradients, ctx.needs_input_grad[4:], LayerBackward.run)
 
     @staticmethod
     def jvp(ctx, *tangents):
@@ -113,7 +113,7 @@ class Layer(torch.autograd.Function):
 
 
 class LayerBackward(torch.autograd.Function):
-    """``layer_backward`` as functorch wants it."""
+    """``layer_backward`` in eager mode."""
 
     generate_vmap_rule = True
 

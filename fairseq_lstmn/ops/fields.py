@@ -3,6 +3,8 @@
 ``Inputs``, say, are ``query_inputs``, ..., ``weights.key``, ..., ``tape.hidden`` and so on.
 """
 
+from functools import cache
+
 from torch import Tensor
 
 from fairseq_lstmn.ops.recompute_steps import Trace
@@ -22,14 +24,30 @@ def flat(value):
     return found
 
 
-def nested(kind, tensors):
-    """The ``kind`` that ``flat`` has taken apart; what had no tensor in it is None."""
+def nested(kind, names, tensors):
+    """The ``kind`` that ``flat`` has taken apart; what had no tensor in it is None.
+
+    ``names`` are the dotted ones in one string, a space between two.
+    """
+    return filled(numbered(kind, names), tensors)
+
+
+@cache
+def numbered(kind, names):
+    """``nested`` with each tensor's number in its place."""
     fields, parts = {}, {}
-    for name, tensor in tensors.items():
+    for number, name in enumerate(names.split()):
         part, _, field = name.rpartition(".")
-        (parts.setdefault(part, {}) if part else fields)[field] = tensor
+        (parts.setdefault(part, {}) if part else fields)[field] = number
     fields.update({name: complete(PARTS[name], inside) for name, inside in parts.items()})
     return complete(kind, fields)
+
+
+def filled(numbers, tensors):
+    """The named tuple ``numbers`` with ``tensors`` in place of their numbers."""
+    if isinstance(numbers, tuple):
+        return type(numbers)(*(filled(number, tensors) for number in numbers))
+    return None if numbers is None else tensors[numbers]
 
 
 def complete(kind, fields):

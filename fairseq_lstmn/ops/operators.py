@@ -71,7 +71,7 @@ def layer(
 
 def as_inputs(names, tensors):
     """The ``Inputs`` of an operator's arguments, each row's numbers side by side."""
-    return mapped(rows_side_by_side, nested(Inputs, dict(zip(names.split(), tensors))))
+    return mapped(rows_side_by_side, nested(Inputs, names, tensors))
 
 
 def rows_side_by_side(tensor):
@@ -121,7 +121,7 @@ def layer_backward(
 
 def as_kept(names, tensors):
     """What is ``Kept``, of an operator's arguments, each row's numbers side by side."""
-    kept = nested(Kept, dict(zip(names.split(), tensors)))
+    kept = nested(Kept, names, tensors)
     gradients = kept.gradients or complete(Steps, {})
     kept = mapped(rows_side_by_side, kept._replace(gradients=None))
     return kept._replace(gradients=gradients)
