@@ -79,6 +79,10 @@ def choose(name, device):
     return name
 
 
+# as torch.compiler.assume_constant_result has it, which takes two seconds to import a compiler
+choose._dynamo_marked_constant = True
+
+
 def known(name):
     """Raise InputError unless ``name`` is "auto" or a backend's."""
     if name not in NAMES:

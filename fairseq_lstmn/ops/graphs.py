@@ -24,13 +24,13 @@ IDLE = 1024  # calls until a recorded pass may give way, so that recording never
 logger = logging.getLogger(__name__)
 
 
-def steps(inputs, kernels, graphs):
+def steps(inputs, arithmetic, graphs):
     """See ``reference.steps``; ``graphs`` run the passes where gradients are enabled."""
     if not torch.is_grad_enabled():
-        return recompute.steps(inputs, kernels)
+        return recompute.steps(inputs, arithmetic)
     count, prefix = inputs.query_inputs.size(1), inputs.tape.hidden.size(1)
     slots = 0 if inputs.source is None else inputs.source.keys.size(1)
-    made = recompute.steps(in_bucket(inputs), kernels, graphs.run)
+    made = recompute.steps(in_bucket(inputs), arithmetic._replace(run=graphs.run))
     return cut(made, count, prefix + count, slots)
 
 

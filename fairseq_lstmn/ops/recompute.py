@@ -7,95 +7,44 @@ consists of in `step_kernels`.
 """
 
 import torch
-from torch.autograd.function import once_differentiable
 
-from fairseq_lstmn.ops import step_kernels
-from fairseq_lstmn.ops.backward import backward
+from fairseq_lstmn.ops import derivatives, operators, step_kernels
 from fairseq_lstmn.ops.forward import forward
-from fairseq_lstmn.ops.room import new_place, place_to_grow
-from fairseq_lstmn.ops.trace import Trace
-from fairseq_lstmn.ops.types import Inputs, Source, Steps, Tape, Weights
+from fairseq_lstmn.ops.room import place_to_grow
+from fairseq_lstmn.ops.types import mapped
 
-NO_SOURCE = Source(*[None] * len(Source._fields))
-
-
-def directly(function, *arguments):
-    return function(*arguments)
+IN_TORCH = operators.Arithmetic(step_kernels)
+operators.provide("recompute", lambda: IN_TORCH)
 
 
-def steps(inputs, kernels=step_kernels, run=directly):
+def steps(inputs, arithmetic="recompute"):
     """See ``reference.steps``. Without gradients the tape grows in place.
 
-    Args:
-        kernels: what a step consists of beside products, see ``step_kernels``.
-        run: how a training pass, a function, is called with its arguments.
+    ``arithmetic`` is an ``Arithmetic``, or the name by which ``operators`` know it.
     """
-    count = inputs.query_inputs.size(1)
-    if torch.is_grad_enabled():
+    name = arithmetic if isinstance(arithmetic, str) else operators.name_of(arithmetic)
+    if as_an_operator():
         if inputs.source is not None:
             inputs = inputs._replace(source=inputs.source.for_each(len(inputs.query_inputs)))
-        made = Steps(*Recompute.apply(kernels, run, *flat(inputs)))
+        made = derivatives.steps(name, inputs)
     else:
-        place = place_to_grow(inputs.tape, count)
-        made = forward(kernels, inputs, place).made()._replace(place=place.grow(count))
+        made = in_place(operators.arithmetic_of(name), inputs)
     if inputs.source is None:
         summary = inputs.tape.source_summary.unsqueeze(1)
         made = made._replace(source_summaries=summary.expand_as(made.summaries))
     return made
 
 
-def flat(inputs):
-    """``Inputs`` as arguments in one row: autograd sees no tensor inside a tuple."""
-    query_inputs, gate_inputs, weights, tape, source, *others = inputs
-    source = NO_SOURCE if source is None else source
-    return query_inputs, gate_inputs, *others, *weights, *tape, *source
+def as_an_operator():
+    """Whether somebody wants gradients, or looks at what is done: a compiler, functorch."""
+    return torch.is_grad_enabled() or torch.compiler.is_compiling() or derivatives.is_transformed()
 
 
-def nested(query_inputs, gate_inputs, memory_span, distance_bias, rows, *parts):
-    """The ``Inputs`` that ``flat`` has put in one row."""
-    weights = Weights(*parts[: len(Weights._fields)])
-    source = Source(*parts[-len(Source._fields) :])
-    tape = Tape(*parts[len(weights) : -len(source)])
-    source = None if source.keys is None else source
-    return Inputs(
-        query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, rows
+def in_place(arithmetic, inputs):
+    """``steps`` for which the tape grows where it stands."""
+    count = inputs.query_inputs.size(1)
+    place = place_to_grow(inputs.tape, count)
+    inputs = mapped(operators.rows_side_by_side, inputs._replace(tape=None))._replace(
+        tape=inputs.tape
     )
-
-
-def forward_from_a_copy(kernels, inputs):
-    """``forward`` that leaves the tape where it stands."""
-    return forward(kernels, inputs, new_place(inputs.tape, inputs.query_inputs.size(1)))
-
-
-class Recompute(torch.autograd.Function):
-    """All steps of a layer."""
-
-    @staticmethod
-    def forward(ctx, kernels, run, *parts):
-        inputs = nested(*parts)
-        trace = run(forward_from_a_copy, kernels, inputs)
-        ctx.kernels, ctx.run = kernels, run
-        ctx.rows, ctx.memory_span = inputs.rows, inputs.memory_span
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(inputs.distance_bias, *inputs.weights, *trace)
-        return trace.made()[:-1]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, *gradients):
-        distance_bias, *saved = ctx.saved_tensors
-        weights, trace = (
-            Weights(*saved[: -len(Trace._fields)]),
-            Trace(*saved[-len(Trace._fields) :]),
-        )
-        found = ctx.run(
-            backward,
-            ctx.kernels,
-            trace,
-            weights,
-            ctx.memory_span,
-            distance_bias,
-            ctx.rows,
-            Steps(*gradients),
-        )
-        return None, None, *flat(found)
+    return forward(arithmetic.kernels, inputs, place).made()._replace(place=place.grow(count))

@@ -9,28 +9,29 @@ from importlib.util import find_spec
 
 import torch
 
-from fairseq_lstmn.ops import compiled, cuda_graphs, graphs
+from fairseq_lstmn.ops import cuda_graphs, graphs, operators, recompute
 
 
 def steps(inputs):
     """See ``reference.steps``; training launches recorded CUDA graphs."""
     device = inputs.query_inputs.device
-    if device.type != "cuda":
+    if device.type != "cuda" or torch.compiler.is_compiling():
         return eager_steps(inputs)
-    from fairseq_lstmn.ops import triton_kernels  # not above: Triton may be missing
-
     with torch.cuda.device(device):  # where Triton and graphs launch
-        return graphs.steps(
-            compiled.for_kernels(inputs), triton_kernels, cuda_graphs.graphs_of(device)
-        )
+        return graphs.steps(inputs, arithmetic(), cuda_graphs.graphs_of(device))
 
 
 def eager_steps(inputs):
     """See ``reference.steps``; each kernel is launched by Python."""
-    from fairseq_lstmn.ops import triton_kernels
-
     with torch.cuda.device_of(inputs.query_inputs):
-        return compiled.steps(inputs, triton_kernels)
+        return recompute.steps(inputs, "triton")
+
+
+def arithmetic():
+    """The kernels' ``Arithmetic``."""
+    from fairseq_lstmn.ops import triton_kernels  # not above: Triton may be missing
+
+    return operators.Arithmetic(triton_kernels)
 
 
 @cache
@@ -48,3 +49,6 @@ def obstacle(device):
     if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
         return "runs on CUDA devices only"
     return None
+
+
+operators.provide("triton", arithmetic)

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from fairseq_lstmn.ops import backends, compiled, graphs, lstmn, step_kernels
+from fairseq_lstmn.ops import backends, graphs, lstmn, operators, recompute
 from fairseq_lstmn.ops.types import mapped
 
 from .cases import (
@@ -45,7 +45,7 @@ def without_values(function):
 def recorder(monkeypatch):
     """The graphs by which the backend ``recompute`` runs its passes."""
     recorder = graphs.Graphs(device_to_record_on())
-    patch_steps(monkeypatch, lambda inputs: graphs.steps(inputs, step_kernels, recorder))
+    patch_steps(monkeypatch, lambda inputs: graphs.steps(inputs, recompute.IN_TORCH, recorder))
     return recorder
 
 
@@ -187,7 +187,8 @@ def test_threads_take_turns(recorder):
 @pytest.mark.skipif("cpp" not in BACKENDS or DEVICE != "cpu", reason="needs kernels of the CPU")
 def test_compiled_steps(recorder, monkeypatch):
     def steps(inputs):
-        return graphs.steps(compiled.for_kernels(inputs), torch.ops.fairseq_lstmn, recorder)
+        arithmetic = operators.Arithmetic(torch.ops.fairseq_lstmn)
+        return graphs.steps(inputs, arithmetic, recorder)
 
     patch_steps(monkeypatch, steps)
     for seed in range(3):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.ops import backends, graphs, lstmn, recompute, selfcheck, step_kernels
+from fairseq_lstmn.ops import backends, graphs, lstmn, recompute, selfcheck
 
 from .cases import assert_close, build, run
 from .recorders import StandIn
@@ -196,7 +196,7 @@ class Recorder(StandIn):
 def test_triton_goes_without_graphs_if_these_fail(put, caplog, monkeypatch, fails):
     recorder = graphs.Graphs(Recorder(fails))
     put(
-        triton=lambda inputs: graphs.steps(inputs, step_kernels, recorder),
+        triton=lambda inputs: graphs.steps(inputs, recompute.IN_TORCH, recorder),
         triton_eager=honest,
     )
     if fails == "hang":

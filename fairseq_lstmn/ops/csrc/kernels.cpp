@@ -53,12 +53,61 @@ Tensor tanh(const Tensor& x) {
   return y;
 }
 
+// What the kernels return, in shape only.
+namespace shapes {
+
+void read(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Maybe&, const Maybe&,
+          const Tensor&, const Tensor&, int64_t, int64_t) {}
+
+Tensor read_backward(const Tensor& keys, const Tensor&, const Tensor&, const Tensor&,
+                     const Tensor&, const Tensor&, const Maybe&, const Tensor&, const Tensor&,
+                     const Tensor&, int64_t first, int64_t last) {
+  return at::empty({keys.size(0), last - first}, keys.options());
+}
+
+void cell(const Tensor&, const Tensor&, const Maybe&, const Tensor&) {}
+
+void cell_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {}
+
+Tensor tanh(const Tensor& x) { return at::empty_like(x); }
+
+}  // namespace shapes
+
 }  // namespace kernels
 
-TORCH_LIBRARY(fairseq_lstmn, library) {
-  library.def("read", &kernels::read);
-  library.def("read_backward", &kernels::read_backward);
-  library.def("cell", &kernels::cell);
-  library.def("cell_backward", &kernels::cell_backward);
-  library.def("tanh", &kernels::tanh);  // for the test of its error
+TORCH_LIBRARY_FRAGMENT(fairseq_lstmn, library) {
+  library.def(
+      "read(Tensor keys, Tensor slots, Tensor queries, Tensor score, Tensor? bias, "
+      "Tensor? blocked, Tensor(a!) attention, Tensor(b!) sums, int first, int last) -> ()");
+  library.def(
+      "read_backward(Tensor keys, Tensor slots, Tensor queries, Tensor score, Tensor attention, "
+      "Tensor d_sums, Tensor? d_attention, Tensor(a!) d_score, Tensor(b!) d_queries, "
+      "Tensor(c!) d_keys, int first, int last) -> Tensor");
+  library.def("cell(Tensor(a!) gates, Tensor memory, Tensor? fused, Tensor(b!) slot) -> ()");
+  library.def(
+      "cell_backward(Tensor gates, Tensor memory, Tensor slot, Tensor(a!) d_slot, "
+      "Tensor(b!) d_gates) -> ()");
+  library.def("tanh(Tensor x) -> Tensor");  // for the test of its error
+}
+
+TORCH_LIBRARY_IMPL(fairseq_lstmn, CPU, library) {
+  library.impl("read", &kernels::read);
+  library.impl("read_backward", &kernels::read_backward);
+  library.impl("cell", &kernels::cell);
+  library.impl("cell_backward", &kernels::cell_backward);
+  library.impl("tanh", &kernels::tanh);
+}
+
+TORCH_LIBRARY_IMPL(fairseq_lstmn, Meta, library) {
+  library.impl("read", &kernels::shapes::read);
+  library.impl("read_backward", &kernels::shapes::read_backward);
+  library.impl("cell", &kernels::shapes::cell);
+  library.impl("cell_backward", &kernels::shapes::cell_backward);
+  library.impl("tanh", &kernels::shapes::tanh);
+}
+
+// No derivatives here: a whole layer has them (ops/operators.py). Passing through spares a detour.
+TORCH_LIBRARY_IMPL(fairseq_lstmn, Autograd, library) {
+  for (const char* name : {"read", "read_backward", "cell", "cell_backward", "tanh"})
+    library.impl(name, torch::CppFunction::makeFallthrough());
 }

@@ -1,0 +1,164 @@
+"""What autograd and functorch make of a layer's operators: gradients, once, and ``vmap``.
+
+H hidden width; shapes are those of ``Inputs``, ``Trace`` and ``Steps``.
+"""
+
+import torch
+from torch.autograd import forward_ad
+
+from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.ops.fields import complete, flat, nested
+from fairseq_lstmn.ops.operators import INSIDE, LIBRARY, MADE, Kept, layer, layer_backward
+from fairseq_lstmn.ops.trace import Trace
+from fairseq_lstmn.ops.types import Inputs, Steps
+
+
+def steps(name, inputs):
+    """See ``reference.steps``; ``name`` is that of the arithmetic."""
+    tensors = flat(inputs)
+    run = layer if torch.compiler.is_compiling() else Layer.run
+    made = run(name, " ".join(tensors), list(tensors.values()), inputs.memory_span, inputs.rows)
+    return Trace(**dict(zip(MADE, made))).made()
+
+
+def is_transformed():
+    """Whether functorch or forward-mode differentiation is at work."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def keep(ctx, inputs, output):
+    """Keep what ``layer_backward`` needs of ``layer``."""
+    ctx.arithmetic, ctx.names, tensors, ctx.memory_span, ctx.rows = inputs
+    given = nested(Inputs, ctx.names, tensors)
+    made = dict(zip(MADE, output))
+    if given.source is not None:
+        made.update(source_slots=given.source.slots, source_keys=given.source.keys)
+    kept = flat(Kept(Trace(**made), given.weights, given.distance_bias))
+    ctx.kept = " ".join(kept)
+    ctx.save_for_backward(*kept.values())
+    ctx.mark_non_differentiable(*[made[name] for name in INSIDE if name in made])
+    ctx.set_materialize_grads(False)
+
+
+def differentiate(ctx, gradients):
+    """The gradients of ``layer``'s arguments, given those of its results."""
+    tensors = of_tensors(ctx, gradients, ctx.needs_input_grad[2], layer_backward)
+    return None, None, tensors, None, None
+
+
+def of_tensors(ctx, gradients, is_needed, run):
+    """The gradients of ``layer``'s tensors, None where none is needed, by ``layer_backward``."""
+    kept = nested(Kept, ctx.kept, ctx.saved_tensors)
+    gradients = complete(Trace, dict(zip(MADE, gradients)))
+    tensors = flat(kept._replace(gradients=of_steps(gradients, kept.trace.keys.size(2))))
+    names = ctx.names.split()
+    needed = [name for name, is_it in zip(names, is_needed) if is_it]
+    if "tape.source_summary" in needed and kept.trace.fusion_gates is None:
+        needed.remove("tape.source_summary")  # which deep fusion alone reads
+    found = run(
+        *(ctx.arithmetic, " ".join(needed), " ".join(tensors), list(tensors.values())),
+        *(ctx.memory_span, ctx.rows),
+    )
+    found = dict(zip(needed, found))
+    return [found.get(name) for name in names]
+
+
+def of_steps(gradients, width):
+    """The gradients of the fields of ``Steps``, given those of a ``Trace``'s."""
+
+    def summary(part):
+        return None if part is None else part[:, 1:, :width]
+
+    slots = gradients.slots
+    return Steps(
+        hidden=None if slots is None else slots[..., :width],
+        memory=None if slots is None else slots[..., width:],
+        keys=gradients.keys,
+        summaries=summary(gradients.summaries),
+        attention=gradients.attention,
+        source_summaries=summary(gradients.source_summaries),
+        source_attention=gradients.source_attention,
+    )
+
+
+def refuse(ctx, *gradients):
+    raise InputError("second derivatives of the recurrence: only backend='reference' has them")
+
+
+class Layer(torch.autograd.Function):
+    """``layer`` in eager mode: sooner called than an operator's own derivative, and functorch's."""
+
+    generate_vmap_rule = True
+
+    @classmethod
+    def run(cls, arithmetic, names, tensors, *options):
+        return cls.apply(arithmetic, names, *options, *tensors)
+
+    @staticmethod
+    def forward(arithmetic, names, memory_span, rows, *tensors):
+        return tuple(layer(arithmetic, names, list(tensors), memory_span, rows))
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        arithmetic, names, memory_span, rows, *tensors = inputs
+        keep(ctx, (arithmetic, names, tensors, memory_span, rows), output)
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        return *[None] * 4, *of_tensors(ctx, gradients, ctx.needs_input_grad[4:], LayerBackward.run)
+
+    @staticmethod
+    def jvp(ctx, *tangents):
+        raise InputError("forward-mode derivatives: only backend='reference' has them")
+
+
+class LayerBackward(torch.autograd.Function):
+    """``layer_backward`` in eager mode."""
+
+    generate_vmap_rule = True
+
+    @classmethod
+    def run(cls, arithmetic, needed, names, tensors, *options):
+        return cls.apply(arithmetic, needed, names, *options, *tensors)
+
+    @staticmethod
+    def forward(arithmetic, needed, names, memory_span, rows, *tensors):
+        return tuple(layer_backward(arithmetic, needed, names, list(tensors), memory_span, rows))
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        """Nothing is kept."""
+
+    backward = jvp = staticmethod(refuse)
+
+
+def one_by_one(operator):
+    """How ``vmap`` runs an operator: once for each of the batch."""
+
+    def run(info, dims, *arguments):
+        rows = [
+            operator(*(taken(*of, b) for of in zip(arguments, dims)))
+            for b in range(info.batch_size)
+        ]
+        results = [torch.stack(parts) for parts in zip(*rows)]
+        return results, [0] * len(results)
+
+    return run
+
+
+def taken(argument, dim, b):
+    """Number ``b`` of the batch of an operator's argument, batched along ``dim``."""
+    if isinstance(argument, list) and isinstance(dim, list):
+        return [taken(*of, b) for of in zip(argument, dim)]
+    return argument if dim is None else argument.select(dim, b)
+
+
+def refuse_batched_gradients(*arguments):
+    raise InputError("gradients in batches: torch.func.vmap, or backend='reference', has them")
+
+
+layer.register_autograd(differentiate, setup_context=keep)
+layer_backward.register_autograd(refuse)
+for operator in (layer, layer_backward):
+    operator.register_vmap(one_by_one(operator))
+LIBRARY.impl("layer_backward", refuse_batched_gradients, "Batched")  # is_grads_batched

@@ -1,0 +1,167 @@
+"""The two passes of a layer as operators of torch: autograd, compilers and functorch see no more.
+
+An operator takes its tensors in one row, with their names (see ``fields``) in a string, and an
+``Arithmetic`` by its name. What it returns shares no memory. B batch, T steps, P prefix slots,
+H hidden width; shapes are those of ``Inputs``, ``Trace`` and ``Steps``.
+"""
+
+from functools import cache
+from typing import Any, Callable, List, NamedTuple, Optional
+
+import torch
+from torch import Tensor
+from torch.library import custom_op
+
+from fairseq_lstmn.ops.backward import backward
+from fairseq_lstmn.ops.fields import complete, flat, nested
+from fairseq_lstmn.ops.forward import forward
+from fairseq_lstmn.ops.room import new_place
+from fairseq_lstmn.ops.trace import Trace
+from fairseq_lstmn.ops.types import Inputs, Source, Steps, Tape, Weights, mapped
+
+LIBRARY = torch.library.Library("fairseq_lstmn", "FRAGMENT")
+ARITHMETICS = {}  # by name, functions that make one
+GIVEN = ("source_slots", "source_keys")  # of a trace: what the inputs have already
+MADE = tuple(name for name in Trace._fields if name not in GIVEN)
+INSIDE = ("queries", "gates", "source_queries", "fusion_gates")  # of a trace, not of ``Steps``
+
+
+def directly(function, *arguments):
+    return function(*arguments)
+
+
+class Arithmetic(NamedTuple):
+    """How a layer's passes are computed."""
+
+    kernels: Any  # what a step consists of beside products, see ``step_kernels``
+    run: Callable = directly  # how a training pass, a function, is called with its arguments
+
+
+def provide(name, make):
+    """Let ``make()`` be the ``Arithmetic`` of that name, in this and in every other process."""
+    ARITHMETICS[name] = cache(make)
+
+
+@cache
+def name_of(arithmetic):
+    """A name for an ``Arithmetic`` of this process."""
+    name = f"of this process, {len(ARITHMETICS)}"
+    provide(name, lambda: arithmetic)
+    return name
+
+
+def arithmetic_of(name):
+    """The ``Arithmetic`` of that name."""
+    return ARITHMETICS[name]()
+
+
+class Kept(NamedTuple):
+    """What the backward pass of a layer reads."""
+
+    trace: Trace
+    weights: Weights
+    distance_bias: Optional[Tensor]
+    gradients: Optional[Steps] = None  # of which any may be None
+
+
+@custom_op("fairseq_lstmn::layer", mutates_args=())
+def layer(
+    arithmetic: str,
+    names: str,
+    tensors: List[Tensor],
+    memory_span: int,
+    rows: Optional[List[int]],
+) -> List[Tensor]:
+    """What all steps of ``Inputs`` leave behind: those of the fields ``MADE`` that there are.
+
+    There are no gradients of the fields ``INSIDE``, of [h~; c~] before the first step, and c~.
+    """
+    inputs = as_inputs(names, tensors)._replace(memory_span=memory_span, rows=rows)
+    by = arithmetic_of(arithmetic)
+    return made_of(by.run(forward_from_a_copy, by.kernels, inputs))
+
+
+def as_inputs(names, tensors):
+    """The ``Inputs`` of an operator's arguments, each row's numbers side by side."""
+    return mapped(rows_side_by_side, nested(Inputs, names, tensors))
+
+
+def rows_side_by_side(tensor):
+    """``tensor`` (B, T, H) where batch or steps stand first in memory, else a copy that does."""
+    steps_first = tensor.dim() == 3 and tensor.transpose(0, 1).is_contiguous()
+    return tensor if steps_first else tensor.contiguous()
+
+
+def forward_from_a_copy(kernels, inputs):
+    """``forward`` that leaves the tape where it stands."""
+    return forward(kernels, inputs, new_place(inputs.tape, inputs.query_inputs.size(1)))
+
+
+def made_of(trace):
+    """A row of the fields ``MADE`` that a trace has."""
+    return [part for part in trace._replace(**dict.fromkeys(GIVEN)) if part is not None]
+
+
+@layer.register_fake
+def _(arithmetic, names, tensors, memory_span, rows):
+    inputs = as_inputs(names, tensors)
+    return made_of(Trace.start(inputs, new_place(inputs.tape, inputs.query_inputs.size(1))))
+
+
+@custom_op("fairseq_lstmn::layer_backward", mutates_args=())
+def layer_backward(
+    arithmetic: str,
+    needed: str,
+    names: str,
+    tensors: List[Tensor],
+    memory_span: int,
+    rows: Optional[List[int]],
+) -> List[Tensor]:
+    """The gradients of the ``Inputs`` whose names are ``needed``, given what is ``Kept``."""
+    kept = as_kept(names, tensors)
+    by = arithmetic_of(arithmetic)
+    with torch.autocast(kept.trace.keys.device.type, enabled=False):
+        found = by.run(
+            backward,
+            *(by.kernels, kept.trace, kept.weights, memory_span, kept.distance_bias, rows),
+            kept.gradients,
+        )
+    hidden, memory = (part.clone(memory_format=torch.contiguous_format) for part in found.tape[:2])
+    found = flat(found._replace(tape=found.tape._replace(hidden=hidden, memory=memory)))
+    return [found[name] for name in needed.split()]
+
+
+def as_kept(names, tensors):
+    """What is ``Kept``, of an operator's arguments, each row's numbers side by side."""
+    kept = nested(Kept, names, tensors)
+    gradients = kept.gradients or complete(Steps, {})
+    kept = mapped(rows_side_by_side, kept._replace(gradients=None))
+    return kept._replace(gradients=gradients)
+
+
+@layer_backward.register_fake
+def _(arithmetic, needed, names, tensors, memory_span, rows):
+    trace, weights, distance_bias, _ = as_kept(names, tensors)
+    batch, steps, width = trace.queries.shape
+    slots = trace.keys.new_empty(batch, trace.keys.size(1) - steps, width)
+    summary = trace.keys.new_empty(batch, width)
+    source = None
+    if trace.source_keys is not None:
+        source = Source(
+            trace.source_keys,
+            trace.source_slots.new_empty(trace.source_slots.shape),
+            trace.source_queries,
+            trace.fusion_gates,
+        )
+    found = flat(
+        Inputs(
+            trace.queries,
+            trace.gates,
+            weights,
+            Tape(slots, slots, slots, summary, summary),
+            source,
+            None,
+            distance_bias,
+        )
+    )
+    return [torch.empty_like(found[name]) for name in needed.split()]
