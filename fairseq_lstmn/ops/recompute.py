@@ -13,7 +13,7 @@ from fairseq_lstmn.ops.cell import cell, cell_backward
 from fairseq_lstmn.ops.reader import Reader
 from fairseq_lstmn.ops.recompute_backward import backward
 from fairseq_lstmn.ops.recompute_steps import Arithmetic, Trace, forward
-from fairseq_lstmn.ops.room import new_place, place_to_grow
+from fairseq_lstmn.ops.room import Room
 from fairseq_lstmn.ops.types import Inputs, Source, Steps, Tape, Weights
 
 IN_TORCH = Arithmetic(Reader, cell, cell_backward)
@@ -21,15 +21,15 @@ NO_SOURCE = Source(*[None] * len(Source._fields))
 
 
 def steps(inputs, arithmetic=IN_TORCH):
-    """See ``reference.steps``. Without gradients the tape grows in place."""
+    """See ``reference.steps``. Without gradients a tape that has a room grows there."""
     count = inputs.query_inputs.size(1)
     if torch.is_grad_enabled():
         if inputs.source is not None:
             inputs = inputs._replace(source=inputs.source.for_each(len(inputs.query_inputs)))
         made = Steps(*Recompute.apply(arithmetic, *flat(inputs)))
     else:
-        place = place_to_grow(inputs.tape, count)
-        made = forward(arithmetic, inputs, place).made()._replace(place=place.grow(count))
+        room = inputs.room or Room.of(inputs.tape, count)
+        made = forward(arithmetic, inputs, room).made()
     if inputs.source is None:
         summary = inputs.tape.source_summary.unsqueeze(1)
         made = made._replace(source_summaries=summary.expand_as(made.summaries))
@@ -38,7 +38,7 @@ def steps(inputs, arithmetic=IN_TORCH):
 
 def flat(inputs):
     """``Inputs`` as arguments in one row: autograd sees no tensor inside a tuple."""
-    query_inputs, gate_inputs, weights, tape, source, *others = inputs
+    query_inputs, gate_inputs, weights, tape, source, *others, _ = inputs
     source = NO_SOURCE if source is None else source
     return query_inputs, gate_inputs, *others, *weights, *tape, *source
 
@@ -56,7 +56,7 @@ def nested(query_inputs, gate_inputs, memory_span, distance_bias, rows, *parts):
 
 def forward_from_a_copy(arithmetic, inputs):
     """``forward`` that leaves the tape where it stands."""
-    return forward(arithmetic, inputs, new_place(inputs.tape, inputs.query_inputs.size(1)))
+    return forward(arithmetic, inputs, Room.of(inputs.tape, inputs.query_inputs.size(1)))
 
 
 class Recompute(torch.autograd.Function):
@@ -69,7 +69,7 @@ class Recompute(torch.autograd.Function):
         ctx.arithmetic, ctx.rows, ctx.memory_span = arithmetic, inputs.rows, inputs.memory_span
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(inputs.distance_bias, *inputs.weights, *trace)
-        return trace.made()[:-1]
+        return trace.made()
 
     @staticmethod
     @once_differentiable

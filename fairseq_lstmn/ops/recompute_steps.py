@@ -43,11 +43,11 @@ class Trace(NamedTuple):
     fusion_gates: Optional[Tensor] = None  # (B, T, H), r of (14); deep fusion only
 
     @staticmethod
-    def start(inputs, place):
-        """The trace before the first step, the prefix in its place."""
+    def start(inputs, room):
+        """The trace before the first step, the prefix in its room."""
         query_inputs, gate_inputs, _, tape, source, *_ = inputs
         batch, steps, width = query_inputs.shape
-        slots, keys = place.window(tape.hidden.size(1), steps)
+        slots, keys = room.window(tape.hidden.size(1), steps)
         trace = Trace(
             slots,
             keys,
@@ -130,10 +130,10 @@ def readers(reader, trace, weights, distance_bias, blocked=None, source_mask=Non
     )
 
 
-def forward(arithmetic, inputs, place):
-    """All steps, traced; their slots are written behind the tape in its ``place``."""
-    query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, rows = inputs
-    trace = whole = Trace.start(inputs, place)
+def forward(arithmetic, inputs, room):
+    """All steps, traced; their slots are written behind the tape in its ``room``."""
+    query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, rows, _ = inputs
+    trace = whole = Trace.start(inputs, room)
     steps, width = query_inputs.shape[1:]
     prefix = tape.hidden.size(1)
     own, other = readers(
