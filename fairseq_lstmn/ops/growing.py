@@ -3,11 +3,10 @@
 B batch, T steps, P slots, H hidden width.
 """
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from threading import Lock
 
 import torch
-from torch import Tensor
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops.prepare import cast, checked, complete_source, complete_tape, precision
@@ -79,8 +78,8 @@ class GrowingTape:
         return outputs, attention
 
     def _keep(self, tape, room, steps):
-        """Be ``tape``, which ended in ``room`` before its last ``steps`` if the backend uses rooms."""
-        if room.has(tape.hidden, tape.hidden.size(1) - steps):
+        """Be ``tape``, whose ``steps`` stand in ``room`` if the backend has put them there."""
+        if room.has(tape.hidden):
             room.filled += steps
         else:
             room = None
@@ -88,31 +87,35 @@ class GrowingTape:
 
     def _prepare(self, inputs):
         """``inputs`` complete, in one precision, with a room where the tape can grow."""
-        dtype, source = precision(inputs), complete_source(inputs.source)
-        *weights, bias = self._weights(dtype, *inputs.weights, inputs.distance_bias)
-        if source is not None:
-            keys, slots = self._source(dtype, source.keys, source.slots)
-            source = source._replace(keys=keys, slots=slots)
-        weights = inputs.weights._replace(**dict(zip(inputs.weights._fields, weights)))
-        inputs = cast(inputs._replace(weights=weights, source=source, distance_bias=bias), dtype)
-        count, steps = 0, inputs.query_inputs.size(1)
+        dtype, steps = precision(inputs), inputs.query_inputs.size(1)
+        inputs = self._cast(inputs._replace(source=complete_source(inputs.source)), dtype)
         room = self._room
         if room is None or room.slots.dtype != dtype:
             tape = complete_tape(inputs.tape, inputs.weights, inputs.query_inputs)
-            inputs = inputs._replace(tape=tape)
-            room = Room.of(tape, max(SMALLEST, tape.hidden.size(1) + steps))
-        elif not room.can_grow(steps):
-            count = inputs.tape.hidden.size(1)
-            room = room.larger(count, max(SMALLEST, count + steps))
+            room = Room.of(tape, space(tape, steps))
+            return inputs._replace(tape=tape, room=room)
+        if not room.can_grow(steps):
+            room = room.larger(self._tape.hidden.size(1), space(self._tape, steps))
         return inputs._replace(room=room)
+
+    def _cast(self, inputs, dtype):
+        """``inputs`` in ``dtype``, of which most came already in the call before."""
+        *weights, bias = self._weights(dtype, *inputs.weights, inputs.distance_bias)
+        source = inputs.source
+        if source is not None:
+            keys, slots = self._source(dtype, source.keys, source.slots)
+            source = source._replace(keys=keys, slots=slots)
+        weights = type(inputs.weights)(*weights)
+        return cast(inputs._replace(weights=weights, source=source, distance_bias=bias), dtype)
 
     @contextmanager
     def _alone(self):
         """Nobody else's turn; what is made is of use in every mode, whatever the caller's is."""
         if not self._lock.acquire(blocking=False):
             raise InputError("a GrowingTape is used by two threads at a time: give each its own")
+        aside = torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
         try:
-            with torch.inference_mode(False), torch.no_grad():
+            with aside, torch.no_grad():
                 yield
         finally:
             self._lock.release()
@@ -129,11 +132,18 @@ class KeptCast:
 
     def __call__(self, dtype, *tensors):
         """``tensors``, of which some may be None, in ``dtype``."""
+        if all(tensor is None or tensor.dtype == dtype for tensor in tensors):
+            return tensors
         seen = [dtype, *map(stamp, tensors)]
         if seen != self.seen:
             self.given, self.seen = tensors, seen  # kept alive: a new tensor has another id
             self.made = cast(tensors, dtype)
         return self.made
+
+
+def space(tape, steps):
+    """How much a new room has behind ``tape``: twice what it needs, a slot is copied about once."""
+    return max(SMALLEST, tape.hidden.size(1) + steps)
 
 
 def stamp(tensor):

@@ -18,7 +18,7 @@ def checked(inputs, lengths):
     A device is asked once, and only about lengths that it holds.
     """
     steps, slots = checks.check(inputs, lengths)
-    if inputs.tape is not None and slots is None:
+    if slots is None and inputs.tape is not None and inputs.tape.lengths is not None:
         inputs = inputs._replace(tape=inputs.tape._replace(lengths=None))
     shape, device = inputs.query_inputs.shape, inputs.query_inputs.device
     return inputs, RaggedBatch(lengths, steps, *shape[:2], device)
@@ -32,7 +32,11 @@ def precision(inputs):
 
 def cast(value, dtype):
     """``value`` with every floating tensor inside its (named) tuples in ``dtype``."""
-    return mapped(lambda part: part.to(dtype) if part.is_floating_point() else part, value)
+
+    def to_dtype(part):
+        return part.to(dtype) if part.is_floating_point() and part.dtype != dtype else part
+
+    return mapped(to_dtype, value)
 
 
 def complete(inputs):

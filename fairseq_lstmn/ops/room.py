@@ -42,9 +42,9 @@ class Room:
         span = slice(self.filled - count, self.filled + more)
         return self.slots[:, span], self.keys[:, span]
 
-    def has(self, hidden, count):
-        """Whether ``hidden`` (B, P + T, H) stands here, from the last ``count`` filled slots on."""
-        return hidden.data_ptr() == self.slots[:, self.filled - count :].data_ptr()
+    def has(self, hidden):
+        """Whether ``hidden`` stands here."""
+        return hidden.untyped_storage().data_ptr() == self.slots.untyped_storage().data_ptr()
 
     def reorder(self, count, rows):
         """Row b becomes what row ``rows[b]`` was, b < B' <= B, at the last ``count`` slots."""
