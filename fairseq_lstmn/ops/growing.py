@@ -11,7 +11,7 @@ import torch
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops.prepare import cast, checked, complete_source, complete_tape, precision
 from fairseq_lstmn.ops.room import Room
-from fairseq_lstmn.ops.types import mapped
+from fairseq_lstmn.ops.types import Tape, mapped
 
 SMALLEST = 16  # slots of space that a new room has at least
 
@@ -53,13 +53,11 @@ class GrowingTape:
         return self
 
     def _reorder_in_place(self, rows):
-        others = self._tape._replace(hidden=None, memory=None, keys=None).reorder(rows)
         count, width = self._tape.hidden.shape[1:]
         self._room.reorder(count, rows)
         slots, keys = self._room.window(count, 0)
-        self._tape = others._replace(
-            hidden=slots[..., :width], memory=slots[..., width:], keys=keys
-        )
+        others = [part if part is None else part.index_select(0, rows) for part in self._tape[3:]]
+        self._tape = Tape(slots[..., :width], slots[..., width:], keys, *others)
 
     def grow(self, inputs, lengths, layer):
         """Read ``Inputs`` and become the tape that ``layer(inputs, batch)`` makes of them.
@@ -125,7 +123,10 @@ class GrowingTape:
 
 
 class KeptCast:
-    """Tensors cast to a precision, anew only when others come or their contents have changed."""
+    """Tensors cast to a precision, anew only when others come or their contents have changed.
+
+    Changes that torch's version counter does not see, by way of ``.data``, are not seen here.
+    """
 
     def __init__(self):
         self.given = self.seen = self.made = None
