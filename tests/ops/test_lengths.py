@@ -6,6 +6,8 @@ from torch.overrides import TorchFunctionMode
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops import GrowingTape, Source, lstmn
+from fairseq_lstmn.ops.prepare import checked, complete
+from fairseq_lstmn.ops.types import Inputs
 
 from .cases import MAY_BE_RAGGED, assert_close, build, gradients, run
 
@@ -135,3 +137,11 @@ def test_rows_that_share_a_sentence_read_it_as_if_each_had_its_own(backend, fusi
     with torch.no_grad():
         found = results(arguments, shared[:2])
         assert_close(found, own(arguments), 1e-12)
+
+
+def test_only_rows_that_have_a_step_take_it():
+    arguments = build(batch=4, steps=5)
+    lengths = torch.tensor([3, 0, 5, 3], dtype=torch.int8)
+    del arguments["lengths"]
+    inputs, batch = checked(Inputs(**arguments), lengths)
+    assert batch.longest_first(complete(inputs)).rows == [3, 3, 3, 1, 1]
