@@ -3,22 +3,26 @@
 B batch, T steps, S source length, H hidden width, G encoder width, V vocabulary, O features.
 """
 
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Union
 
+import torch
 from fairseq.models import FairseqIncrementalDecoder
 from fairseq.modules import FairseqDropout
 from torch import nn
 
 from fairseq_lstmn.modules.fusion import SourceTape, to_width
-from fairseq_lstmn.ops import Tape
+from fairseq_lstmn.ops import GrowingTape, Tape
 
 STATE = "lstmn_state"
 
 
 class DecoderState(NamedTuple):
-    """What a decoder keeps between the calls of incremental decoding, an entry a layer."""
+    """What a decoder keeps between the calls of incremental decoding, an entry a layer.
 
-    tapes: Optional[List[Tape]]
+    Where no gradients are wanted its tapes grow and change their rows in place.
+    """
+
+    tapes: Optional[List[Union[Tape, GrowingTape]]]
     sources: Optional[List[Optional[SourceTape]]]
 
     def reorder(self, rows):
@@ -74,6 +78,8 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         state = self.get_incremental_state(incremental_state, STATE)
         if state is None:
             state = self.first_state(encoder_out)
+            if incremental_state is not None and not torch.is_grad_enabled():
+                state = state._replace(tapes=self.stack.growing(state.tapes))
         else:
             prev_output_tokens = prev_output_tokens[:, -1:]
         x, tapes, attention = self.read(prev_output_tokens, state)

@@ -64,7 +64,7 @@ class LSTMNLayer(nn.Module):
         """Read x (B, T, D), rows right-padded to ``lengths`` (B,) or None, behind ``tape``.
 
         ``source`` is the ``SourceTape`` that the layer's fusion prepared. Returns outputs
-        (B, T, H), the whole new ``Tape`` and ``Attention`` or None; see ``ops.lstmn``.
+        (B, T, H), the whole new tape and ``Attention`` or None; see ``ops.lstmn``.
         """
         fused = {} if source is None else self.fusion.weights(self.summary_gates)
         steps_first = x.transpose(0, 1).contiguous()  # a step's rows side by side are read faster

@@ -9,6 +9,7 @@ from torch import nn
 
 from fairseq_lstmn.modules.fusion import DeepFusion
 from fairseq_lstmn.modules.lstmn_layer import LSTMNLayer
+from fairseq_lstmn.ops import GrowingTape
 
 
 class LSTMNStack(nn.Module):
@@ -65,6 +66,10 @@ class LSTMNStack(nn.Module):
             grown.append(tape)
             attention = found or attention
         return below, grown, attention
+
+    def growing(self, tapes):
+        """Copies of ``tapes``, or empty ones for None, that grow in place; without gradients."""
+        return [GrowingTape(tape) for tape in tapes or [None] * len(self.layers)]
 
     def needed(self, tapes):
         """What later steps need of ``tapes``."""

@@ -1,13 +1,19 @@
 """Whether the recurrence's arguments fit together: one line that names the one that does not."""
 
+import torch
+
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.ops.ragged import to_host
 
 FUSION_WEIGHTS = ("source_query", "source_score", "source_gate")
 
 
 def check(inputs, lengths):
-    """Raise InputError for the first argument of ``lstmn``, as ``Inputs``, that does not fit."""
-    query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, _ = inputs
+    """Raise InputError for the first argument of ``lstmn``, as ``Inputs``, that does not fit.
+
+    Returns the rows' numbers of steps and of valid prefix slots as lists, None for all of them.
+    """
+    query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, *_ = inputs
     if query_inputs.dim() != 3 or query_inputs.size(1) == 0:
         raise InputError(f"query_inputs is not (B, T > 0, H): {shape(query_inputs)}")
     batch, steps, width = query_inputs.shape
@@ -20,11 +26,14 @@ def check(inputs, lengths):
         raise InputError(f"memory_span must be 0 (unbounded) or above, not {memory_span}")
     if distance_bias is not None and (distance_bias.dim() != 1 or len(distance_bias) == 0):
         raise InputError(f"distance_bias is not (R + 1,): {shape(distance_bias)}")
-    check_lengths("lengths", lengths, batch, steps)
+    expect_lengths("lengths", lengths, batch)
     if tape is not None:
         check_tape(tape, batch, width)
     if source is not None:
         check_source(source, weights, batch, steps, width)
+    valid, prefix = (None, 0) if tape is None else (tape.lengths, tape.hidden.size(1))
+    counts, valid = to_host(lengths, valid)
+    return within("lengths", counts, steps), within("tape.lengths", valid, prefix)
 
 
 def check_tape(tape, batch, width):
@@ -35,7 +44,7 @@ def check_tape(tape, batch, width):
         expect(f"tape.{name}", getattr(tape, name), (batch, prefix, width))
     for name in ("summary", "source_summary"):
         expect(f"tape.{name}", getattr(tape, name), (batch, width))
-    check_lengths("tape.lengths", tape.lengths, batch, prefix)
+    expect_lengths("tape.lengths", tape.lengths, batch)
 
 
 def check_source(source, weights, batch, steps, width):
@@ -56,15 +65,26 @@ def check_source(source, weights, batch, steps, width):
     for name in ("query_inputs", "gate_inputs"):
         expect(f"source.{name}", getattr(source, name), (batch, steps, width))
     expect("source.mask", source.mask, (sentences, length))
+    if source.mask is not None and source.mask.dtype != torch.bool:
+        raise InputError(f"source.mask must be bool, True at real tokens, not {source.mask.dtype}")
 
 
-def check_lengths(name, lengths, batch, most):
+def expect_lengths(name, lengths, batch):
     expect(name, lengths, (batch,))
-    if lengths is None or batch == 0:
-        return
-    low, high = int(lengths.min()), int(lengths.max())
-    if low < 0 or high > most:
-        raise InputError(f"{name} must lie in 0..{most}, but reach from {low} to {high}")
+    if lengths is not None and not countable(lengths.dtype):
+        raise InputError(f"{name} must be integers, not {lengths.dtype}")
+
+
+def countable(dtype):
+    return not (dtype.is_floating_point or dtype.is_complex or dtype == torch.bool)
+
+
+def within(name, counts, most):
+    """``counts``, a list or None, or None when all are ``most``; raise if any is out of range."""
+    if counts and (min(counts) < 0 or max(counts) > most):
+        reach = f"from {min(counts)} to {max(counts)}"
+        raise InputError(f"{name} must lie in 0..{most}, but reach {reach}")
+    return counts if counts and min(counts) < most else None
 
 
 def expect(name, tensor, wanted):

@@ -10,13 +10,13 @@ from fairseq_lstmn.ops.ragged import empty_slots
 from fairseq_lstmn.ops.trace import Trace, far_to_near, first, segments, window
 
 
-def forward(kernels, inputs, place):
-    """All steps, traced; their slots are written behind the tape in its ``place``.
+def forward(kernels, inputs, room):
+    """All steps, traced; their slots are written behind the tape in its ``room``.
 
     ``kernels`` have ``read`` and ``cell`` (see ``step_kernels``).
     """
-    query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, rows = inputs
-    trace = Trace.start(inputs, place)
+    query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, rows, _ = inputs
+    trace = Trace.start(inputs, room)
     batch, steps, width = query_inputs.shape
     prefix = tape.hidden.size(1)
     bias = None

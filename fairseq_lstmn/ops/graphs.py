@@ -48,7 +48,6 @@ def in_bucket(inputs):
     return inputs._replace(
         query_inputs=longer(inputs.query_inputs),
         gate_inputs=longer(inputs.gate_inputs),
-        tape=inputs.tape._replace(place=None),
         source=source,
         rows=None,  # how many rows still have a step differs from batch to batch
     )

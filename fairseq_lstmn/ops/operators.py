@@ -15,7 +15,7 @@ from torch.library import custom_op
 from fairseq_lstmn.ops.backward import backward
 from fairseq_lstmn.ops.fields import complete, flat, nested
 from fairseq_lstmn.ops.forward import forward
-from fairseq_lstmn.ops.room import new_place
+from fairseq_lstmn.ops.room import Room
 from fairseq_lstmn.ops.trace import Trace
 from fairseq_lstmn.ops.types import Inputs, Source, Steps, Tape, Weights, mapped
 
@@ -94,7 +94,7 @@ def rows_side_by_side(tensor):
 
 def forward_from_a_copy(kernels, inputs):
     """``forward`` that leaves the tape where it stands."""
-    return forward(kernels, inputs, new_place(inputs.tape, inputs.query_inputs.size(1)))
+    return forward(kernels, inputs, Room.of(inputs.tape, inputs.query_inputs.size(1)))
 
 
 def made_of(trace):
@@ -105,7 +105,7 @@ def made_of(trace):
 @layer.register_fake
 def _(arithmetic, names, tensors, memory_span, rows):
     inputs = as_inputs(names, tensors)
-    return made_of(Trace.start(inputs, new_place(inputs.tape, inputs.query_inputs.size(1))))
+    return made_of(Trace.start(inputs, Room.of(inputs.tape, inputs.query_inputs.size(1))))
 
 
 @custom_op("fairseq_lstmn::layer_backward", mutates_args=())

@@ -3,6 +3,8 @@
 B batch, T steps, P prefix slots, H hidden width.
 """
 
+from bisect import bisect_right
+
 import torch
 
 from fairseq_lstmn.ops.types import Tape, mapped
@@ -14,21 +16,34 @@ def empty_slots(lengths, slots):
     return distance > lengths.unsqueeze(1)
 
 
-class RaggedBatch:
-    """The rows' lengths, (B,) or None where every row has all T steps."""
+def to_host(*lengths):
+    """Each (B,) of integers, or None, as a list; what stands on a device comes in one copy."""
+    there = [part for part in lengths if part is not None]
+    if not there:
+        return lengths
+    device = there[0].device
+    found = iter(torch.stack([part.to(device, torch.long) for part in there]).tolist())
+    return [part if part is None else next(found) for part in lengths]
 
-    def __init__(self, lengths, batch, steps, device):
-        self.batch, self.steps = batch, steps
+
+class RaggedBatch:
+    """Rows of ``lengths`` (B,), which are ``counts`` as a list; None for all T steps everywhere.
+
+    Nothing here waits for a device.
+    """
+
+    def __init__(self, lengths, counts, batch, steps, device):
+        self.batch, self.steps, self.counts = batch, steps, counts
         self.lengths = None
-        if lengths is not None and not bool((lengths == steps).all()):
-            self.lengths = lengths.to(device)
+        if counts is not None:
+            self.lengths = lengths.to(device, torch.long, non_blocking=True)
             self.padding = torch.arange(steps, device=device) >= self.lengths.unsqueeze(1)
             self.order = self.lengths.argsort(descending=True, stable=True)
 
     def longest_first(self, inputs):
         """``Inputs`` with zeros at padded steps and the longest rows first, and their ``rows``.
 
-        The tape leaves its place, where rows stand in the order that was given.
+        The tape leaves its room, where rows stand in the order that was given.
         """
         if self.lengths is None:
             return inputs
@@ -45,9 +60,10 @@ class RaggedBatch:
         return inputs._replace(
             query_inputs=in_order(self.zero_padding(inputs.query_inputs)),
             gate_inputs=in_order(self.zero_padding(inputs.gate_inputs)),
-            tape=mapped(in_order, inputs.tape._replace(place=None)),
+            tape=mapped(in_order, inputs.tape),
             source=mapped(in_order, source),
-            rows=(~self.padding).sum(dim=0).tolist(),
+            rows=self._rows(),
+            room=None,
         )
 
     def as_given(self, made):
@@ -55,7 +71,12 @@ class RaggedBatch:
         if self.lengths is None:
             return made
         given = self.order.argsort()
-        return mapped(lambda part: part.index_select(0, given), made._replace(place=None))
+        return mapped(lambda part: part.index_select(0, given), made)
+
+    def _rows(self):
+        """How many rows have a step t, T counts."""
+        ordered = sorted(self.counts)
+        return [self.batch - bisect_right(ordered, t) for t in range(self.steps)]
 
     def zero_padding(self, values):
         """Zero at padded steps, whatever stood there, in ``values`` (B, T, ...) or None."""
@@ -66,8 +87,8 @@ class RaggedBatch:
     def extend(self, tape, made):
         """``tape`` (complete) after the valid ones of the ``made`` steps, newest slot last."""
         slots = [self._align(grown) for grown in (made.hidden, made.memory, made.keys)]
-        lengths = self._slots_filled(tape, slots[0].size(1))
-        if lengths is not None:
+        lengths = self._slots_filled(tape)
+        if self.lengths is not None:
             empty = empty_slots(lengths, slots[0].size(1)).unsqueeze(-1)
             slots = [values.masked_fill(empty, 0) for values in slots]
         return Tape(
@@ -75,16 +96,14 @@ class RaggedBatch:
             self._last(tape.summary, made.summaries),
             self._last(tape.source_summary, made.source_summaries),
             lengths,
-            made.place if lengths is None else None,
         )
 
-    def _slots_filled(self, tape, total):
-        """How many of the new tape's ``total`` slots are valid in each row; None for all."""
+    def _slots_filled(self, tape):
+        """How many of the new tape's slots are valid in each row; None for all."""
         if self.lengths is None and tape.lengths is None:
             return None
         before = tape.hidden.size(1) if tape.lengths is None else tape.lengths
-        filled = before + (self.steps if self.lengths is None else self.lengths)
-        return None if bool((filled == total).all()) else filled
+        return before + (self.steps if self.lengths is None else self.lengths)
 
     def _align(self, slots):
         """Shift the rows of ``slots`` (B, P + T, H) right by their padding."""
@@ -98,6 +117,6 @@ class RaggedBatch:
     def _last(self, before, summaries):
         """Each row's vector (B, H) at its last valid step, ``before`` where it has none."""
         if self.lengths is None:
-            return summaries[:, -1]
+            return summaries[:, -1].clone()  # of its own: a tape outlives what it was made with
         rows = torch.arange(self.batch, device=summaries.device)
         return torch.cat([before.unsqueeze(1), summaries], dim=1)[rows, self.lengths]

@@ -10,7 +10,7 @@ import torch
 
 from fairseq_lstmn.ops import derivatives, operators, step_kernels
 from fairseq_lstmn.ops.forward import forward
-from fairseq_lstmn.ops.room import place_to_grow
+from fairseq_lstmn.ops.room import Room
 from fairseq_lstmn.ops.types import mapped
 
 IN_TORCH = operators.Arithmetic(step_kernels)
@@ -18,7 +18,7 @@ operators.provide("recompute", lambda: IN_TORCH)
 
 
 def steps(inputs, arithmetic="recompute"):
-    """See ``reference.steps``. Without gradients the tape grows in place.
+    """See ``reference.steps``. Without gradients a tape that has a room grows there.
 
     ``arithmetic`` is an ``Arithmetic``, or the name by which ``operators`` know it.
     """
@@ -41,10 +41,8 @@ def as_an_operator():
 
 
 def in_place(arithmetic, inputs):
-    """``steps`` for which the tape grows where it stands."""
-    count = inputs.query_inputs.size(1)
-    place = place_to_grow(inputs.tape, count)
-    inputs = mapped(operators.rows_side_by_side, inputs._replace(tape=None))._replace(
-        tape=inputs.tape
-    )
-    return forward(arithmetic.kernels, inputs, place).made()._replace(place=place.grow(count))
+    """``steps`` for which a tape that has a room grows there."""
+    room = inputs.room or Room.of(inputs.tape, inputs.query_inputs.size(1))
+    apart = inputs._replace(tape=None, room=None)
+    inputs = mapped(operators.rows_side_by_side, apart)._replace(tape=inputs.tape)
+    return forward(arithmetic.kernels, inputs, room).made()

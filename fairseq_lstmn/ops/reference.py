@@ -15,8 +15,8 @@ def steps(inputs):
 
     Nobody looks at step t of other rows than the first ``rows[t]``; here they are made as well.
     """
-    query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, _ = inputs
-    hidden, memory, keys, summary, source_summary, lengths, _ = tape
+    query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, *_ = inputs
+    hidden, memory, keys, summary, source_summary, lengths = tape
     prefix = hidden.size(1)
     source = source and source.for_each(len(hidden))
     lengths = hidden.new_full((len(hidden),), prefix) if lengths is None else lengths

@@ -29,11 +29,11 @@ class Trace(NamedTuple):
     fusion_gates: Optional[Tensor] = None  # (B, T, H), r of (14); deep fusion only
 
     @staticmethod
-    def start(inputs, place):
-        """The trace before the first step, the prefix in its place."""
+    def start(inputs, room):
+        """The trace before the first step, the prefix in its room."""
         query_inputs, gate_inputs, _, tape, source, *_ = inputs
         batch, steps, width = query_inputs.shape
-        slots, keys = place.window(tape.hidden.size(1), steps)
+        slots, keys = room.window(tape.hidden.size(1), steps)
         trace = Trace(
             slots,
             keys,

@@ -7,8 +7,9 @@ All vectors are row vectors; equation numbers are those of Cheng et al. 2016.
 from typing import List, NamedTuple, Optional
 
 from torch import Tensor
+from torch.serialization import add_safe_globals
 
-from fairseq_lstmn.ops.room import Place
+from fairseq_lstmn.ops.room import Room
 
 
 def mapped(function, value):
@@ -26,7 +27,8 @@ class Tape(NamedTuple):
 
     Row b's valid slots are its last ``lengths[b]``, so that the newest slot of every
     row is the last one and distances agree. ``None`` fields are filled in by
-    ``lstmn``: keys are projected, summaries are zero, all slots are valid.
+    ``lstmn``: keys are projected, summaries are zero, all slots are valid. Slots that are not
+    valid are not read, whatever stands there. ``torch.load`` takes it with ``weights_only``.
     """
 
     hidden: Tensor  # (B, P, H)
@@ -35,31 +37,21 @@ class Tape(NamedTuple):
     summary: Optional[Tensor] = None  # (B, H), h~ of the last step
     source_summary: Optional[Tensor] = None  # (B, H), g~ of the last step; with a source only
     lengths: Optional[Tensor] = None  # (B,) integers in 0..P
-    place: Optional[Place] = None  # where ``lstmn`` keeps the slots while nobody differentiates
 
     def latest(self, slots):
         """The tape with no more than its latest ``slots`` slots."""
-        kept = [part if part is None else part[:, -slots:] for part in self[:3]]
+        first = max(0, self.hidden.size(1) - slots)
+        kept = [part if part is None else part[:, first:] for part in self[:3]]
         lengths = None if self.lengths is None else self.lengths.clamp(max=kept[0].size(1))
-        return Tape(*kept, self.summary, self.source_summary, lengths, self.place)
+        return Tape(*kept, self.summary, self.source_summary, lengths)
 
     def map(self, function):
         """The tape with ``function`` applied to every tensor."""
-        return Tape(*[part if part is None else function(part) for part in self[:6]])
+        return Tape(*[part if part is None else function(part) for part in self])
 
     def reorder(self, rows):
-        """The tape with ``rows`` (B',) for its rows.
-
-        One that grows in place is reordered in place: neither it nor the tapes that it grew
-        from can be read afterwards.
-        """
-        if self.place is None:
-            return self.map(lambda part: part.index_select(0, rows))
-        count, width = self.hidden.shape[1:]
-        place = self.place.reorder(count, rows)
-        slots, keys = place.window(count, 0)
-        summaries = [part.index_select(0, rows) for part in (self.summary, self.source_summary)]
-        return Tape(slots[..., :width], slots[..., width:], keys, *summaries, None, place)
+        """The tape with ``rows`` (B',) for its rows."""
+        return self.map(lambda part: part.index_select(0, rows))
 
 
 class Weights(NamedTuple):
@@ -118,11 +110,12 @@ class Inputs(NamedTuple):
     query_inputs: Tensor  # (B, T, H)
     gate_inputs: Tensor  # (B, T, 4H)
     weights: Weights
-    tape: Tape  # of which only lengths and place may be None
+    tape: Tape  # of which only lengths may be None
     source: Optional[Source]  # with its mask
     memory_span: int
     distance_bias: Optional[Tensor]  # (R + 1,)
     rows: Optional[List[int]] = None  # T counts, falling: step t is the first rows[t] rows'
+    room: Optional[Room] = None  # where the tape ends, for a backend that writes behind it
 
 
 class Steps(NamedTuple):
@@ -135,4 +128,6 @@ class Steps(NamedTuple):
     attention: Tensor  # (B, T, P + T)
     source_summaries: Tensor  # (B, T, H), g~_t; what the tape held before without a source
     source_attention: Optional[Tensor]  # (B, T, S), None without a source
-    place: Optional[Place] = None  # of the grown tape
+
+
+add_safe_globals([Tape, Weights, Source, Attention])

@@ -58,6 +58,7 @@ def targets(task):
 
 @EVERY_SHAPE
 @EVERY_FUSION
+@pytest.mark.usefixtures("either_mode")
 def test_step_by_step_scores_equal_teacher_forced_ones(fusion, shape):
     task = small_task()
     model, previous = build(task, **fusion, **shape), targets(task)
@@ -147,6 +148,7 @@ def test_the_decoder_starts_where_the_encoder_ended(fusion):
         assert not torch.allclose(model.decoder(previous, encoder_out=changed)[0], scores)
 
 
+@pytest.mark.usefixtures("either_mode")
 def test_reordering_follows_the_beam_even_when_the_batch_shrinks():
     task = small_task()
     order = torch.tensor([2, 0])

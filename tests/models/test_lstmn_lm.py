@@ -28,6 +28,7 @@ def build(task=None, arch="lstmn_lm", **options):
 
 
 @pytest.mark.parametrize("options", VARIANTS)
+@pytest.mark.usefixtures("either_mode")
 def test_step_by_step_scores_equal_those_of_the_whole(options):
     task = small_task()
     model, tokens = build(task, **options), some_tokens(task)
@@ -39,6 +40,7 @@ def test_step_by_step_scores_equal_those_of_the_whole(options):
     assert torch.allclose(torch.stack(steps, dim=1), whole, atol=1e-5)
 
 
+@pytest.mark.usefixtures("either_mode")
 def test_first_incremental_call_reads_the_whole_prefix():
     task = small_task()
     model, tokens = build(task, decoder_layers=2), some_tokens(task)
@@ -50,6 +52,7 @@ def test_first_incremental_call_reads_the_whole_prefix():
     assert torch.allclose(second[:, -1], whole[:, 5], atol=1e-5)
 
 
+@pytest.mark.usefixtures("either_mode")
 def test_reordering_follows_the_beam_even_when_the_batch_shrinks():
     task = small_task()
     model, tokens = build(task, decoder_layers=2), some_tokens(task)
