@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from base64 import b64decode
 from contextlib import contextmanager
 from select import select

@@ -1,6 +1,6 @@
 import pytest
 
-from fairseq_lstmn.ops import cpp_library
+from fairseq_lstmn.ops.cpp import cpp_library
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    from fairseq_lstmn.ops import cpp_library  # not above: doctor must start where torch cannot
+    from fairseq_lstmn.ops.cpp import cpp_library  # not above: doctor must start where torch cannot
 
     if not cpp_library.library().exists():
         print("compiling, about half a minute", flush=True)

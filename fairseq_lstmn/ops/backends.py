@@ -8,7 +8,8 @@ from typing import Callable, NamedTuple, Optional
 import torch
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.ops import cpp, recompute, reference, triton
+from fairseq_lstmn.ops import cpp, reference, triton
+from fairseq_lstmn.ops.passes import recompute
 
 logger = logging.getLogger(__name__)
 

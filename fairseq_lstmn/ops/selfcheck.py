@@ -8,8 +8,8 @@ from typing import Dict, NamedTuple, Optional
 
 import torch
 
-from fairseq_lstmn.ops.cuda_graphs import is_capturing, precision
 from fairseq_lstmn.ops.lstmn import lstmn
+from fairseq_lstmn.ops.triton.cuda_graphs import is_capturing, precision
 from fairseq_lstmn.ops.types import Source, Tape, Weights
 
 B, T, P, S, H, R = 3, 5, 3, 4, 20, 2

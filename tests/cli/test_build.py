@@ -1,7 +1,7 @@
 import pytest
 
 from fairseq_lstmn.cli import main
-from fairseq_lstmn.ops import cpp_library
+from fairseq_lstmn.ops.cpp import cpp_library
 
 COMPILER = """#!/bin/sh
 echo compiled >>"$0.log"

@@ -13,7 +13,7 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
-from fairseq_lstmn.ops import triton_kernels  # noqa: F401  as it is without the interpreter
+from fairseq_lstmn.ops.triton import triton_kernels  # noqa: F401  as it is without the interpreter
 
 from .cases import MAY_BE_RAGGED, apply, build, gradients, run
 

@@ -5,7 +5,7 @@ from threading import Lock
 
 import torch
 
-from fairseq_lstmn.ops import cuda_graphs, graphs
+from fairseq_lstmn.ops.triton import cuda_graphs, graphs
 
 from .cases import DEVICE
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.ops import backends, cpp_library, lstmn
+from fairseq_lstmn.ops import backends, lstmn
+from fairseq_lstmn.ops.cpp import cpp_library
 
 from .cases import build, gradients, run
 

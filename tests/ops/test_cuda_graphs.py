@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from fairseq_lstmn.ops import cuda_graphs
+from fairseq_lstmn.ops.triton import cuda_graphs
 
 DEVICE = torch.device("cuda", 0)
 

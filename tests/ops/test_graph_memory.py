@@ -5,7 +5,7 @@ import weakref
 import pytest
 import torch
 
-from fairseq_lstmn.ops import graphs
+from fairseq_lstmn.ops.triton import graphs
 
 from .cases import DEVICE
 from .recorders import counts, device_to_record_on

@@ -6,7 +6,9 @@ from functools import partial
 import pytest
 import torch
 
-from fairseq_lstmn.ops import backends, graphs, lstmn, operators, recompute
+from fairseq_lstmn.ops import backends, lstmn
+from fairseq_lstmn.ops.passes import operators, recompute
+from fairseq_lstmn.ops.triton import graphs
 from fairseq_lstmn.ops.types import mapped
 
 from .cases import (

@@ -9,7 +9,8 @@ import math
 import pytest
 import torch
 
-from fairseq_lstmn.ops import cpp_library, step_kernels
+from fairseq_lstmn.ops.cpp import cpp_library
+from fairseq_lstmn.ops.passes import step_kernels
 
 from .cases import DEVICE, apply, assert_close, build, flat, on_device, run
 
@@ -38,7 +39,7 @@ def set_of(name, monkeypatch):
         assert cpp_library.load(cpp_library.library()) is None
         return torch.ops.fairseq_lstmn
     interpret_without_a_device(monkeypatch)
-    from fairseq_lstmn.ops import triton_kernels
+    from fairseq_lstmn.ops.triton import triton_kernels
 
     if name == "triton in parts":
         monkeypatch.setattr(triton_kernels.launch, "LEAST", 2)
@@ -212,7 +213,7 @@ def test_arguments_and_gradients_of_any_strides(backend, monkeypatch):
 
 @pytest.mark.parametrize("rows, slots", [(1, 10**5), (40, 35), (40, 200), (256, 4096), (0, 0)])
 def test_parts_have_every_slot_and_few_slots_have_one_program(rows, slots):
-    launch = pytest.importorskip("fairseq_lstmn.ops.triton_kernels.launch")
+    launch = pytest.importorskip("fairseq_lstmn.ops.triton.triton_kernels.launch")
     parts, each = launch.split(rows, slots)
     assert parts * each >= slots > (parts - 1) * each or slots == 0
     assert parts * rows <= max(rows, launch.PROGRAMS)

@@ -11,9 +11,9 @@ from torch.library import opcheck
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.lstmn_layer import LSTMNLayer
-from fairseq_lstmn.ops import operators
-from fairseq_lstmn.ops.fields import flat, nested
 from fairseq_lstmn.ops.lstmn import complete
+from fairseq_lstmn.ops.passes import operators
+from fairseq_lstmn.ops.passes.fields import flat, nested
 from fairseq_lstmn.ops.types import Inputs
 
 from .cases import BACKENDS, FAST_BACKENDS, build

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.ops import backends, graphs, lstmn, recompute, selfcheck
+from fairseq_lstmn.ops import backends, lstmn, selfcheck
+from fairseq_lstmn.ops.passes import recompute
+from fairseq_lstmn.ops.triton import graphs
 
 from .cases import assert_close, build, run
 from .recorders import StandIn

@@ -6,8 +6,8 @@ B batch, H hidden width.
 import triton
 import triton.language as tl
 
-from fairseq_lstmn.ops.triton_kernels.functions import sigmoid, tanh
-from fairseq_lstmn.ops.triton_kernels.launch import named
+from fairseq_lstmn.ops.triton.triton_kernels.functions import sigmoid, tanh
+from fairseq_lstmn.ops.triton.triton_kernels.launch import named
 
 ELEMENTS = 1024  # numbers of H in a program
 

@@ -7,9 +7,9 @@ import torch
 from torch.autograd import forward_ad
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.ops.fields import complete, flat, nested
-from fairseq_lstmn.ops.operators import INSIDE, LIBRARY, MADE, Kept, layer, layer_backward
-from fairseq_lstmn.ops.trace import Trace
+from fairseq_lstmn.ops.passes.fields import complete, flat, nested
+from fairseq_lstmn.ops.passes.operators import INSIDE, LIBRARY, MADE, Kept, layer, layer_backward
+from fairseq_lstmn.ops.passes.trace import Trace
 from fairseq_lstmn.ops.types import Inputs, Steps
 
 

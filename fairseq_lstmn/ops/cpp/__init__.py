@@ -3,7 +3,8 @@
 import torch
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.ops import cpp_library, operators, recompute
+from fairseq_lstmn.ops.cpp import cpp_library
+from fairseq_lstmn.ops.passes import operators, recompute
 
 
 def steps(inputs):

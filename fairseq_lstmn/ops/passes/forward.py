@@ -5,9 +5,9 @@ B batch, T steps, P prefix slots, S source length, G sentences, H hidden width.
 
 import torch
 
-from fairseq_lstmn.ops.fusion import fusion
+from fairseq_lstmn.ops.passes.fusion import fusion
+from fairseq_lstmn.ops.passes.trace import Trace, far_to_near, first, segments, window
 from fairseq_lstmn.ops.ragged import empty_slots
-from fairseq_lstmn.ops.trace import Trace, far_to_near, first, segments, window
 
 
 def forward(kernels, inputs, room):

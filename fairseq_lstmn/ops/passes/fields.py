@@ -7,7 +7,7 @@ from functools import cache
 
 from torch import Tensor
 
-from fairseq_lstmn.ops.trace import Trace
+from fairseq_lstmn.ops.passes.trace import Trace
 from fairseq_lstmn.ops.types import Source, Steps, Tape, Weights
 
 PARTS = {"weights": Weights, "tape": Tape, "source": Source, "trace": Trace, "gradients": Steps}

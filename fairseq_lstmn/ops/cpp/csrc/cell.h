@@ -1,4 +1,4 @@
-// The gates and the state of one step, forwards and backwards: see ops/step_kernels.py.
+// The gates and the state of one step, forwards and backwards: see ops/passes/step_kernels.py.
 //
 // B batch, H hidden width. Gates stand in torch's order: input, forget, candidate, output.
 #pragma once

@@ -5,7 +5,7 @@ from threading import Lock
 
 import torch
 
-from fairseq_lstmn.ops.graphs import Graphs, Recording
+from fairseq_lstmn.ops.triton.graphs import Graphs, Recording
 
 RECORDING = Lock()  # torch allows one recording at a time in a process
 _graphs = {}  # ``Graphs`` by device

@@ -14,8 +14,8 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor
 
-from fairseq_lstmn.ops.fusion import fusion
-from fairseq_lstmn.ops.trace import far_to_near, first, segments, window
+from fairseq_lstmn.ops.passes.fusion import fusion
+from fairseq_lstmn.ops.passes.trace import far_to_near, first, segments, window
 from fairseq_lstmn.ops.types import Inputs, Source, Tape, Weights
 
 TOGETHER = 16  # steps whose gradients of earlier slots are summed in one product

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from fairseq_lstmn.ops import recompute
+from fairseq_lstmn.ops.passes import recompute
 from fairseq_lstmn.ops.types import Source, Steps, mapped
 
 BUCKET = 8  # T and S are rounded up to its multiples, so that few shapes come

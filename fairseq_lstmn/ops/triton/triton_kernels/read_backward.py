@@ -8,8 +8,8 @@ import torch
 import triton
 import triton.language as tl
 
-from fairseq_lstmn.ops.triton_kernels.functions import tanh
-from fairseq_lstmn.ops.triton_kernels.launch import load_slots, named, split, tiles
+from fairseq_lstmn.ops.triton.triton_kernels.functions import tanh
+from fairseq_lstmn.ops.triton.triton_kernels.launch import load_slots, named, split, tiles
 
 
 def read_backward(

@@ -7,8 +7,8 @@ split into, H hidden width, V width of a slot (2H or H).
 import triton
 import triton.language as tl
 
-from fairseq_lstmn.ops.triton_kernels.functions import tanh
-from fairseq_lstmn.ops.triton_kernels.launch import load_slots, named, split, tiles
+from fairseq_lstmn.ops.triton.triton_kernels.functions import tanh
+from fairseq_lstmn.ops.triton.triton_kernels.launch import load_slots, named, split, tiles
 
 
 def read(keys, slots, queries, score, bias, blocked, attention, sums, first, last):

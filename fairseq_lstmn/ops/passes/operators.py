@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from fairseq_lstmn.ops.backward import backward
-from fairseq_lstmn.ops.fields import complete, flat, nested
-from fairseq_lstmn.ops.forward import forward
+from fairseq_lstmn.ops.passes.backward import backward
+from fairseq_lstmn.ops.passes.fields import complete, flat, nested
+from fairseq_lstmn.ops.passes.forward import forward
+from fairseq_lstmn.ops.passes.trace import Trace
 from fairseq_lstmn.ops.room import Room
-from fairseq_lstmn.ops.trace import Trace
 from fairseq_lstmn.ops.types import Inputs, Source, Steps, Tape, Weights, mapped
 
 LIBRARY = torch.library.Library("fairseq_lstmn", "FRAGMENT")

@@ -1,4 +1,4 @@
-// Additive attention over slots at one step, forwards and backwards: see ops/step_kernels.py.
+// Additive attention over slots at one step, forwards and backwards: see ops/passes/step_kernels.py.
 //
 // B batch, T steps, G sentences (each read by B / G successive rows), n slots, H hidden width, V
 // width of a slot (2H or H). Each slot is passed over once; nothing of size n H is made.

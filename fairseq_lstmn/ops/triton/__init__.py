@@ -9,7 +9,8 @@ from importlib.util import find_spec
 
 import torch
 
-from fairseq_lstmn.ops import cuda_graphs, graphs, operators, recompute
+from fairseq_lstmn.ops.passes import operators, recompute
+from fairseq_lstmn.ops.triton import cuda_graphs, graphs
 
 
 def steps(inputs):
@@ -29,7 +30,7 @@ def eager_steps(inputs):
 
 def arithmetic():
     """The kernels' ``Arithmetic``."""
-    from fairseq_lstmn.ops import triton_kernels  # not above: Triton may be missing
+    from fairseq_lstmn.ops.triton import triton_kernels  # not above: Triton may be missing
 
     return operators.Arithmetic(triton_kernels)
 

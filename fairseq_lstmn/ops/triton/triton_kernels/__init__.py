@@ -9,8 +9,8 @@ Triton compiles anew where a number is 1 or a multiple of 16 or an address is on
 from step to step and batch to batch, numbers of slots above all, is not to be looked at so.
 """
 
-from fairseq_lstmn.ops.triton_kernels.cell import cell, cell_backward
-from fairseq_lstmn.ops.triton_kernels.read import read
-from fairseq_lstmn.ops.triton_kernels.read_backward import read_backward
+from fairseq_lstmn.ops.triton.triton_kernels.cell import cell, cell_backward
+from fairseq_lstmn.ops.triton.triton_kernels.read import read
+from fairseq_lstmn.ops.triton.triton_kernels.read_backward import read_backward
 
 __all__ = ["cell", "cell_backward", "read", "read_backward"]

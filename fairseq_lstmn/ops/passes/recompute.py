@@ -8,8 +8,8 @@ consists of in `step_kernels`.
 
 import torch
 
-from fairseq_lstmn.ops import derivatives, operators, step_kernels
-from fairseq_lstmn.ops.forward import forward
+from fairseq_lstmn.ops.passes import derivatives, operators, step_kernels
+from fairseq_lstmn.ops.passes.forward import forward
 from fairseq_lstmn.ops.room import Room
 from fairseq_lstmn.ops.types import mapped
 

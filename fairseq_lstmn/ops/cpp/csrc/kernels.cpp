@@ -1,4 +1,4 @@
-// What ops/cpp.py calls: the steps of the recurrence in float32 and float64.
+// What ops/cpp calls: the steps of the recurrence in float32 and float64.
 
 #include <ATen/Dispatch.h>
 #include <torch/library.h>
@@ -106,7 +106,7 @@ TORCH_LIBRARY_IMPL(fairseq_lstmn, Meta, library) {
   library.impl("tanh", &kernels::shapes::tanh);
 }
 
-// No derivatives here: a whole layer has them (ops/operators.py). Passing through spares a detour.
+// No derivatives here: a whole layer has them (ops/passes/operators.py). Passing through spares a detour.
 TORCH_LIBRARY_IMPL(fairseq_lstmn, Autograd, library) {
   for (const char* name : {"read", "read_backward", "cell", "cell_backward", "tanh"})
     library.impl(name, torch::CppFunction::makeFallthrough());

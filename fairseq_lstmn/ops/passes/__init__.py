@@ -1,0 +1,1 @@
+"""A layer's passes with linear memory, by torch or by compiled kernels; start with `recompute`."""
