@@ -43,16 +43,17 @@ class Comparison:
     Attributes:
         chosen: {model: options} that ``match`` has set.
         parameters: {model: Parameters}.
+        subsets: the parts of the data by what they are for: train, valid, test.
+        versions: of what results depend on.
     """
 
     def __init__(self, plan, dest):
         self.plan, self.dest = plan, dest
         self._check_own()
-        self.task = self._task()
-        self._scoring = scoring_of(plan, self.task)
+        self._scoring = scoring_of(plan, self._task())
         self.chosen, self.parameters = self._match()
         self._check_trials()
-        self._check_scoring(self._scoring)
+        self._check_scoring()
         self.versions = fingerprint.versions()
         self._data = fingerprint.of_data(plan.data)
 
@@ -70,6 +71,10 @@ class Comparison:
             ]
             for model in self.plan.models
         }
+
+    def trial_runs(self):
+        """The Runs of all trials."""
+        return [run for tried in self.trials().values() for _, run in tried]
 
     def tuned(self):
         """{model: the best trial's options by validation}; None while trials are missing."""
@@ -190,8 +195,8 @@ class Comparison:
             for trial in self.plan.trials():
                 check_training(self.plan.data, self.options(model, trial), f"models.{model}, tune")
 
-    def _check_scoring(self, scoring):
-        plan = self.plan
+    def _check_scoring(self):
+        plan, scoring = self.plan, self._scoring
         options = score_options(scoring, self.options(plan.baseline), plan.score)
         argv = [plan.data, *arguments(options), "--path", "checkpoint_best.pt"]
         parsed(scoring.parser(), argv, options, "score")
@@ -203,7 +208,7 @@ class Comparison:
         for part in ("train", "valid"):
             if set(self.subsets[part].split(",")) & set(self.subsets["test"].split(",")):
                 raise InputError(
-                    f"score.{self._scoring.subset}: {self.subsets['test']}: is what models are "
+                    f"score.{scoring.subset}: {self.subsets['test']}: is what models are "
                     f"{'trained' if part == 'train' else 'chosen'} on (train.{part}-subset)"
                 )
         for subset in ",".join(self.subsets.values()).split(","):

@@ -20,8 +20,7 @@ def carry_out(comparison, jobs=None):
     Raises InputError if another process does so in the same folder.
     """
     with only_one(comparison.dest), ended_by_termination():
-        trials = [run for tried in comparison.trials().values() for _, run in tried]
-        launch(comparison, trials, jobs, score=False)
+        launch(comparison, comparison.trial_runs(), jobs, score=False)
         launch(comparison, comparison.runs(comparison.tuned()), jobs)
         return write_report(comparison)
 
@@ -61,9 +60,8 @@ def write_report(comparison):
 def commands(comparison):
     """Lines for a shell that do what is missing, in order."""
     tuned = comparison.tuned()
-    trials = [run for tried in comparison.trials().values() for _, run in tried]
     runs = comparison.runs(tuned)
-    stages = [run.train for run in trials if not run.trained()]
+    stages = [run.train for run in comparison.trial_runs() if not run.trained()]
     stages += [
         stage
         for run in runs

@@ -32,10 +32,18 @@ def collect(comparison):
     leave_out_other_tests(outcomes)
     by_model = {name: [o for o in outcomes if o.run.model == name] for name in plan.models}
     scores, table = scored(comparison, by_model)
+    unequal = budget_errors(plan, by_model)
     return {
         "title": str(plan.title),
-        "errors": [*budget_errors(plan, by_model), *run_errors(plan, outcomes, trials)],
-        "notes": notes(comparison, tuned),
+        "errors": [*unequal, *run_errors(plan, outcomes, trials)],
+        "notes": [
+            *(
+                []
+                if unequal
+                else [f"Equal {plan.budget} for every model, as the runs logged them."]
+            ),
+            *notes(comparison),
+        ],
         "data": plan.data,
         "baseline": plan.baseline,
         "seeds": plan.seeds,
@@ -119,10 +127,9 @@ def trial_entries(trials, tuned):
     ]
 
 
-def notes(comparison, tuned):
-    """What a reader has to know, a sentence each."""
-    plan = comparison.plan
-    found = [f"Equal {plan.budget} for every model, as the runs logged them."]
+def notes(comparison):
+    """What a reader has to know of the plan, a sentence each."""
+    plan, found = comparison.plan, []
     for model, options in comparison.chosen.items():
         for name, value in options.items():
             found.append(f"{model} has {name} {value}, which matches the parameters.")

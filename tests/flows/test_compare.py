@@ -190,8 +190,10 @@ def test_unequal_budgets_are_the_first_line_of_the_report(text, tmp_path, capsys
     assert compare(plan, "train.max-epoch=1", "--dest", dest, "--jobs", 2) == 1
     error = results(dest)["errors"][0]
     assert error == "unequal budgets: updates with seed 1: lstm 4, less 2"
+    assert not any("Equal" in note for note in results(dest)["notes"])
     assert capsys.readouterr().out.strip().startswith(f"error: {error}")
     assert compare(plan, "train.max-epoch=1", "budget=epochs", "--dest", dest, "--report") == 0
+    assert results(dest)["notes"][0].startswith("Equal epochs for every model")
 
 
 def test_a_second_one_in_the_same_folder_stops(compared, tmp_path, capsys):
