@@ -68,7 +68,7 @@ class LSTMNStack(nn.Module):
         return below, grown, attention
 
     def growing(self, tapes):
-        """Copies of ``tapes``, or empty ones for None, that grow in place; without gradients."""
+        """Copies of ``tapes``, or empty ones for None, that grow in place."""
         return [GrowingTape(tape) for tape in tapes or [None] * len(self.layers)]
 
     def needed(self, tapes):

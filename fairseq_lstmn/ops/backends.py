@@ -15,9 +15,9 @@ logger = logging.getLogger(__name__)
 
 
 class Backend(NamedTuple):
-    """``steps`` computes a layer (see ``reference.steps``); ``obstacle`` says why it cannot."""
+    """``layer`` computes one (see ``reference.layer``); ``obstacle`` says why it cannot."""
 
-    steps: Callable
+    layer: Callable
     obstacle: Callable[[torch.device], Optional[str]]
     why: str  # what speaks for it, for the log line of ``auto``
     on_trial: bool = False  # whether ``auto`` takes it only where ``selfcheck`` finds no fault
@@ -30,20 +30,20 @@ def runs_anywhere(device):
 
 # fastest first: ``auto`` takes the first that can run
 BACKENDS = {
-    "cpp": Backend(cpp.steps, cpp.obstacle, "compiled for this machine"),
+    "cpp": Backend(cpp.layer, cpp.obstacle, "compiled for this machine"),
     "triton": Backend(
-        *(triton.steps, triton.obstacle, "compiled for this device by Triton, in CUDA graphs"),
+        *(triton.layer, triton.obstacle, "compiled for this device by Triton, in CUDA graphs"),
         on_trial=True,
         graphs=True,
     ),
     "triton_eager": Backend(
-        *(triton.eager_steps, triton.obstacle, "compiled for this device by Triton"),
+        *(triton.eager_layer, triton.obstacle, "compiled for this device by Triton"),
         on_trial=True,
     ),
     "recompute": Backend(
-        recompute.steps, runs_anywhere, "linear memory in plain torch, on any device"
+        recompute.layer, runs_anywhere, "linear memory in plain torch, on any device"
     ),
-    "reference": Backend(reference.steps, runs_anywhere, "the equations by plain autograd"),
+    "reference": Backend(reference.layer, runs_anywhere, "the equations by plain autograd"),
 }
 NAMES = ("auto", *BACKENDS)
 _announced = set()

@@ -1,4 +1,4 @@
-"""A tape for reading on step by step without gradients: what is there is neither copied nor cast.
+"""A tape for reading on step by step: what is there is neither copied nor cast.
 
 B batch, T steps, P slots, H hidden width.
 """
@@ -22,12 +22,12 @@ class GrowingTape:
     Holds a copy of ``tape``, or nothing yet, in buffers that nobody else sees and that double
     when they are full; in the precision of the computation, float32 for half precision inputs.
     A text needs one of its own: ``GrowingTape(growing.tape())`` for another that goes on from
-    the same place. Used by two threads at a time, or where gradients are wanted, it raises
-    InputError.
+    the same place. Gradients flow through it as through a ``Tape``, and what ``copy`` and
+    ``pickle`` make of it has none. Used by two threads at a time it raises InputError.
     """
 
     def __init__(self, tape=None):
-        self._tape = tape and tape.map(lambda part: part.detach().clone())
+        self._tape = tape and tape.map(torch.clone)
         self._room = None  # where the slots of _tape are the last ones, as soon as there is one
         self._weights, self._source = KeptCast(), KeptCast()
         self._lock = Lock()
@@ -46,7 +46,8 @@ class GrowingTape:
     def reorder(self, rows):
         """Take ``rows`` (B',) for its rows, in place; returns itself."""
         with self._alone():
-            if self._room is not None and len(rows) <= len(self._room.slots):
+            room = self._room
+            if room is not None and not room.final and len(rows) <= len(room.slots):
                 self._reorder_in_place(rows)
             else:
                 self._tape, self._room = self._tape and self._tape.reorder(rows), None
@@ -64,14 +65,11 @@ class GrowingTape:
 
         Returns its outputs and attention.
         """
-        if torch.is_grad_enabled() and wants_gradients(inputs):
-            raise InputError(
-                "a GrowingTape has no gradients: use torch.no_grad(), or a Tape to have them"
-            )
         with self._alone():
             inputs, batch = checked(inputs._replace(tape=self._tape), lengths)
-            inputs = self._prepare(inputs)
-            outputs, tape, attention = layer(inputs, batch)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and wants_gradients(inputs)):
+                inputs = self._prepare(inputs)
+                outputs, tape, attention = layer(inputs, batch)
             self._keep(tape, inputs.room, steps=inputs.query_inputs.size(1))
         return outputs, attention
 
@@ -79,6 +77,7 @@ class GrowingTape:
         """Be ``tape``, whose ``steps`` stand in ``room`` if the backend has put them there."""
         if room.has(tape.hidden):
             room.filled += steps
+            room.final |= tape.hidden.requires_grad
         else:
             room = None
         self._tape, self._room = tape, room
@@ -108,24 +107,27 @@ class GrowingTape:
 
     @contextmanager
     def _alone(self):
-        """Nobody else's turn; what is made is of use in every mode, whatever the caller's is."""
+        """Nobody else's turn; what is made is of use in every mode, also in inference mode."""
         if not self._lock.acquire(blocking=False):
             raise InputError("a GrowingTape is used by two threads at a time: give each its own")
+        wanted = torch.is_grad_enabled()  # which the mode that is left says for itself
         aside = torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
         try:
-            with aside, torch.no_grad():
+            with aside, torch.set_grad_enabled(wanted):
                 yield
         finally:
             self._lock.release()
 
     def __reduce__(self):
-        return GrowingTape, (self.tape(),)
+        tape = self.tape()
+        return GrowingTape, (tape and tape.map(torch.detach),)
 
 
 class KeptCast:
     """Tensors cast to a precision, anew only when others come or their contents have changed.
 
-    Changes that torch's version counter does not see, by way of ``.data``, are not seen here.
+    Also when gradients are wanted and were not, or the other way about. Changes that torch's
+    version counter does not see, by way of ``.data``, are not seen here.
     """
 
     def __init__(self):
@@ -135,7 +137,7 @@ class KeptCast:
         """``tensors``, of which some may be None, in ``dtype``."""
         if all(tensor is None or tensor.dtype == dtype for tensor in tensors):
             return tensors
-        seen = [dtype, *map(stamp, tensors)]
+        seen = [dtype, torch.is_grad_enabled(), *map(stamp, tensors)]
         if seen != self.seen:
             self.given, self.seen = tensors, seen  # kept alive: a new tensor has another id
             self.made = cast(tensors, dtype)

@@ -33,7 +33,7 @@ def lstmn(
             order: input, forget, candidate, output.
         weights (Weights): what multiplies the recurrence's own vectors.
         tape (Tape): slots that stand there before the first step; none by default. A
-            ``GrowingTape`` grows in place, for reading on step by step without gradients.
+            ``GrowingTape`` grows in place, for reading on step by step.
         source (Source): an encoder layer's tapes, for deep or shallow fusion.
         lengths (B,): steps of each row of a right-padded batch, integers; all T by default.
         memory_span: how many of the latest slots a step attends; 0 for all.
@@ -69,7 +69,7 @@ def lstmn(
 def read(inputs, batch, backend, return_attention):
     """Outputs, tape and attention of complete ``Inputs`` whose rows are those of ``batch``."""
     backend = backends.BACKENDS[backends.choose(backend, inputs.query_inputs.device)]
-    made = batch.as_given(backend.steps(batch.longest_first(inputs)))
+    made = batch.as_given(backend.layer(batch.longest_first(inputs)))
     # a copy: callers may write into outputs, but not into the tape
     outputs = batch.zero_padding(made.hidden[:, inputs.tape.hidden.size(1) :])
     outputs = outputs.clone(memory_format=torch.contiguous_format)

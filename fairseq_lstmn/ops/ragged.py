@@ -67,7 +67,7 @@ class RaggedBatch:
         )
 
     def as_given(self, made):
-        """``Steps`` made of rows ``longest_first`` with the rows in the order that was given."""
+        """``Results`` made of rows ``longest_first`` with the rows in the order that was given."""
         if self.lengths is None:
             return made
         given = self.order.argsort()

@@ -7,11 +7,11 @@ is held against this one.
 
 import torch
 
-from fairseq_lstmn.ops.types import Steps
+from fairseq_lstmn.ops.types import Results
 
 
-def steps(inputs):
-    """All steps of a layer: ``Steps`` of ``Inputs``.
+def layer(inputs):
+    """All steps of a layer: ``Results`` of ``Inputs``.
 
     Nobody looks at step t of other rows than the first ``rows[t]``; here they are made as well.
     """
@@ -85,7 +85,7 @@ def weighted_sum(attention, slots):
 def collect(hidden, memory, keys, summaries, source_summaries, attention, source_attention):
     """Stack what the steps made; the attention rows grow by a slot a step and are padded."""
     rows = [torch.nn.functional.pad(row, (0, hidden.size(1) - row.size(1))) for row in attention]
-    return Steps(
+    return Results(
         hidden,
         memory,
         keys,

@@ -11,18 +11,22 @@ class Room:
 
     ``authors`` (B, C) are the rows that wrote the slots: slots of the same step and author are
     equal. The rows of a beam soon share all but the latest ones, which alone are copied when
-    they change places. None as long as every row wrote its own.
+    they change places. None as long as every row wrote its own. ``final``: whether a backward
+    pass will read the slots, which then may not change any more.
     """
 
     def __init__(self, slots, keys, filled, authors=None):
         self.slots, self.keys, self.filled, self.authors = slots, keys, filled, authors
+        self.final = False
 
     @staticmethod
+    @torch.no_grad()
     def of(tape, space):
         """A copy of a complete ``tape``'s slots with ``space`` behind them."""
         slots = with_space(space, tape.hidden, tape.memory)
         return Room(slots, with_space(space, tape.keys), tape.hidden.size(1))
 
+    @torch.no_grad()
     def larger(self, count, space):
         """A room of its own for the last ``count`` slots with ``space`` behind them."""
         seen = slice(self.filled - count, self.filled)
@@ -38,16 +42,22 @@ class Room:
         return self.filled + steps <= self.slots.size(1)
 
     def window(self, count, more):
-        """The last ``count`` slots and keys with ``more`` behind them."""
+        """The last ``count`` slots and keys with ``more`` behind them.
+
+        To autograd they are tensors of their own: what is written behind them changes no slot.
+        """
         span = slice(self.filled - count, self.filled + more)
-        return self.slots[:, span], self.keys[:, span]
+        return self.slots[:, span].data, self.keys[:, span].data
 
     def has(self, hidden):
         """Whether ``hidden`` stands here."""
         return hidden.untyped_storage().data_ptr() == self.slots.untyped_storage().data_ptr()
 
     def reorder(self, count, rows):
-        """Row b becomes what row ``rows[b]`` was, b < B' <= B, at the last ``count`` slots."""
+        """Row b becomes what row ``rows[b]`` was, b < B' <= B, at the last ``count`` slots.
+
+        Not if they are final.
+        """
         seen = slice(self.filled - count, self.filled)
         if self.authors is None:
             self.authors = own_authors(self.slots)

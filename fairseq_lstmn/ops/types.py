@@ -118,7 +118,7 @@ class Inputs(NamedTuple):
     room: Optional[Room] = None  # where the tape ends, for a backend that writes behind it
 
 
-class Steps(NamedTuple):
+class Results(NamedTuple):
     """What a backend returns: the tape grown by T steps, padded ones included, and the rest."""
 
     hidden: Tensor  # (B, P + T, H)

@@ -45,11 +45,11 @@ def test_auto_takes_the_fastest_that_can_run(monkeypatch):
     for name in names:
         backend = backends.BACKENDS[name]
 
-        def steps(*args, name=name, backend=backend):
+        def layer(*args, name=name, backend=backend):
             taken.append(name)
-            return backend.steps(*args)
+            return backend.layer(*args)
 
-        monkeypatch.setitem(backends.BACKENDS, name, backend._replace(steps=steps))
+        monkeypatch.setitem(backends.BACKENDS, name, backend._replace(layer=layer))
     lstmn(**build())
     assert taken == [names[0]]
 

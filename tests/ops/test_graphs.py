@@ -47,12 +47,12 @@ def without_values(function):
 def recorder(monkeypatch):
     """The graphs by which the backend ``recompute`` runs its passes."""
     recorder = graphs.Graphs(device_to_record_on())
-    patch_steps(monkeypatch, lambda inputs: graphs.steps(inputs, recompute.IN_TORCH, recorder))
+    patch_layer(monkeypatch, lambda inputs: graphs.layer(inputs, recompute.IN_TORCH, recorder))
     return recorder
 
 
-def patch_steps(monkeypatch, steps):
-    backend = backends.BACKENDS["recompute"]._replace(steps=steps)
+def patch_layer(monkeypatch, layer):
+    backend = backends.BACKENDS["recompute"]._replace(layer=layer)
     monkeypatch.setitem(backends.BACKENDS, "recompute", backend)
 
 
@@ -187,11 +187,11 @@ def test_threads_take_turns(recorder):
 
 @pytest.mark.skipif("cpp" not in BACKENDS or DEVICE != "cpu", reason="needs kernels of the CPU")
 def test_compiled_steps(recorder, monkeypatch):
-    def steps(inputs):
+    def layer(inputs):
         arithmetic = operators.Arithmetic(torch.ops.fairseq_lstmn)
-        return graphs.steps(inputs, arithmetic, recorder)
+        return graphs.layer(inputs, arithmetic, recorder)
 
-    patch_steps(monkeypatch, steps)
+    patch_layer(monkeypatch, layer)
     for seed in range(3):
         compare(build(**EVERYTHING, seed=seed))
     assert counts(recorder) == (2, 0)

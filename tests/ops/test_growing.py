@@ -186,17 +186,6 @@ def test_slots_are_seldom_copied(fast_backend):
     assert growing._room.slots.size(1) == 79  # from 3 slots through rooms for 20 and 39
 
 
-def test_gradients_are_refused_where_they_are_wanted(backend):
-    arguments = apply(torch.Tensor.requires_grad_, build(steps=1))
-    growing = GrowingTape()
-    with pytest.raises(InputError, match="GrowingTape has no gradients") as raised:
-        lstmn(**dict(arguments, tape=growing), backend=backend)
-    assert "\n" not in str(raised.value) and growing.tape() is None
-    outputs, _, _ = lstmn(**build(steps=1) | {"tape": growing}, backend=backend)
-    assert not outputs.requires_grad
-    assert not GrowingTape(build(prefix=2)["tape"]).tape().hidden.requires_grad
-
-
 def test_a_call_that_fails_leaves_it_as_it_was(fast_backend, monkeypatch):
     arguments = build(**EVERY_STEP)
     growing = GrowingTape(arguments["tape"])
@@ -205,10 +194,10 @@ def test_a_call_that_fails_leaves_it_as_it_was(fast_backend, monkeypatch):
     able = backends.BACKENDS[fast_backend]
 
     def breaks(inputs):
-        able.steps(inputs)
+        able.layer(inputs)
         raise MemoryError
 
-    monkeypatch.setitem(backends.BACKENDS, fast_backend, able._replace(steps=breaks))
+    monkeypatch.setitem(backends.BACKENDS, fast_backend, able._replace(layer=breaks))
     with pytest.raises(MemoryError):
         step(arguments, fast_backend, 9, growing)
     with pytest.raises(InputError, match="gate_inputs"):
@@ -228,7 +217,7 @@ def test_a_second_thread_is_told(fast_backend, monkeypatch):
     def waits(inputs):
         inside.set()
         assert go_on.wait(10)
-        return able.steps(inputs)
+        return able.layer(inputs)
 
     monkeypatch.setitem(
         backends.BACKENDS, "reference", Backend(waits, lambda device: None, "waits")

@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 def honest(inputs):
-    return recompute.steps(inputs)
+    return recompute.layer(inputs)
 
 
 class Scaled(torch.autograd.Function):
@@ -93,15 +93,16 @@ def nothing_known(monkeypatch):
 
 @pytest.fixture
 def put(monkeypatch):
-    """``put(triton=..., triton_eager=...)``: what computes their steps; none if not said."""
+    """``put(triton=..., triton_eager=...)``: what computes a layer; none if not said."""
 
-    def put(**steps):
+    def put(**layers):
         monkeypatch.setitem(
             backends.BACKENDS, "cpp", backends.BACKENDS["cpp"]._replace(obstacle=lambda _: "absent")
         )
         for name in ("triton", "triton_eager"):
             changed = backends.BACKENDS[name]._replace(
-                steps=steps.get(name), obstacle=lambda _, able=name in steps: None if able else "no"
+                layer=layers.get(name),
+                obstacle=lambda _, able=name in layers: None if able else "no",
             )
             monkeypatch.setitem(backends.BACKENDS, name, changed)
 
@@ -198,7 +199,7 @@ class Recorder(StandIn):
 def test_triton_goes_without_graphs_if_these_fail(put, caplog, monkeypatch, fails):
     recorder = graphs.Graphs(Recorder(fails))
     put(
-        triton=lambda inputs: graphs.steps(inputs, recompute.IN_TORCH, recorder),
+        triton=lambda inputs: graphs.layer(inputs, recompute.IN_TORCH, recorder),
         triton_eager=honest,
     )
     if fails == "hang":

@@ -7,9 +7,9 @@ from fairseq_lstmn.ops.cpp import cpp_library
 from fairseq_lstmn.ops.passes import operators, recompute
 
 
-def steps(inputs):
-    """See ``reference.steps``."""
-    return recompute.steps(inputs, "cpp")
+def layer(inputs):
+    """See ``reference.layer``."""
+    return recompute.layer(inputs, "cpp")
 
 
 def obstacle(device):

@@ -57,7 +57,7 @@ class Gradients(NamedTuple):
 
 
 def backward(kernels, trace, weights, memory_span, distance_bias, rows, given):
-    """The ``Inputs`` of gradients, given the ``Steps`` of gradients, None where there is none.
+    """The ``Inputs`` of gradients, given the ``Results`` of gradients, None where there is none.
 
     ``kernels`` have ``read_backward`` and ``cell_backward`` (see ``step_kernels``).
     """

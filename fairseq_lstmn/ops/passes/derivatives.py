@@ -1,6 +1,6 @@
 """What autograd and functorch make of a layer's operators: gradients, once, and ``vmap``.
 
-H hidden width; shapes are those of ``Inputs``, ``Trace`` and ``Steps``.
+H hidden width; shapes are those of ``Inputs``, ``Trace`` and ``Results``.
 """
 
 import torch
@@ -8,16 +8,29 @@ from torch.autograd import forward_ad
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops.passes.fields import complete, flat, nested
-from fairseq_lstmn.ops.passes.operators import INSIDE, LIBRARY, MADE, Kept, layer, layer_backward
+from fairseq_lstmn.ops.passes.operators import (
+    INSIDE,
+    LIBRARY,
+    MADE,
+    Kept,
+    arithmetic_of,
+    forward_in_place,
+    layer,
+    layer_backward,
+    made_of,
+)
 from fairseq_lstmn.ops.passes.trace import Trace
-from fairseq_lstmn.ops.types import Inputs, Steps
+from fairseq_lstmn.ops.types import Inputs, Results
 
 
-def steps(name, inputs):
-    """See ``reference.steps``; ``name`` is that of the arithmetic."""
+def differentiable(name, inputs):
+    """See ``reference.layer``; ``name`` is that of the arithmetic."""
     tensors = flat(inputs)
-    run = layer if torch.compiler.is_compiling() else Layer.run
-    made = run(name, " ".join(tensors), list(tensors.values()), inputs.memory_span, inputs.rows)
+    given = name, " ".join(tensors), list(tensors.values()), inputs.memory_span, inputs.rows
+    if torch.compiler.is_compiling():
+        made = layer(*given)
+    else:
+        made = Layer.run(*given, room=None if is_transformed() else inputs.room)
     return Trace(**dict(zip(MADE, made))).made()
 
 
@@ -64,13 +77,13 @@ def of_tensors(ctx, gradients, is_needed, run):
 
 
 def of_steps(gradients, width):
-    """The gradients of the fields of ``Steps``, given those of a ``Trace``'s."""
+    """The gradients of the fields of ``Results``, given those of a ``Trace``'s."""
 
     def summary(part):
         return None if part is None else part[:, 1:, :width]
 
     slots = gradients.slots
-    return Steps(
+    return Results(
         hidden=None if slots is None else slots[..., :width],
         memory=None if slots is None else slots[..., width:],
         keys=gradients.keys,
@@ -86,26 +99,34 @@ def refuse(ctx, *gradients):
 
 
 class Layer(torch.autograd.Function):
-    """``layer`` in eager mode: sooner called than an operator's own derivative, and functorch's."""
+    """``layer`` in eager mode: sooner called than an operator's own derivative, and functorch's.
+
+    With a ``Room`` the slots are written there, and the backward pass reads them there: neither
+    they nor those before them may change any more.
+    """
 
     generate_vmap_rule = True
 
     @classmethod
-    def run(cls, arithmetic, names, tensors, *options):
-        return cls.apply(arithmetic, names, *options, *tensors)
+    def run(cls, arithmetic, names, tensors, memory_span, rows, room):
+        return cls.apply(arithmetic, names, memory_span, rows, room, *tensors)
 
     @staticmethod
-    def forward(arithmetic, names, memory_span, rows, *tensors):
-        return tuple(layer(arithmetic, names, list(tensors), memory_span, rows))
+    def forward(arithmetic, names, memory_span, rows, room, *tensors):
+        if room is None:
+            return tuple(layer(arithmetic, names, list(tensors), memory_span, rows))
+        inputs = nested(Inputs, names, tensors)
+        inputs = inputs._replace(memory_span=memory_span, rows=rows, room=room)
+        return tuple(made_of(forward_in_place(arithmetic_of(arithmetic).kernels, inputs)))
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        arithmetic, names, memory_span, rows, *tensors = inputs
+        arithmetic, names, memory_span, rows, _, *tensors = inputs
         keep(ctx, (arithmetic, names, tensors, memory_span, rows), output)
 
     @staticmethod
     def backward(ctx, *gradients):
-        return *[None] * 4, *of_tensors(ctx, gradients, ctx.needs_input_grad[4:], LayerBackward.run)
+        return *[None] * 5, *of_tensors(ctx, gradients, ctx.needs_input_grad[5:], LayerBackward.run)
 
     @staticmethod
     def jvp(ctx, *tangents):

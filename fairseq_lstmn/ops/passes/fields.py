@@ -8,9 +8,9 @@ from functools import cache
 from torch import Tensor
 
 from fairseq_lstmn.ops.passes.trace import Trace
-from fairseq_lstmn.ops.types import Source, Steps, Tape, Weights
+from fairseq_lstmn.ops.types import Results, Source, Tape, Weights
 
-PARTS = {"weights": Weights, "tape": Tape, "source": Source, "trace": Trace, "gradients": Steps}
+PARTS = {"weights": Weights, "tape": Tape, "source": Source, "trace": Trace, "gradients": Results}
 
 
 def flat(value):

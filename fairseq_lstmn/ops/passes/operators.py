@@ -2,7 +2,7 @@
 
 An operator takes its tensors in one row, with their names (see ``fields``) in a string, and an
 ``Arithmetic`` by its name. What it returns shares no memory. B batch, T steps, P prefix slots,
-H hidden width; shapes are those of ``Inputs``, ``Trace`` and ``Steps``.
+H hidden width; shapes are those of ``Inputs``, ``Trace`` and ``Results``.
 """
 
 from functools import cache
@@ -17,13 +17,13 @@ from fairseq_lstmn.ops.passes.fields import complete, flat, nested
 from fairseq_lstmn.ops.passes.forward import forward
 from fairseq_lstmn.ops.passes.trace import Trace
 from fairseq_lstmn.ops.room import Room
-from fairseq_lstmn.ops.types import Inputs, Source, Steps, Tape, Weights, mapped
+from fairseq_lstmn.ops.types import Inputs, Results, Source, Tape, Weights, mapped
 
 LIBRARY = torch.library.Library("fairseq_lstmn", "FRAGMENT")
 ARITHMETICS = {}  # by name, functions that make one
 GIVEN = ("source_slots", "source_keys")  # of a trace: what the inputs have already
 MADE = tuple(name for name in Trace._fields if name not in GIVEN)
-INSIDE = ("queries", "gates", "source_queries", "fusion_gates")  # of a trace, not of ``Steps``
+INSIDE = ("queries", "gates", "source_queries", "fusion_gates")  # of a trace, not of ``Results``
 
 
 def directly(function, *arguments):
@@ -61,7 +61,7 @@ class Kept(NamedTuple):
     trace: Trace
     weights: Weights
     distance_bias: Optional[Tensor]
-    gradients: Optional[Steps] = None  # of which any may be None
+    gradients: Optional[Results] = None  # of which any may be None
 
 
 @custom_op("fairseq_lstmn::layer", mutates_args=())
@@ -95,6 +95,14 @@ def rows_side_by_side(tensor):
 def forward_from_a_copy(kernels, inputs):
     """``forward`` that leaves the tape where it stands."""
     return forward(kernels, inputs, Room.of(inputs.tape, inputs.query_inputs.size(1)))
+
+
+def forward_in_place(kernels, inputs):
+    """``forward`` that writes behind the tape where it stands, if it has a room."""
+    if inputs.room is None:
+        return forward_from_a_copy(kernels, inputs)
+    apart = mapped(rows_side_by_side, inputs._replace(tape=None))
+    return forward(kernels, apart._replace(tape=inputs.tape), inputs.room)
 
 
 def made_of(trace):
@@ -134,7 +142,7 @@ def layer_backward(
 def as_kept(names, tensors):
     """What is ``Kept``, of an operator's arguments, each row's numbers side by side."""
     kept = nested(Kept, names, tensors)
-    gradients = kept.gradients or complete(Steps, {})
+    gradients = kept.gradients or complete(Results, {})
     kept = mapped(rows_side_by_side, kept._replace(gradients=None))
     return kept._replace(gradients=gradients)
 

@@ -9,16 +9,13 @@ consists of in `step_kernels`.
 import torch
 
 from fairseq_lstmn.ops.passes import derivatives, operators, step_kernels
-from fairseq_lstmn.ops.passes.forward import forward
-from fairseq_lstmn.ops.room import Room
-from fairseq_lstmn.ops.types import mapped
 
 IN_TORCH = operators.Arithmetic(step_kernels)
 operators.provide("recompute", lambda: IN_TORCH)
 
 
-def steps(inputs, arithmetic="recompute"):
-    """See ``reference.steps``. Without gradients a tape that has a room grows there.
+def layer(inputs, arithmetic="recompute"):
+    """See ``reference.layer``. A tape that has a room grows there, unless a compiler looks on.
 
     ``arithmetic`` is an ``Arithmetic``, or the name by which ``operators`` know it.
     """
@@ -26,9 +23,9 @@ def steps(inputs, arithmetic="recompute"):
     if as_an_operator():
         if inputs.source is not None:
             inputs = inputs._replace(source=inputs.source.for_each(len(inputs.query_inputs)))
-        made = derivatives.steps(name, inputs)
+        made = derivatives.differentiable(name, inputs)
     else:
-        made = in_place(operators.arithmetic_of(name), inputs)
+        made = operators.forward_in_place(operators.arithmetic_of(name).kernels, inputs).made()
     if inputs.source is None:
         summary = inputs.tape.source_summary.unsqueeze(1)
         made = made._replace(source_summaries=summary.expand_as(made.summaries))
@@ -38,11 +35,3 @@ def steps(inputs, arithmetic="recompute"):
 def as_an_operator():
     """Whether somebody wants gradients, or looks at what is done: a compiler, functorch."""
     return torch.is_grad_enabled() or torch.compiler.is_compiling() or derivatives.is_transformed()
-
-
-def in_place(arithmetic, inputs):
-    """``steps`` for which a tape that has a room grows there."""
-    room = inputs.room or Room.of(inputs.tape, inputs.query_inputs.size(1))
-    apart = inputs._replace(tape=None, room=None)
-    inputs = mapped(operators.rows_side_by_side, apart)._replace(tape=inputs.tape)
-    return forward(arithmetic.kernels, inputs, room).made()

@@ -9,7 +9,7 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor
 
-from fairseq_lstmn.ops.types import Steps, mapped
+from fairseq_lstmn.ops.types import Results, mapped
 
 
 class Trace(NamedTuple):
@@ -54,11 +54,11 @@ class Trace(NamedTuple):
         )
 
     def made(self):
-        """The fields of ``Steps``; those about the source are None without one."""
+        """The fields of ``Results``; those about the source are None without one."""
         width = self.keys.size(2)
         hidden, memory = self.slots.split(width, dim=2)
         fused = self.source_summaries is not None
-        return Steps(
+        return Results(
             hidden,
             memory,
             self.keys,

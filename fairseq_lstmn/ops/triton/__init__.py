@@ -13,19 +13,19 @@ from fairseq_lstmn.ops.passes import operators, recompute
 from fairseq_lstmn.ops.triton import cuda_graphs, graphs
 
 
-def steps(inputs):
-    """See ``reference.steps``; training launches recorded CUDA graphs."""
+def layer(inputs):
+    """See ``reference.layer``; training launches recorded CUDA graphs."""
     device = inputs.query_inputs.device
     if device.type != "cuda" or torch.compiler.is_compiling():
-        return eager_steps(inputs)
+        return eager_layer(inputs)
     with torch.cuda.device(device):  # where Triton and graphs launch
-        return graphs.steps(inputs, arithmetic(), cuda_graphs.graphs_of(device))
+        return graphs.layer(inputs, arithmetic(), cuda_graphs.graphs_of(device))
 
 
-def eager_steps(inputs):
-    """See ``reference.steps``; each kernel is launched by Python."""
+def eager_layer(inputs):
+    """See ``reference.layer``; each kernel is launched by Python."""
     with torch.cuda.device_of(inputs.query_inputs):
-        return recompute.steps(inputs, "triton")
+        return recompute.layer(inputs, "triton")
 
 
 def arithmetic():

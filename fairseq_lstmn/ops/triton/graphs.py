@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from fairseq_lstmn.ops.passes import recompute
-from fairseq_lstmn.ops.types import Source, Steps, mapped
+from fairseq_lstmn.ops.types import Results, Source, mapped
 
 BUCKET = 8  # T and S are rounded up to its multiples, so that few shapes come
 LIMIT = 32  # recorded passes: each keeps memory for its arguments and results
@@ -24,13 +24,16 @@ IDLE = 1024  # calls until a recorded pass may give way, so that recording never
 logger = logging.getLogger(__name__)
 
 
-def steps(inputs, arithmetic, graphs):
-    """See ``reference.steps``; ``graphs`` run the passes where gradients are enabled."""
-    if not torch.is_grad_enabled():
-        return recompute.steps(inputs, arithmetic)
+def layer(inputs, arithmetic, graphs):
+    """See ``reference.layer``; ``graphs`` run the passes where gradients are enabled.
+
+    Not those of a tape with a room, which stand at another place in every call.
+    """
+    if not torch.is_grad_enabled() or inputs.room is not None:
+        return recompute.layer(inputs, arithmetic)
     count, prefix = inputs.query_inputs.size(1), inputs.tape.hidden.size(1)
     slots = 0 if inputs.source is None else inputs.source.keys.size(1)
-    made = recompute.steps(in_bucket(inputs), arithmetic._replace(run=graphs.run))
+    made = recompute.layer(in_bucket(inputs), arithmetic._replace(run=graphs.run))
     return cut(made, count, prefix + count, slots)
 
 
@@ -54,9 +57,9 @@ def in_bucket(inputs):
 
 
 def cut(made, steps, seen, slots):
-    """What is left of ``Steps`` with T ``steps``, P + T ``seen`` and S ``slots``."""
+    """What is left of ``Results`` with T ``steps``, P + T ``seen`` and S ``slots``."""
     source_attention = made.source_attention
-    return Steps(
+    return Results(
         made.hidden[:, :seen],
         made.memory[:, :seen],
         made.keys[:, :seen],
