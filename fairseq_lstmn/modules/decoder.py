@@ -5,7 +5,6 @@ B batch, T steps, S source length, H hidden width, G encoder width, V vocabulary
 
 from typing import List, NamedTuple, Optional, Union
 
-import torch
 from fairseq.models import FairseqIncrementalDecoder
 from fairseq.modules import FairseqDropout
 from torch import nn
@@ -19,7 +18,7 @@ STATE = "lstmn_state"
 class DecoderState(NamedTuple):
     """What a decoder keeps between the calls of incremental decoding, an entry a layer.
 
-    Where no gradients are wanted its tapes grow and change their rows in place.
+    Its tapes grow and change their rows in place.
     """
 
     tapes: Optional[List[Union[Tape, GrowingTape]]]
@@ -78,7 +77,7 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         state = self.get_incremental_state(incremental_state, STATE)
         if state is None:
             state = self.first_state(encoder_out)
-            if incremental_state is not None and not torch.is_grad_enabled():
+            if incremental_state is not None:
                 state = state._replace(tapes=self.stack.growing(state.tapes))
         else:
             prev_output_tokens = prev_output_tokens[:, -1:]
