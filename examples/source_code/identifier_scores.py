@@ -41,6 +41,7 @@ def results_of(items):
     numbers = kinds(one.words)
     cut = occupied("tokens since the identifier stood last", KINDS, numbers)
     chosen = {"all words": numbers >= 0, "identifiers seen before": numbers < len(SEEN)}
+    chosen = {what: mask for what, mask in chosen.items() if mask.any()}
     found = {what: {name: {} for name in items} for what in chosen}
     buckets = []
     for measure in MEASURES:

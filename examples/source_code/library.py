@@ -1,9 +1,10 @@
-"""The modules of the library that every CPython carries, as lines of words."""
+"""The modules of a library of Python, as lines of words."""
 
 import hashlib
-import sysconfig
 import tokenize
-from pathlib import Path
+
+from fairseq_lstmn.data.whole_folder import SPLITS
+from fairseq_lstmn.errors import InputError
 
 STRING, NUMBER = "<string>", "<number>"
 NEWLINE, INDENT, DEDENT = "<newline>", "<indent>", "<dedent>"
@@ -28,17 +29,27 @@ OTHER_FOLDERS = {
 }
 
 
-def modules():
-    """{split: {path in the library: logical lines}}; a whole file is in one split.
+def modules(folder):
+    """{split: {path in ``folder``: logical lines}}; a whole file is in one split.
 
-    The order is that of a hash of the path, as is the split.
+    Files are in the order of a hash of their paths, which tells the split too. Raises InputError,
+    naming ``--from``, for what is no Python and for a split without a file.
     """
-    library = Path(sysconfig.get_path("stdlib"))
-    paths = {path.relative_to(library).as_posix(): path for path in library.rglob("*.py")}
-    found = {"train": {}, "valid": {}, "test": {}}
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.py")}
+    found = {split: {} for split in SPLITS}
     for name in sorted(filter(is_taken, paths), key=digest):
-        found[split_of(name)][name] = list(logical_lines(paths[name]))
+        found[split_of(name)][name] = read(paths[name])
+    for split, files in found.items():
+        if not any(files.values()):
+            raise InputError(f"--from {folder}: has no file for {split}")
     return found
+
+
+def read(path):
+    try:
+        return list(logical_lines(path))
+    except (OSError, SyntaxError, UnicodeDecodeError, tokenize.TokenError) as error:
+        raise InputError(f"--from {path}: cannot be read as Python ({error})") from None
 
 
 def is_taken(name):
@@ -73,7 +84,8 @@ def logical_lines(path):
                 line = []
             elif word != STRING or line[-1:] != [STRING]:
                 line.append(word)
-    yield line
+    if line:
+        yield line
 
 
 def words(tokens):

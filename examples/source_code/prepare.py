@@ -13,16 +13,16 @@ come round without end, with new names every time.
 """
 
 import argparse
+import sysconfig
 import tokenize
 from itertools import chain, count
+from pathlib import Path
 
 from library import CLASSES, KEPT_NUMBERS, modules
 from renaming import LANGUAGE, Renaming, frequent_attributes
 
 from fairseq_lstmn.data.whole_folder import add_dest, binarise, check_new, made_whole, write_lines
 from fairseq_lstmn.errors import InputError
-
-ATTRIBUTES = 200  # that keep their names
 
 
 def dictionary(renaming):
@@ -63,26 +63,35 @@ def parse_arguments(argv):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_dest(parser)
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="DIR",
+        type=Path,
+        default=sysconfig.get_path("stdlib"),
+        help="folder with the library (default: %(default)s)",
+    )
     options = {
-        "names": (60, "names for the identifiers of a file (default: 60)"),
-        "shards": (1, "parts of the training text (default: 1)"),
-        "tokens": (None, "size of a part (default: that of all training files)"),
+        "names": (1, 60, "names for the identifiers of a file (default: 60)"),
+        "attributes": (0, 200, "attributes of most files that keep their names (default: 200)"),
+        "shards": (1, 1, "parts of the training text (default: 1)"),
+        "tokens": (1, None, "size of a part (default: that of all training files)"),
     }
-    for option, (default, what) in options.items():
+    for option, (_, default, what) in options.items():
         parser.add_argument(f"--{option}", metavar="N", type=int, default=default, help=what)
     args = parser.parse_args(argv)
-    for option in options:
+    for option, (least, *_) in options.items():
         value = getattr(args, option)
-        if value is not None and value < 1:
-            raise InputError(f"--{option} {value}: must be 1 or more")
+        if value is not None and value < least:
+            raise InputError(f"--{option} {value}: must be {least} or more")
     return args
 
 
 def main(argv=None):
     args = parse_arguments(argv)
     check_new(args.dest)
-    files = modules()
-    attributes = frequent_attributes(files["train"].values(), ATTRIBUTES)
+    files = modules(args.source)
+    attributes = frequent_attributes(files["train"].values(), args.attributes)
     renaming = Renaming({*LANGUAGE, *attributes}, args.names)
     train = chain.from_iterable(renamed(files["train"], renaming, draw) for draw in count())
     words = args.tokens or size(renamed(files["train"], renaming, 0))
