@@ -33,30 +33,17 @@ MEASURES = (
 def results_of(items):
     """What JSON can hold of {model: {seed: Guesses}}, the baseline first.
 
-    Verdicts and buckets are those of ``fairseq-lstmn compare``, where a file is what a sentence
-    is there.
+    Verdicts and buckets are as in ``fairseq-lstmn compare``; a file is what a sentence is there.
     """
     baseline = next(iter(items))
     [one, *_] = items[baseline].values()
     numbers = kinds(one.words)
+    seen = numbers < len(SEEN)
     cut = occupied("tokens since the identifier stood last", KINDS, numbers)
-    chosen = {"all words": numbers >= 0, "identifiers seen before": numbers < len(SEEN)}
-    chosen = {what: mask for what, mask in chosen.items() if mask.any()}
-    found = {what: {name: {} for name in items} for what in chosen}
     buckets = []
     for measure in MEASURES:
-        statistics = {
-            name: np.stack([measure.statistics(own) for own in seeds.values()])
-            for name, seeds in items.items()
-        }
-        buckets += bucket_entries(SimpleNamespace(baseline=baseline), measure, statistics, [cut])
-        for what, mask in chosen.items():
-            of_chosen = {
-                name: np.stack([grouped(seed * mask[:, None], units(one)) for seed in own])
-                for name, own in statistics.items()
-            }
-            for name, entry in entries(measure, of_chosen, items, baseline).items():
-                found[what][name][measure.name] = entry
+        by_model = {name: of_words(measure, seeds) for name, seeds in items.items()}
+        buckets += bucket_entries(SimpleNamespace(baseline=baseline), measure, by_model, [cut])
     return {
         "baseline": baseline,
         "metrics": [
@@ -64,21 +51,34 @@ def results_of(items):
             for m in MEASURES
         ],
         "scores": {
-            what: [{"name": name, "scores": scores} for name, scores in models.items()]
-            for what, models in found.items()
+            "all words": scores_on(np.ones_like(seen), items, baseline),
+            "identifiers seen before": scores_on(seen, items, baseline) if seen.any() else [],
         },
         "buckets": buckets,
     }
 
 
-def entries(measure, statistics, items, baseline):
-    """{model: its score and the difference}, from statistics of files (K, files, d)."""
-    resampled = resample(statistics, measure.score)
-    differences = compare(resampled, baseline, measure.score, measure.higher_is_better)
-    return {
-        name: score_entry(system, items[name], differences.get(name))
-        for name, system in resampled.items()
-    }
+def of_words(measure, seeds):
+    """A measure's statistics (K, N, d) of the Guesses of a model's seeds."""
+    return np.stack([measure.statistics(own) for own in seeds.values()])
+
+
+def scores_on(chosen, items, baseline):
+    """The models with their scores on the chosen words (N,), and how they differ in them."""
+    [one, *_] = items[baseline].values()
+    files, found = units(one), {name: {} for name in items}
+    for measure in MEASURES:
+        by_model = {
+            name: np.stack(
+                [grouped(seed * chosen[:, None], files) for seed in of_words(measure, seeds)]
+            )
+            for name, seeds in items.items()
+        }
+        resampled = resample(by_model, measure.score)
+        differences = compare(resampled, baseline, measure.score, measure.higher_is_better)
+        for name, system in resampled.items():
+            found[name][measure.name] = score_entry(system, items[name], differences.get(name))
+    return [{"name": name, "scores": scores} for name, scores in found.items()]
 
 
 def markdown(results):
