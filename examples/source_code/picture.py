@@ -30,8 +30,12 @@ def draw(results, path):
 
 
 def name_axes(axes, bucket, distances):
+    from matplotlib.ticker import StrMethodFormatter
+
     perplexity = bucket["metric"] == "perplexity"
     axes.set_yscale("log" if perplexity else "linear")
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:,g}"))
     axes.set_ylabel("perplexity (lower is better)" if perplexity else "accuracy, %")
     axes.set_xlabel(bucket["name"])
     ticks = [f"{bucket['labels'][at]}\nn = {bucket['counts'][at]:,}" for at in distances]
