@@ -50,9 +50,9 @@ def write_lines(path, lines):
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def binarise(folder, *options, suffix="", into="bin"):
-    """Run fairseq-preprocess on folder/{train,valid,test}SUFFIX into folder/INTO."""
-    texts = [word for split in SPLITS for word in (f"--{split}pref", f"{split}{suffix}")]
+def binarise(folder, *options, suffix="", into="bin", splits=SPLITS):
+    """Run fairseq-preprocess on folder/{train,valid,test}SUFFIX, or some, into folder/INTO."""
+    texts = [word for split in splits for word in (f"--{split}pref", f"{split}{suffix}")]
     # By default fairseq makes up words until their number is a multiple of 8.
     command = [*options, *texts, "--destdir", into, "--padding-factor", "1"]
     subprocess.run(

@@ -19,7 +19,8 @@ class RecurrenceConfig(FairseqDataclass):
     """Options of every model with LSTMN layers; the distance bias is beyond the paper."""
 
     memory_span: int = field(
-        default=0, metadata={"help": "attend the latest N slots of a tape only; 0 = all"}
+        default=0,
+        metadata={"help": "attend the latest N slots of a tape only; 0 = all, 1 = an LSTM"},
     )
     distance_bias: int = field(
         default=0,

@@ -18,7 +18,8 @@ class LSTMNLayer(nn.Module):
     Args:
         input_size: D.
         hidden_size: H.
-        memory_span: how many of the latest slots a step attends; 0 for all.
+        memory_span: how many of the latest slots a step attends; 0 for all; with 1 the layer is
+            an LSTM, and trains the parameters of one.
         distance_bias: R of the learned bias over distances; 0 for none.
         distance_bias_init: where the nearest slot's bias starts, the others start at 0.
         forget_gate_bias: where the forget gate's bias starts; drawn like all others by default.
@@ -59,6 +60,15 @@ class LSTMNLayer(nn.Module):
         if distance_bias:
             self.distance_bias = nn.Parameter(torch.zeros(distance_bias + 1))
             nn.init.constant_(self.distance_bias[0], distance_bias_init)
+        if memory_span == 1:
+            self.freeze_attention()
+
+    def freeze_attention(self):
+        """One slot has all the attention, whatever its score: nothing of it can be trained."""
+        parts = self.input_query.weight, self.key, self.summary_query, self.score
+        for part in (*parts, self.distance_bias):
+            if part is not None:
+                part.requires_grad_(False)
 
     def forward(self, x, tape=None, lengths=None, source=None, return_attention=False):
         """Read x (B, T, D), rows right-padded to ``lengths`` (B,) or None, behind ``tape``.

@@ -20,9 +20,14 @@ EXAMPLES = ROOT / "examples"
 
 
 def load_script(path):
+    """Return a script as a module; as when it runs, it finds the modules beside it."""
     spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
     return module
 
 

@@ -27,3 +27,13 @@ def test_residuals_pass_by_dropout():
     x = torch.randn(2, 5, 3)
     below, of_nothing = stack.layers[0](x)[0], stack.layers[1](torch.zeros(2, 5, 4))[0]
     assert torch.equal(stack(x)[0], of_nothing + below)
+
+
+def test_span_1_trains_what_an_lstm_has():
+    stack = LSTMNStack(3, 4, layers=2, memory_span=1, distance_bias=2)
+    trained = sum(part.numel() for part in stack.parameters() if part.requires_grad)
+    lstm = torch.nn.LSTM(3, 4, num_layers=2)
+    bias_twice = 2 * 4 * 4  # torch's LSTM adds two biases in every layer
+    assert trained == sum(part.numel() for part in lstm.parameters()) - bias_twice
+    stack(torch.randn(2, 5, 3))[0].sum().backward()
+    assert all((part.grad is not None) == part.requires_grad for part in stack.parameters())

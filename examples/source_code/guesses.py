@@ -1,0 +1,48 @@
+"""What a language model in a checkpoint says of every word of a text.
+
+N words.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from fairseq import checkpoint_utils
+
+from fairseq_lstmn.comparison.items import Tokens
+from fairseq_lstmn.comparison.quiet import quiet
+from fairseq_lstmn.errors import InputError
+
+
+@dataclass(frozen=True)
+class Guesses(Tokens):
+    """Tokens, and of each whether the likeliest word was the right one.
+
+    Attributes:
+        right: (N).
+    """
+
+    right: np.ndarray
+
+
+@torch.no_grad()
+def guess(checkpoint, subset):
+    """The Guesses at a part of the data that the model was trained on, read as one stream.
+
+    Raises InputError if the checkpoint or its data cannot be loaded.
+    """
+    try:
+        with quiet():
+            [model], _, task = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)])
+            task.load_dataset(subset)
+    except OSError as error:
+        raise InputError(f"{checkpoint}: cannot be loaded ({error})") from None
+    model.eval()
+    parts = []
+    for batch in task.eval_lm_dataloader(task.dataset(subset), batch_size=1, num_workers=0):
+        scores = model.get_normalized_probs(model(**batch["net_input"]), log_probs=True)
+        wanted = batch["target"]
+        logs = scores.gather(2, wanted.unsqueeze(2)).squeeze(2)
+        parts.append((wanted, logs.double(), scores.argmax(dim=2) == wanted))
+    words, logs, right = (torch.cat(part, dim=1)[0].numpy() for part in zip(*parts))
+    return Guesses([task.target_dictionary[word] for word in words], logs, right)
