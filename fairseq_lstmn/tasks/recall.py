@@ -7,6 +7,7 @@ from typing import Optional
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II
+from torch import nn
 
 from fairseq_lstmn.data.counted_random import stream
 from fairseq_lstmn.data.recall import Recall
@@ -39,6 +40,13 @@ class RecallConfig(FairseqDataclass):
     test_examples: int = field(
         default=1000, metadata={"help": "examples of valid, and of test; the same for every --seed"}
     )
+    embed_std: Optional[float] = field(
+        default=None,
+        metadata={
+            "help": "draw the input vectors of every model from a normal distribution of this "
+            "width (default: as the model draws them)"
+        },
+    )
     seed: int = II("common.seed")
 
 
@@ -65,6 +73,8 @@ class RecallTask(FairseqTask):
         for name in ("num_keys", "num_values", "train_examples", "test_examples"):
             if cfg[name] is not None and cfg[name] < 1:
                 raise InputError(f"--{name.replace('_', '-')} {cfg[name]}: must be 1 or above")
+        if cfg.embed_std is not None and cfg.embed_std < 0:
+            raise InputError(f"--embed-std {cfg.embed_std}: must be 0 or above")
         return cls(cfg)
 
     def load_dataset(self, split, **kwargs):
@@ -79,6 +89,14 @@ class RecallTask(FairseqTask):
             size=self.cfg.train_examples if trains else self.cfg.test_examples,
             endless=trains,
         )
+
+    def build_model(self, cfg, from_checkpoint=False):
+        model = super().build_model(cfg, from_checkpoint)
+        if self.cfg.embed_std is not None:
+            embedding = model.decoder.embed_tokens
+            nn.init.normal_(embedding.weight, std=self.cfg.embed_std)
+            nn.init.zeros_(embedding.weight[embedding.padding_idx])
+        return model
 
     @property
     def source_dictionary(self):
