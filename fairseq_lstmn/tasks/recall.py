@@ -14,8 +14,6 @@ from fairseq_lstmn.data.recall import Recall
 from fairseq_lstmn.data.recall_dataset import RecallDataset
 from fairseq_lstmn.errors import InputError
 
-SPLITS = "train", "valid", "test"
-
 
 @dataclass
 class RecallConfig(FairseqDataclass):
@@ -59,6 +57,8 @@ class RecallTask(FairseqTask):
     never repeats; valid and test are always the same.
     """
 
+    parts = "train", "valid", "test"
+
     def __init__(self, cfg):
         super().__init__(cfg)
         fewest, most = pairs(cfg)
@@ -79,12 +79,12 @@ class RecallTask(FairseqTask):
 
     def load_dataset(self, split, **kwargs):
         """Raises InputError for a part that there is not."""
-        if split not in SPLITS:
-            raise InputError(f"--task recall: {split}: must be one of {', '.join(SPLITS)}")
+        if split not in self.parts:
+            raise InputError(f"--task recall: {split}: must be one of {', '.join(self.parts)}")
         trains = split == "train"
         self.datasets[split] = RecallDataset(
             self.training if trains else self.testing,
-            stream(SPLITS.index(split), self.cfg.seed if trains else 0),
+            stream(self.parts.index(split), self.cfg.seed if trains else 0),
             self.dictionary,
             size=self.cfg.train_examples if trains else self.cfg.test_examples,
             endless=trains,
