@@ -33,7 +33,7 @@ class RecallConfig(FairseqDataclass):
         default=None, metadata={"help": "values (default: --num-keys)"}
     )
     train_examples: int = field(
-        default=64000, metadata={"help": "examples of an epoch; none occurs in two of them"}
+        default=64000, metadata={"help": "examples of an epoch, drawn anew for each"}
     )
     test_examples: int = field(
         default=1000, metadata={"help": "examples of valid, and of test; the same for every --seed"}
@@ -54,7 +54,10 @@ class RecallTask(FairseqTask):
 
     ``k1 v1 ... kn vn`` is read, then all n keys in another order, and at each of them its value is
     to be said; all else is padding among the targets. What is trained on depends on ``--seed`` and
-    never repeats; valid and test are always the same.
+    is drawn anew in every epoch; valid and test are always the same.
+
+    Attributes:
+        parts: what there is to be loaded, for commands that would look into the data otherwise.
     """
 
     parts = "train", "valid", "test"
