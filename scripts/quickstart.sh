@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Sets up if needed, then compares small models on real text and on dates in words, by the plans
-# in scripts/quickstart/. Arguments go to both comparisons: bash scripts/quickstart.sh 'seeds=[1]'
+# Sets up if needed, then compares small models on associative recall, on real text and on dates in
+# words, by the plans in scripts/quickstart/. Arguments go to all of the comparisons:
+# bash scripts/quickstart.sh 'seeds=[1]'
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh
@@ -23,7 +24,7 @@ prepare_text() {
 [[ -e quickstart/dates ]] ||
     python examples/translation/dates_and_numbers.py --dest quickstart/dates
 
-for plan in language_models dates; do
+for plan in recall language_models dates; do
     fairseq-lstmn compare "scripts/quickstart/$plan.yaml" "$@" \
         --jobs 2 --dest "quickstart/comparisons/$plan"
 done

@@ -35,13 +35,18 @@ def arguments(options):
     ]
 
 
+def behind(data):
+    """The argument by which fairseq's commands get their data, in a list; none for None."""
+    return [] if data is None else [data]
+
+
 def check_training(data, options, section):
     """The parsed arguments of fairseq-train. Raises InputError, naming ``section`` and option."""
     task = options.get("task", DEFAULT_TASK)
     check_known(f"task of fairseq's, in {section}.task", task, TASK_REGISTRY)
     check_known(f"architecture, in {section}.arch", options["arch"], ARCH_MODEL_REGISTRY)
     parser = fairseq_options.get_training_parser()
-    return parsed(parser, [data, *arguments(options)], options, section)
+    return parsed(parser, [*behind(data), *arguments(options)], options, section)
 
 
 def parsed(parser, argv, options, section):

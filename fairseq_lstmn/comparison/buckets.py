@@ -9,7 +9,7 @@ from typing import List
 
 import numpy as np
 
-from fairseq_lstmn.comparison.items import Tokens, Translations
+from fairseq_lstmn.comparison.items import Recalled, Tokens, Translations
 from fairseq_lstmn.comparison.metrics import END, grouped, units
 
 COUNTS = ["0 (unknown)", "1-9", "10-99", "100-999", "1,000-9,999", "10,000 and more"]
@@ -46,6 +46,8 @@ def bucketings(items, counts=None):
     if isinstance(items, Translations):
         lengths = [len(reference.split()) for reference in items.references]
         return [by_length("length of the reference", lengths)]
+    if isinstance(items, Recalled):
+        return [by_length("tokens from the value to its question", items.distances)]
     return [by_length("length", items.lengths), occupied("class", items.classes, items.labels)]
 
 

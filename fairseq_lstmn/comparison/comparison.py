@@ -5,12 +5,13 @@ from pathlib import Path
 
 from fairseq.criterions import CRITERION_DATACLASS_REGISTRY
 from fairseq.dataclass.configs import CheckpointConfig, DatasetConfig
-from fairseq.tasks import TASK_DATACLASS_REGISTRY
+from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
 
 from fairseq_lstmn.comparison import fingerprint, logs, parameters
 from fairseq_lstmn.comparison.arguments import (
     DEFAULT_TASK,
     arguments,
+    behind,
     check_training,
     listed,
     parsed,
@@ -49,13 +50,15 @@ class Comparison:
 
     def __init__(self, plan, dest):
         self.plan, self.dest = plan, dest
+        self._check_data()
         self._check_own()
-        self._scoring = scoring_of(plan, self._task())
+        self._check_models()
+        self._scoring = scoring_of(plan, self._task_name)
         self.chosen, self.parameters = self._match()
         self._check_trials()
         self._check_scoring()
         self.versions = fingerprint.versions()
-        self._data = fingerprint.of_data(plan.data)
+        self._data = [] if plan.data is None else fingerprint.of_data(plan.data)
 
     def options(self, model, trial=None):
         """The options of fairseq-train for a model, in a trial of ``tune``."""
@@ -136,6 +139,15 @@ class Comparison:
         made_by = [self._data, fingerprint.of_named_files(options), self.versions]
         return make_run(self.plan, self.dest, self._scoring, made_by, model, seed, trial, options)
 
+    def _check_data(self):
+        data, task = self.plan.data, self._task_name
+        config = TASK_DATACLASS_REGISTRY.get(task)
+        reads = config is None or "data" in {field.name for field in fields(config)}
+        if data is None and reads and task in TASK_REGISTRY:
+            raise InputError(f"data: is missing (the task {task} reads it)")
+        if data is not None and not reads:
+            raise InputError(f"data: {data}: the task {task} reads none")
+
     def _check_own(self):
         own = {f"models.{name}": options for name, options in self.plan.models.items()}
         own["tune"] = self.plan.tune
@@ -157,18 +169,20 @@ class Comparison:
     def _of_task_and_criterion(self):
         """Names of the options of the task and of the criterion."""
         chosen = (
-            TASK_DATACLASS_REGISTRY.get(self.plan.train.get("task", DEFAULT_TASK)),
+            TASK_DATACLASS_REGISTRY.get(self._task_name),
             CRITERION_DATACLASS_REGISTRY.get(self.plan.train.get("criterion", "cross_entropy")),
         )
         return {
             field.name.replace("_", "-") for config in chosen if config for field in fields(config)
         }
 
-    def _task(self):
-        """The name of the task; every model's options are checked by the way."""
+    @property
+    def _task_name(self):
+        return self.plan.train.get("task", DEFAULT_TASK)
+
+    def _check_models(self):
         for model in self.plan.models:
             check_training(self.plan.data, self.plan.options(model), f"models.{model}")
-        return self.plan.train.get("task", DEFAULT_TASK)
 
     def _match(self):
         """Options that the plan's ``match`` sets, and parameters, both by model."""
@@ -198,7 +212,7 @@ class Comparison:
     def _check_scoring(self):
         plan, scoring = self.plan, self._scoring
         options = score_options(scoring, self.options(plan.baseline), plan.score)
-        argv = [plan.data, *arguments(options), "--path", "checkpoint_best.pt"]
+        argv = [*behind(plan.data), *arguments(options), "--path", "checkpoint_best.pt"]
         parsed(scoring.parser(), argv, options, "score")
         self.subsets = {
             "train": str(plan.train.get("train-subset", "train")),
@@ -212,8 +226,16 @@ class Comparison:
                     f"{'trained' if part == 'train' else 'chosen'} on (train.{part}-subset)"
                 )
         for subset in ",".join(self.subsets.values()).split(","):
-            if not any(Path(plan.data.split(":")[0]).rglob(f"{subset}.*idx")):
-                raise InputError(f"data: {plan.data}: has no part {subset!r}")
+            if not self._has(subset):
+                where = f"data: {plan.data}" if plan.data else f"train.task: {self._task_name}"
+                raise InputError(f"{where}: has no part {subset!r}")
+
+    def _has(self, subset):
+        """Whether there is such a part of the data, or of what the task makes."""
+        data = self.plan.data
+        if data is None:
+            return subset in TASK_REGISTRY[self._task_name].parts
+        return any(Path(data.split(":")[0]).rglob(f"{subset}.*idx"))
 
 
 def entries(sections):

@@ -61,3 +61,32 @@ class Answers:
     def asked(self):
         """What every model has to answer (N)."""
         return self.labels.tolist()
+
+    @property
+    def right(self):
+        """Whether the likeliest class is the right one (N)."""
+        return self.probabilities.argmax(axis=1) == self.labels
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """Of the task recall: every question, example by example.
+
+    Attributes:
+        values: what is right (N), strings.
+        examples: the number of the example that a question is of (N), rising.
+        distances: tokens from the value to its question (N).
+        right: whether the likeliest symbol is the right one (N).
+        log_probabilities: of the right one, natural logarithms (N).
+    """
+
+    values: List[str]
+    examples: np.ndarray
+    distances: np.ndarray
+    right: np.ndarray
+    log_probabilities: np.ndarray
+
+    @property
+    def asked(self):
+        """What every model has to answer (N)."""
+        return self.values

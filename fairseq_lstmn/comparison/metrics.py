@@ -5,12 +5,12 @@ N items, U units of resampling, C classes, d statistics an item; "..." are any l
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Callable
+from typing import Callable, Tuple
 
 import numpy as np
 from sacrebleu.metrics import BLEU, CHRF
 
-from fairseq_lstmn.comparison.items import Answers, Tokens, Translations
+from fairseq_lstmn.comparison.items import Answers, Recalled, Tokens, Translations
 
 END = "</s>"
 BLOCK = 35  # tokens, where a text has no sentences: fairseq's PTB recipes train on as many
@@ -24,7 +24,7 @@ class Metric:
         name: as plans spell it.
         higher_is_better: the direction.
         unit: "%" for shares, "" for scales of their own.
-        items: the class of ``items`` that it scores.
+        items: the classes of ``items`` that it scores.
         statistics: from N items to their statistics (N, d), float64.
         score: from sums of statistics (..., d) to scores (...).
     """
@@ -32,7 +32,7 @@ class Metric:
     name: str
     higher_is_better: bool
     unit: str
-    items: type
+    items: Tuple[type, ...]
     statistics: Callable
     score: Callable
 
@@ -41,12 +41,15 @@ def units(items):
     """The unit of resampling of every item (N,): what depends on each other stays together.
 
     Of tokens it is the sentence, a run up to and with its end, and where a text has no ends
-    blocks of ``BLOCK`` tokens; everything else is a unit of its own.
+    blocks of ``BLOCK`` tokens; of what is recalled the example; everything else is a unit of its
+    own.
     """
     if isinstance(items, Translations):
         return np.arange(len(items.references))
     if isinstance(items, Answers):
         return np.arange(len(items.labels))
+    if isinstance(items, Recalled):
+        return np.unique(items.examples, return_inverse=True)[1]
     ends = np.array([word == END for word in items.words])
     if not ends.any():
         return np.arange(len(ends)) // BLOCK
@@ -60,7 +63,8 @@ def grouped(statistics, groups):
 
 def token_losses(items):
     """Minus the natural logarithm of the probability, and 1: (N, 2)."""
-    return np.stack([-items.log_probabilities, np.ones(len(items.words))], axis=1)
+    losses = -items.log_probabilities
+    return np.stack([losses, np.ones(len(losses))], axis=1)
 
 
 def perplexity(sums):
@@ -81,9 +85,9 @@ def exact_matches(items):
 
 
 def right_answers(items):
-    """Whether the likeliest class is the right one, and 1: (N, 2)."""
-    right = items.probabilities.argmax(axis=1) == items.labels
-    return np.stack([right.astype(float), np.ones(len(right))], axis=1)
+    """Whether the likeliest answer is the right one, and 1: (N, 2)."""
+    right = items.right.astype(float)
+    return np.stack([right, np.ones(len(right))], axis=1)
 
 
 def class_counts(items):
@@ -150,11 +154,11 @@ SACREBLEU = {"bleu": partial(BLEU, force=True), "chrf": CHRF}
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("perplexity", False, "", Tokens, token_losses, perplexity),
-        Metric("exact-match", True, "%", Translations, exact_matches, share),
-        Metric("accuracy", True, "%", Answers, right_answers, share),
-        Metric("macro-f1", True, "%", Answers, class_counts, macro_f1),
-        Metric("bleu", True, "", Translations, partial(matches, name="bleu"), bleu),
-        Metric("chrf", True, "", Translations, partial(matches, name="chrf"), chrf),
+        Metric("perplexity", False, "", (Tokens, Recalled), token_losses, perplexity),
+        Metric("exact-match", True, "%", (Translations,), exact_matches, share),
+        Metric("accuracy", True, "%", (Answers, Recalled), right_answers, share),
+        Metric("macro-f1", True, "%", (Answers,), class_counts, macro_f1),
+        Metric("bleu", True, "", (Translations,), partial(matches, name="bleu"), bleu),
+        Metric("chrf", True, "", (Translations,), partial(matches, name="chrf"), chrf),
     )
 }

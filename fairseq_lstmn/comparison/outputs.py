@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from fairseq_lstmn.comparison.items import Answers, Tokens, Translations
+from fairseq_lstmn.comparison.items import Answers, Recalled, Tokens, Translations
 
 
 def read_tokens(folder, log):
@@ -47,4 +47,15 @@ def read_answers(folder, log):
     with np.load(path) as found:
         classes = [str(name) for name in found["classes"]]
         answers = Answers(classes, found["probabilities"], found["labels"], found["lengths"])
-        return answers, float(found["examples_per_second"])
+        return answers, float(found["items_per_second"])
+
+
+def read_recalled(folder, log):
+    """Every question's answer, from the file of fairseq_lstmn.comparison.validate."""
+    path = folder / "answers.npz"
+    if not path.exists():
+        return None
+    with np.load(path) as found:
+        values = found["classes"][found["labels"]].tolist()
+        fields = ("numbers", "distances", "right", "log_probabilities")
+        return Recalled(values, *(found[name] for name in fields)), float(found["items_per_second"])

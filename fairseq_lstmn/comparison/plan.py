@@ -28,15 +28,18 @@ LONGEST = 200  # letters of a model's name, which a folder has too
 
 @dataclass(frozen=True)
 class Plan:
-    """A comparison, as its file has it. Options are by their names without the dashes."""
+    """A comparison, as its file has it. Options are by their names without the dashes.
 
-    data: str
+    ``data`` is None for a task that reads none.
+    """
+
     train: Dict[str, Any]
     metrics: List[str]
     score: Dict[str, Any]
     models: Dict[str, Dict[str, Any]]
     baseline: str
     seeds: List[int]
+    data: Optional[str] = None
     title: str = "Comparison"
     budget: str = "updates"
     match: Optional[str] = None
@@ -91,6 +94,8 @@ def _checked(found):
         needed = part.default is MISSING and part.default_factory is MISSING
         if needed and found.get(key) is None:
             raise InputError(f"{key}: is missing")
+    if found.get("data") is None:
+        found.pop("data", None)
     for key in ("train", "score", "models", "tune"):
         _check_kind(found, key, dict, "keys and values")
     for key in ("data", "title", "baseline", "budget"):
@@ -104,7 +109,7 @@ def _checked(found):
     _check_models(plan)
     _check_seeds(plan.seeds)
     _check_tune(plan)
-    for part in plan.data.split(":"):
+    for part in plan.data.split(":") if plan.data is not None else []:
         if not Path(part).is_dir():
             raise InputError(f"data: {part}: no such folder")
     if plan.budget not in BUDGETS:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from fairseq_lstmn.comparison import logs
-from fairseq_lstmn.comparison.arguments import arguments, spelled
+from fairseq_lstmn.comparison.arguments import arguments, behind, spelled
 from fairseq_lstmn.comparison.fingerprint import PACKAGE, digest
 from fairseq_lstmn.comparison.scoring import Scoring, score_options
 
@@ -119,11 +119,12 @@ def make_run(plan, dest, how, made_by, model, seed, trial, options):
         "log-format": "json",
         "no-epoch-checkpoints": True,
     }
-    train = ["fairseq-train", plan.data, *arguments({**options, **own})]
+    train = ["fairseq-train", *behind(plan.data), *arguments({**options, **own})]
     scores = folder / f"score-{digest(spelled(plan.score))}"
     best = {"path": str(folder / "checkpoint_best.pt")}
     scored = score_options(how, options, plan.score)
-    score = [*how.command, plan.data, *arguments({**scored, **best}), *how.extra(scores)]
+    named = [*behind(plan.data), *arguments({**scored, **best})]
+    score = [*how.command, *named, *how.extra(scores)]
     return Run(
         model=model,
         seed=seed,

@@ -10,8 +10,14 @@ from fairseq.tasks.sentence_prediction import SentencePredictionTask
 from fairseq.tasks.translation import TranslationTask
 
 from fairseq_lstmn.comparison.arguments import DEFAULT_TASK
-from fairseq_lstmn.comparison.outputs import read_answers, read_tokens, read_translations
+from fairseq_lstmn.comparison.outputs import (
+    read_answers,
+    read_recalled,
+    read_tokens,
+    read_translations,
+)
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.tasks.recall import RecallTask
 
 # of the options of a training, those that hold for a scoring as well, beside the task's own
 SHARED = (
@@ -91,5 +97,14 @@ SCORINGS = (
         parser=fairseq_options.get_validation_parser,
         extra=lambda folder: ["--answers", str(folder / "answers.npz")],
         read=read_answers,
+    ),
+    Scoring(
+        command=("python", "-m", "fairseq_lstmn.comparison.validate"),
+        task=RecallTask,
+        metrics=("accuracy", "perplexity"),
+        subset="valid-subset",
+        parser=fairseq_options.get_validation_parser,
+        extra=lambda folder: ["--answers", str(folder / "answers.npz")],
+        read=read_recalled,
     ),
 )

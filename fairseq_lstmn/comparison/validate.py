@@ -1,9 +1,11 @@
-"""fairseq-validate that also keeps what was answered on every example.
+"""fairseq-validate that also keeps what was answered on every item.
 
     python -m fairseq_lstmn.comparison.validate --answers FILE.npz [options of fairseq-validate]
 
-FILE gets the arrays ``classes`` (C), ``probabilities`` (N, C), ``labels`` (N) and ``lengths`` (N),
-in the order of the data, and ``examples_per_second``.
+FILE gets ``classes`` (C), the names of all answers, and ``items_per_second``; item by item, in the
+order of the data, ``numbers`` (N) of the examples, ``labels`` (N), and of a classifier
+``probabilities`` (N, C) and ``lengths`` (N), of the task recall ``distances``, ``right`` and
+``log_probabilities`` (N).
 """
 
 import argparse
@@ -13,14 +15,44 @@ import time
 
 import numpy as np
 import torch
-from fairseq.tasks.sentence_prediction import SentencePredictionTask
+from fairseq.tasks import FairseqTask
 from fairseq_cli import validate
 
 from fairseq_lstmn.data.sentence_prediction import classes
+from fairseq_lstmn.tasks.recall import RecallTask
+
+
+def classified(task, sample, model, output):
+    """A batch of ``sentence_prediction``, an item an example."""
+    pad = task.source_dictionary.pad()
+    texts = [part for part in sample["net_input"].values() if part.dim() == 2]
+    return {
+        "numbers": sample["id"],
+        "labels": sample["target"].view(-1),
+        "probabilities": output[0].float().softmax(dim=1),
+        "lengths": sum(text.ne(pad).sum(dim=1) for text in texts),
+    }
+
+
+def recalled(task, sample, model, output):
+    """A batch of ``recall``, an item a question."""
+    tokens, targets = sample["net_input"]["src_tokens"], sample["target"]
+    rows, questions = targets.ne(task.target_dictionary.pad()).nonzero(as_tuple=True)
+    asked_again = tokens[rows].eq(tokens[rows, questions, None])
+    values = asked_again.int().argmax(dim=1) + 1  # behind the first occurrence of the key
+    labels = targets[rows, questions]
+    scores = model.get_normalized_probs(output, log_probs=True)[rows, questions]
+    return {
+        "numbers": sample["id"][rows],
+        "labels": labels,
+        "distances": questions - values,
+        "right": scores.argmax(dim=1) == labels,
+        "log_probabilities": scores.gather(1, labels[:, None])[:, 0],
+    }
 
 
 class Recorder:
-    """Collects the answers of every step of ``SentencePredictionTask``."""
+    """Collects the answers of every ``valid_step``."""
 
     def __init__(self, step):
         self._step, self._batches, self._seconds = step, [], 0.0
@@ -28,40 +60,33 @@ class Recorder:
 
     def valid_step(self, task, sample, model, criterion):
         """fairseq's, which calls the model once; what it answers is kept."""
-        scores = []
-        hook = model.register_forward_hook(lambda module, inputs, output: scores.append(output[0]))
+        outputs = []
+        hook = model.register_forward_hook(lambda module, inputs, output: outputs.append(output))
         began = time.perf_counter()
         try:
             result = self._step(task, sample, model, criterion)
         finally:
             hook.remove()
         self._seconds += time.perf_counter() - began
-        self.classes = classes(task)
-        pad = task.source_dictionary.pad()
-        texts = [part for part in sample["net_input"].values() if part.dim() == 2]
-        self._batches.append(
-            (
-                sample["id"],
-                scores[0].float().softmax(dim=1),
-                sample["target"].view(-1),
-                sum(text.ne(pad).sum(dim=1) for text in texts),
-            )
-        )
+        recalls = isinstance(task, RecallTask)
+        self.classes = task.target_dictionary.symbols if recalls else classes(task)
+        answered = recalled if recalls else classified
+        self._batches.append(answered(task, sample, model, outputs[0]))
         return result
 
     def save(self, path):
         """Write the answers to the file ``path``, all or nothing."""
-        parts = [torch.cat(part).cpu().numpy() for part in zip(*self._batches)]
-        order = np.argsort(parts[0])
-        numbers, probabilities, labels, lengths = (part[order] for part in parts)
+        found = {
+            name: torch.cat([batch[name] for batch in self._batches]).cpu().numpy()
+            for name in self._batches[0]
+        }
+        order = np.argsort(found["numbers"], kind="stable")
         with open(f"{path}.part", "wb") as file:
             np.savez(
                 file,
                 classes=np.array(self.classes),
-                probabilities=probabilities,
-                labels=labels,
-                lengths=lengths,
-                examples_per_second=len(numbers) / self._seconds,
+                items_per_second=len(order) / self._seconds,
+                **{name: values[order] for name, values in found.items()},
             )
         os.replace(f"{path}.part", path)
 
@@ -70,8 +95,8 @@ def main():
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--answers", required=True)
     own, sys.argv[1:] = parser.parse_known_args()
-    recorder = Recorder(SentencePredictionTask.valid_step)
-    SentencePredictionTask.valid_step = lambda *args: recorder.valid_step(*args)
+    recorder = Recorder(FairseqTask.valid_step)
+    FairseqTask.valid_step = lambda *args: recorder.valid_step(*args)
     validate.cli_main()
     recorder.save(own.answers)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
 from fairseq import utils
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
@@ -84,7 +84,7 @@ class DecoderConfig(RecurrenceConfig):
     share_decoder_input_output_embed: bool = field(
         default=False, metadata={"help": "share decoder input and output embeddings"}
     )
-    criterion: str = II("criterion._name")
+    criterion: Any = II("criterion._name")
 
 
 def layer_options(cfg):
@@ -101,7 +101,9 @@ def layer_options(cfg):
 
 def adaptive_cutoff(cfg):
     """The cutoffs of the adaptive softmax as integers, None without ``adaptive_loss``."""
-    if cfg.criterion != "adaptive_loss":
+    # fairseq-validate --criterion puts the criterion's whole config here
+    name = cfg.criterion._name if OmegaConf.is_config(cfg.criterion) else cfg.criterion
+    if name != "adaptive_loss":
         return None
     return utils.eval_str_list(cfg.adaptive_softmax_cutoff, type=int)
 

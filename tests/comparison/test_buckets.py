@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fairseq_lstmn.comparison.buckets import Bucketing, applies, bucket_scores, bucketings
-from fairseq_lstmn.comparison.items import Answers, Tokens, Translations
+from fairseq_lstmn.comparison.items import Answers, Recalled, Tokens, Translations
 from fairseq_lstmn.comparison.metrics import METRICS
 
 
@@ -83,6 +83,13 @@ def test_answers_by_length_and_right_class():
     assert named(bucketings(items)) == {
         "length": ["2-3", "1", "8-9", "4-7"],
         "class": ["yes", "no", "yes", "no"],
+    }
+
+
+def test_what_is_recalled_by_distance():
+    items = Recalled(["v"] * 4, np.zeros(4, int), np.array([3, 9, 1, 5]), None, None)
+    assert named(bucketings(items)) == {
+        "tokens from the value to its question": ["2-3", "6-9", "1", "4-5"]
     }
 
 

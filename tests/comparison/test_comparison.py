@@ -128,7 +128,40 @@ def test_parameters_are_those_that_fairseq_trains(compared):
     assert found.others == (4 * 8 * (8 + 8) + 2 * 4 * 8) + (8 * words + words)
 
 
+RECALL = {"task": "recall", "pairs": 2, "num-keys": 4, "tokens-per-sample": False}
+
+
+def test_a_task_that_makes_its_data_is_compared_without(compared):
+    train = {**RECALL, "criterion": "label_smoothed_cross_entropy", "report-accuracy": True}
+    comparison = compared(data=None, train=train, metrics=["accuracy", "perplexity"])
+    assert comparison.subsets == {"train": "train", "valid": "valid", "test": "test"}
+    for run in runs(comparison):
+        assert run.train.command[:2] == ["fairseq-train", "--user-dir"]
+        assert run.score.command[2:4] == ["fairseq_lstmn.comparison.validate", "--user-dir"]
+        assert argument(run.score.command, "--valid-subset") == "test"
+        assert argument(run.score.command, "--num-keys") == "4"
+
+
 WRONG = {
+    "no data": (dict(data=None), "data: is missing (the task language_modeling reads it)"),
+    "data for a task that reads none": (dict(train=RECALL), ": the task recall reads none"),
+    "a part of no data": (
+        dict(train=RECALL, data=None, metrics=["accuracy"], score={"gen-subset": "test2"}),
+        "train.task: recall: has no part 'test2'",
+    ),
+    "a task's own option": (
+        dict(train={**RECALL, "pairs": 5}, data=None, metrics=["accuracy"]),
+        "models.lstm: --pairs 5: must rise, from 1 on up to --num-keys 4",
+    ),
+    "a model's own task": (
+        dict(
+            train=RECALL,
+            data=None,
+            metrics=["accuracy"],
+            models={"lstm": {"arch": "lstm_lm", "pairs": 1}},
+        ),
+        "models.lstm.pairs: 1: must stand in train, for all",
+    ),
     "an option": (
         dict(train={"max-epochs": 3}),
         "max-epochs: unknown option of fairseq's, in models.lstm, with value 3; "

@@ -331,7 +331,7 @@ def test_wide_letters_do_not_break_the_lines_of_a_terminal(monkeypatch):
 
 @pytest.mark.parametrize("task", ["translation_from_pretrained_bart", "online_backtranslation"])
 def test_a_task_without_a_dataclass_is_scored_or_refused(task):
-    _, generate, _ = scoring.SCORINGS
+    _, generate, *_ = scoring.SCORINGS
     try:
         options = scoring.score_options(generate, {"task": task}, {})
     except InputError:

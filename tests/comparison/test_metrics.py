@@ -5,7 +5,7 @@ import pytest
 from sacrebleu.metrics import BLEU, CHRF
 from sklearn.metrics import f1_score
 
-from fairseq_lstmn.comparison.items import Answers, Tokens, Translations
+from fairseq_lstmn.comparison.items import Answers, Recalled, Tokens, Translations
 from fairseq_lstmn.comparison.metrics import METRICS, grouped, units
 
 
@@ -39,6 +39,13 @@ def translations(count, seed=1, text=1):
     return Translations(["?"] * count, hypotheses, references)
 
 
+def recalled(right, logs, examples=None):
+    """Questions with such answers; their values and distances do not matter."""
+    count = len(right)
+    examples = np.arange(count) if examples is None else np.array(examples)
+    return Recalled(["v"] * count, examples, np.ones(count, int), np.array(right), np.array(logs))
+
+
 def test_metrics_are_named_as_plans_spell_them():
     assert {name: metric.higher_is_better for name, metric in METRICS.items()} == {
         "perplexity": False,
@@ -67,6 +74,12 @@ def test_accuracy_and_exact_match_are_percentages():
     assert of_sums("accuracy", items) == 50.0
     items = Translations(["?"] * 4, ["a b", "a", "A", ""], ["a b", "a b", "a", ""])
     assert of_sums("exact-match", items) == 50.0
+
+
+def test_what_is_recalled_has_accuracy_and_perplexity():
+    items = recalled([True, False, True, True], np.log([0.5, 0.25, 0.5, 1.0]))
+    assert of_sums("accuracy", items) == 75.0
+    assert of_sums("perplexity", items) == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("classes, answered", [(2, None), (5, None), (5, 3)])
@@ -113,14 +126,17 @@ def test_references_of_another_test_set_are_not_taken_from_the_cache():
     assert of_sums("bleu", mixed) == pytest.approx(corpus.score)
 
 
-@pytest.mark.parametrize("name", list(METRICS))
-def test_scores_of_many_sums_are_those_of_each(name):
+@pytest.mark.parametrize(
+    "name, kind", [(name, kind) for name, metric in METRICS.items() for kind in metric.items]
+)
+def test_scores_of_many_sums_are_those_of_each(name, kind):
     metric = METRICS[name]
     items = {
         Tokens: Tokens(["a"] * 24, -np.random.default_rng(1).random(24)),
         Translations: translations(24),
         Answers: answers(24, 3),
-    }[metric.items]
+        Recalled: recalled(*np.random.default_rng(1).random((2, 24)).round()),
+    }[kind]
     sums = metric.statistics(items).reshape(2, 3, 4, -1).sum(axis=2)
     scores = metric.score(sums)
     assert scores.shape == (2, 3)
@@ -134,6 +150,10 @@ def test_a_unit_of_tokens_is_a_sentence_with_its_end():
 
 def test_a_text_without_sentences_is_cut_in_blocks():
     assert np.bincount(units(Tokens(["a"] * 80, None))).tolist() == [35, 35, 10]
+
+
+def test_a_unit_of_what_is_recalled_is_an_example():
+    assert units(recalled([True] * 5, [0.0] * 5, [3, 3, 5, 7, 7])).tolist() == [0, 0, 1, 2, 2]
 
 
 def test_any_other_item_is_its_own_unit():

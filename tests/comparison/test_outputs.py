@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from fairseq_lstmn.comparison.outputs import read_answers, read_tokens, read_translations
+from fairseq_lstmn.comparison.outputs import (
+    read_answers,
+    read_recalled,
+    read_tokens,
+    read_translations,
+)
 
 EVALUATED = "INFO:fairseq_cli.eval_lm:Evaluated 5 tokens in 0.0s (200.50 tokens/s)\n"
 PERPLEXITY = "INFO:fairseq_cli.eval_lm:Loss (base 2): 4.3, Perplexity: 20.02\n"
@@ -24,6 +29,7 @@ def test_a_scoring_that_has_not_come_to_its_end_gives_nothing(tmp_path, log):
     assert read_tokens(tmp_path, log) is None
     assert read_translations(tmp_path, log) is None
     assert read_answers(tmp_path, log) is None
+    assert read_recalled(tmp_path, log) is None
 
 
 def test_translations_are_the_best_hypotheses_by_number(tmp_path):

@@ -75,8 +75,12 @@ def test_the_example_is_a_plan(tmp_path, monkeypatch):
     assert found.baseline == "lstm" and found.tune == {"dropout": [0.1, 0.3]}
 
 
+def test_a_task_may_need_no_data(written):
+    assert plan.read(written(data=None)).data is None
+    assert plan.read(written(), ["data=null"]).data is None
+
+
 WRONG = {
-    "no data": (dict(data=None), "data: is missing"),
     "data that is not there": (dict(data="/no/such"), "data: /no/such: no such folder"),
     "one of two folders": (dict(data="/:/no/such"), "data: /no/such: no such folder"),
     "a key": (dict(model={}), "model: unknown key; is models meant?"),

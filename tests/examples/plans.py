@@ -43,12 +43,17 @@ def check_plan(name, capsys):
     assert all(model["budget"]["updates"] == 2 for model in found["models"])
 
 
-def assert_trains_as(name, model, words):
-    """A model of a plan is trained as by the README's fairseq-train command ``words``."""
+def assert_trains_as(name, model, words, matched=()):
+    """A model of a plan is trained as by the README's fairseq-train command ``words``.
+
+    Args:
+        matched: options that the plan's ``match`` sets.
+    """
     written, flags = plain(OmegaConf.load(path_of(name))), flags_training(words)
-    given = arguments({**written["train"], **written["models"][model]})
+    given = arguments({**written["train"], **written["models"][model], **dict(matched)})
     own = [*OWN, "--save-dir", flags.checkpoint.save_dir]
-    planned = flags_training(["fairseq-train", words[1], "--user-dir", "", *given, *own])
+    data = words[1 : words.index("--user-dir")]
+    planned = flags_training(["fairseq-train", *data, "--user-dir", "", *given, *own])
     assert_same_training(planned, flags)
     for part in ("model", "optimizer"):
         assert as_dict(planned[part]) == as_dict(flags[part])

@@ -292,3 +292,44 @@ def test_readers_are_compared(tmp_path, task):
         (log,) = dest.glob(f"runs/{model['name']}-seed1-*/score-*/score.log")
         (accuracy,) = re.findall(r"\| accuracy ([\d.]+)", log.read_text())
         assert model["scores"]["accuracy"]["mean"] == pytest.approx(float(accuracy), abs=0.05)
+
+
+def test_recalls_are_compared_without_data(tmp_path):
+    plan = {
+        "train": {
+            **SHARED,
+            **SIZES,
+            "max-epoch": 2,
+            "task": "recall",
+            "pairs": 3,
+            "num-keys": 6,
+            "train-examples": 40,
+            "test-examples": 20,
+            "criterion": "label_smoothed_cross_entropy",
+            "report-accuracy": True,
+            "best-checkpoint-metric": "accuracy",
+            "maximize-best-checkpoint-metric": True,
+        },
+        "score": {"metric": ["accuracy", "perplexity"]},
+        "models": {"lstm": {"arch": "lstm_lm"}, "lstmn": {"arch": "lstmn_lm"}},
+        "baseline": "lstm",
+        "seeds": [1, 2],
+    }
+    dest, path = tmp_path / "dest", tmp_path / "plan.yaml"
+    path.write_text(yaml.safe_dump(plan, sort_keys=False))
+    assert compare(path, "--dest", dest, "--jobs", 2) == 0
+    found = results(dest)
+    assert found["notes"][0] == "Equal updates for every model, as the runs logged them."
+    for model in found["models"]:
+        assert model["budget"]["updates"] == 2 * 5
+        assert model["budget"]["tokens_per_update"] == 3 * 8  # the answers
+        for seed in ("1", "2"):
+            (log,) = dest.glob(f"runs/{model['name']}-seed{seed}-*/score-*/score.log")
+            logged = re.findall(r"\| ppl ([\d.]+) \| accuracy ([\d.]+)", log.read_text())
+            scores = (model["scores"][name]["seeds"][seed] for name in ("perplexity", "accuracy"))
+            assert tuple(map(float, logged[0])) == pytest.approx(tuple(scores), abs=0.005)
+    cuts = {cut["name"] for cut in found["buckets"]}
+    assert cuts == {"tokens from the value to its question"}
+    assert all(sum(cut["counts"]) == 20 * 3 for cut in found["buckets"])
+    report = (dest / "report.html").read_text()
+    assert "Baseline: lstm" in report and "Data:" not in report

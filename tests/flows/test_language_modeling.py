@@ -57,13 +57,24 @@ def tokens_in(data, split="test"):
     return sum(len(line.split()) + 1 for line in lines)
 
 
-def test_validate_agrees_with_training(data, tmp_path):
-    output = train(data, tmp_path, "--max-epoch", 1)
+ADAPTIVE = "--adaptive-softmax-cutoff", "5,10,15", "--ddp-backend", "legacy_ddp"
+
+
+@pytest.mark.parametrize(
+    "criterion, options",
+    [
+        ((), ()),
+        (("--criterion", "cross_entropy"), ()),
+        (("--criterion", "adaptive_loss"), ADAPTIVE),
+    ],
+)
+def test_validate_agrees_with_training(data, tmp_path, criterion, options):
+    output = train(data, tmp_path, "--max-epoch", 1, *criterion, *options)
     [trained] = logged(output, "valid")
     output = run(
         "validate", data, *USER_DIR, "--task", "language_modeling", "--batch-size", 8,
         "--path", tmp_path / "checkpoint_last.pt", "--tokens-per-sample", 12,
-        "--log-format", "json",
+        "--log-format", "json", *criterion,
     ).stdout  # fmt: skip
     [validated] = logged(output, "valid")
     assert validated["valid_loss"] == trained["valid_loss"]
@@ -158,7 +169,7 @@ def test_half_precision_learns_as_single_precision_does(data, tmp_path, options)
 def test_adaptive_softmax_and_shared_embedding(data, tmp_path):
     train(
         data, tmp_path / "adaptive", "--max-update", 2, "--criterion", "adaptive_loss",
-        "--adaptive-softmax-cutoff", "5,10,15", "--ddp-backend", "legacy_ddp",
+        *ADAPTIVE,
     )  # fmt: skip
     tokens, _ = score(eval_lm(data, tmp_path / "adaptive" / "checkpoint_last.pt"))
     assert tokens == tokens_in(data)

@@ -1,0 +1,71 @@
+"""Examples of associative recall: n pairs ``k1 v1 ... kn vn``, then all n keys in another order.
+
+At every key of the second part its value is to be said. B examples, N the most pairs of a batch,
+n those of an example, K keys, V values.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from fairseq.data import Dictionary
+
+from fairseq_lstmn.data.counted_random import bits
+
+
+@dataclass(frozen=True)
+class Recall:
+    """What is to be recalled.
+
+    Attributes:
+        fewest, most: pairs of an example, any number from one to the other equally often.
+        keys, values: how many there are; an example's keys differ, its values may be the same.
+    """
+
+    fewest: int
+    most: int
+    keys: int
+    values: int
+
+    def dictionary(self):
+        """fairseq's of the keys ``k0``, ``k1``, ... and the values ``v0``, ``v1``, ..."""
+        dictionary = Dictionary()
+        for kind, count in (("k", self.keys), ("v", self.values)):
+            for number in range(count):
+                dictionary.add_symbol(f"{kind}{number}")
+        return dictionary
+
+    def pairs(self, start, numbers):
+        """How many pairs (B) the examples ``numbers`` (B) of a stream have."""
+        return self._pairs(self._bits(start, numbers))
+
+    def examples(self, start, numbers, dictionary):
+        """Tokens and targets (B, 3 N), right-padded, of the examples ``numbers`` (B) of a stream.
+
+        Each depends on the stream's ``start`` and its own number alone. All but the answers is
+        padding among the targets.
+        """
+        drawn = self._bits(start, numbers)
+        n = self._pairs(drawn)[:, None]
+        longest = int(n.max())
+        for_keys, for_values, for_order = np.split(drawn[:, 1:], [self.keys, -self.most], axis=1)
+        there = np.arange(longest) < n
+        keys = for_keys.argsort(axis=1)[:, :longest] + dictionary.index("k0")
+        values = (for_values[:, :longest] % self.values).astype(np.int64) + dictionary.index("v0")
+        last = np.iinfo(np.uint64).max
+        order = np.where(there, for_order[:, :longest], last).argsort(axis=1)[there]
+
+        rows, columns = there.nonzero()
+        tokens = np.full((len(n), 3 * longest), dictionary.pad())
+        targets = tokens.copy()
+        tokens[rows, 2 * columns] = keys[there]
+        tokens[rows, 2 * columns + 1] = values[there]
+        questions = rows, 2 * n[rows, 0] + columns
+        tokens[questions] = keys[rows, order]
+        targets[questions] = values[rows, order]
+        return tokens, targets
+
+    def _bits(self, start, numbers):
+        return bits(start, numbers, 1 + self.keys + 2 * self.most)
+
+    def _pairs(self, drawn):
+        return self.fewest + (drawn[:, 0] % (self.most - self.fewest + 1)).astype(np.int64)

@@ -1,0 +1,69 @@
+"""Associative recall as a dataset of fairseq's, made while it is read."""
+
+import numpy as np
+import torch
+from fairseq.data import FairseqDataset
+
+
+class RecallDataset(FairseqDataset):
+    """``size`` examples of a stream; with ``endless`` the next ones in every epoch.
+
+    An item is the number of an example, and ``collater`` makes a whole batch at once.
+
+    Args:
+        recall: what is to be recalled, a ``Recall``.
+        start: of the stream (see ``counted_random``).
+        dictionary: the one of ``recall``.
+    """
+
+    can_reuse_epoch_itr_across_epochs = False  # an epoch has examples of its own
+
+    def __init__(self, recall, start, dictionary, size, endless):
+        self.recall, self.start, self.dictionary = recall, start, dictionary
+        self.numbers, self.endless = np.arange(size), endless
+        self.sizes = self._sizes()
+
+    def set_epoch(self, epoch):
+        if self.endless:
+            size = len(self)
+            self.numbers = np.arange((epoch - 1) * size, epoch * size)
+            self.sizes = self._sizes()
+
+    def __len__(self):
+        return len(self.numbers)
+
+    def __getitem__(self, index):
+        return int(self.numbers[index])
+
+    def collater(self, samples):
+        """A batch as of fairseq's language modelling; its tokens to be counted are the answers."""
+        if not samples:
+            return {}
+        tokens, targets = self.recall.examples(self.start, samples, self.dictionary)
+        pad = self.dictionary.pad()
+        return {
+            "id": torch.tensor(samples),
+            "nsentences": len(samples),
+            "ntokens": int((targets != pad).sum()),
+            "net_input": {
+                "src_tokens": torch.from_numpy(tokens),
+                "src_lengths": torch.from_numpy((tokens != pad).sum(axis=1)),
+            },
+            "target": torch.from_numpy(targets),
+        }
+
+    def ordered_indices(self):
+        """From short to long, so that a batch has little padding."""
+        return self.sizes.argsort(kind="stable")
+
+    def num_tokens(self, index):
+        return self.sizes[index]
+
+    def num_tokens_vec(self, indices):
+        return self.sizes[indices]
+
+    def size(self, index):
+        return self.sizes[index]
+
+    def _sizes(self):
+        return 3 * self.recall.pairs(self.start, self.numbers)

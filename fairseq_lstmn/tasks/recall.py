@@ -1,0 +1,125 @@
+"""Associative recall: pairs of a key and a value are read, then asked for by their keys."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Optional
+
+from fairseq.dataclass import FairseqDataclass
+from fairseq.tasks import FairseqTask, register_task
+from omegaconf import II
+from torch import nn
+
+from fairseq_lstmn.data.counted_random import stream
+from fairseq_lstmn.data.recall import Recall
+from fairseq_lstmn.data.recall_dataset import RecallDataset
+from fairseq_lstmn.errors import InputError
+
+
+@dataclass
+class RecallConfig(FairseqDataclass):
+    """Options of ``recall``, which has no data to read."""
+
+    pairs: str = field(
+        default="4",
+        metadata={
+            "help": "pairs of an example; FEWEST-MOST to train on any number from one to the "
+            "other, while valid and test have the most"
+        },
+    )
+    num_keys: int = field(
+        default=16, metadata={"help": "keys, of which those of an example differ"}
+    )
+    num_values: Optional[int] = field(
+        default=None, metadata={"help": "values (default: --num-keys)"}
+    )
+    train_examples: int = field(
+        default=64000, metadata={"help": "examples of an epoch, drawn anew for each"}
+    )
+    test_examples: int = field(
+        default=1000, metadata={"help": "examples of valid, and of test; the same for every --seed"}
+    )
+    embed_std: Optional[float] = field(
+        default=None,
+        metadata={
+            "help": "draw the input vectors of every model from a normal distribution of this "
+            "width (default: as the model draws them)"
+        },
+    )
+    seed: int = II("common.seed")
+
+
+@register_task("recall", dataclass=RecallConfig)
+class RecallTask(FairseqTask):
+    """Associative recall for language models, made while they train.
+
+    ``k1 v1 ... kn vn`` is read, then all n keys in another order, and at each of them its value is
+    to be said; all else is padding among the targets. What is trained on depends on ``--seed`` and
+    is drawn anew in every epoch; valid and test are always the same.
+
+    Attributes:
+        parts: what there is to be loaded, for commands that would look into the data otherwise.
+    """
+
+    parts = "train", "valid", "test"
+
+    def __init__(self, cfg):
+        super().__init__(cfg)
+        fewest, most = pairs(cfg)
+        keys, values = cfg.num_keys, cfg.num_keys if cfg.num_values is None else cfg.num_values
+        self.training = Recall(fewest, most, keys, values)
+        self.testing = Recall(most, most, keys, values)
+        self.dictionary = self.output_dictionary = self.training.dictionary()
+
+    @classmethod
+    def setup_task(cls, cfg, **kwargs):
+        """Raises InputError for options under which there are no examples."""
+        for name in ("num_keys", "num_values", "train_examples", "test_examples"):
+            if cfg[name] is not None and cfg[name] < 1:
+                raise InputError(f"--{name.replace('_', '-')} {cfg[name]}: must be 1 or above")
+        if cfg.embed_std is not None and cfg.embed_std < 0:
+            raise InputError(f"--embed-std {cfg.embed_std}: must be 0 or above")
+        return cls(cfg)
+
+    def load_dataset(self, split, **kwargs):
+        """Raises InputError for a part that there is not."""
+        if split not in self.parts:
+            raise InputError(f"--task recall: {split}: must be one of {', '.join(self.parts)}")
+        trains = split == "train"
+        self.datasets[split] = RecallDataset(
+            self.training if trains else self.testing,
+            stream(self.parts.index(split), self.cfg.seed if trains else 0),
+            self.dictionary,
+            size=self.cfg.train_examples if trains else self.cfg.test_examples,
+            endless=trains,
+        )
+
+    def build_model(self, cfg, from_checkpoint=False):
+        model = super().build_model(cfg, from_checkpoint)
+        if self.cfg.embed_std is not None:
+            embedding = model.decoder.embed_tokens
+            nn.init.normal_(embedding.weight, std=self.cfg.embed_std)
+            nn.init.zeros_(embedding.weight[embedding.padding_idx])
+        return model
+
+    @property
+    def source_dictionary(self):
+        return self.dictionary
+
+    @property
+    def target_dictionary(self):
+        return self.output_dictionary
+
+
+def pairs(cfg):
+    """The fewest and the most pairs of an example. Raises InputError if there can be no such."""
+    found = re.fullmatch(r"(\d+)(?:-(\d+))?", cfg.pairs)
+    if found is None:
+        raise InputError(f"--pairs {cfg.pairs}: must be a number or FEWEST-MOST, such as 2-16")
+    fewest = int(found[1])
+    most = int(found[2] or fewest)
+    if not 1 <= fewest <= most <= cfg.num_keys:
+        raise InputError(
+            f"--pairs {cfg.pairs}: must rise, from 1 on up to --num-keys {cfg.num_keys}, since the "
+            "keys of an example differ"
+        )
+    return fewest, most
