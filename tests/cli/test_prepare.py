@@ -58,7 +58,8 @@ def layout(*names):
     binary = {
         f"{name}/{split}.{end}" for name in names for split in SPLITS for end in ("bin", "idx")
     }
-    return {f"{split}.tsv" for split in SPLITS} | binary | {f"{name}/dict.txt" for name in names}
+    texts = {f"{split}.tsv" for split in SPLITS} | {"normalisation.json"}
+    return texts | binary | {f"{name}/dict.txt" for name in names}
 
 
 def loaded(folder, split, classes):
