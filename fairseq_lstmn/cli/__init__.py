@@ -9,7 +9,7 @@ from importlib import import_module
 
 from fairseq_lstmn.errors import InputError
 
-COMMANDS = ("path", "doctor", "build", "prepare", "predict", "compare")
+COMMANDS = ("path", "doctor", "build", "prepare", "predict", "compare", "attention")
 
 
 def main(argv=None):

@@ -28,12 +28,12 @@ class Normalisation(NamedTuple):
 
 
 def recorded(data):
-    """The Normalisation that stands in the folder ``data``, of fairseq's option; None without one.
+    """The Normalisation that stands in the folder ``data``, of fairseq's option, or None.
 
     Raises InputError for a record that cannot be read.
     """
-    path = Path(utils.split_paths(data)[0], FILE)
-    if not path.exists():
+    path = data and Path(utils.split_paths(data)[0], FILE)
+    if not path or not path.exists():
         return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

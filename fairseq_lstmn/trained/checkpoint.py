@@ -43,4 +43,10 @@ def load(path, data=None, cpu=False):
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: cannot be loaded ({reason})") from None
     device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
-    return Trained(path, model.eval().to(device), task, device, recorded(task.cfg.data))
+    return Trained(path, model.eval().to(device), task, device, recorded(folder(task)))
+
+
+def folder(task):
+    """Where a task's data is, as its option says; None for a task without data."""
+    options = task.cfg or getattr(task, "args", None)  # fairseq's language_modeling has no cfg
+    return getattr(options, "data", None)

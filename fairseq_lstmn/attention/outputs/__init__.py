@@ -1,0 +1,27 @@
+"""Files made of readings.
+
+Each output has ``add(reading)`` for every line, ``close()``, and then in ``left_out`` one line
+about what it does not show, or None.
+"""
+
+from fairseq_lstmn.attention.outputs.json_file import JsonFile
+
+
+def outputs(folder, trained, formats, summary=False, limit=50):
+    """The outputs that make the files of ``formats`` in ``folder`` (a Path).
+
+    Args:
+        trained: the ``Trained`` model that reads.
+        formats: of html, json, png and svg; of a summary not html.
+        summary: what is attended on the whole, instead of line by line.
+        limit: lines that are drawn at most.
+    """
+    about = {
+        "made by": "fairseq-lstmn attention",
+        "checkpoint": str(trained.path),
+        "model": type(trained.model).__name__,
+    }
+    made = []
+    if "json" in formats:
+        made.append(JsonFile(folder, about))
+    return made
