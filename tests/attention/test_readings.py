@@ -8,8 +8,8 @@ import torch
 
 from fairseq_lstmn import ops
 from fairseq_lstmn.attention.outputs.json_file import JsonFile
-from fairseq_lstmn.attention.reading import BACKWARD
 from fairseq_lstmn.attention.readers import reader
+from fairseq_lstmn.attention.reading import BACKWARD
 from fairseq_lstmn.attention.stream import readings
 from fairseq_lstmn.errors import InputError
 from tests.attention.small_models import CASES, lines, trained

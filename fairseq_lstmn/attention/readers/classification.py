@@ -1,7 +1,7 @@
 """Classifiers of sentences and of pairs: attention within each, the premise's, probabilities."""
 
-from fairseq_lstmn.attention.reading import Reading
 from fairseq_lstmn.attention.readers.sentences import check_length, unknown
+from fairseq_lstmn.attention.reading import Reading
 from fairseq_lstmn.attention.recurrence import across, within
 from fairseq_lstmn.modules.recording import recorded
 from fairseq_lstmn.trained.classifier import Classifier

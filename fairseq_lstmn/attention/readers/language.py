@@ -8,8 +8,8 @@ from math import log
 import torch
 from fairseq.data import data_utils
 
-from fairseq_lstmn.attention.reading import Reading
 from fairseq_lstmn.attention.readers.sentences import check_length, only_text, unknown
+from fairseq_lstmn.attention.reading import Reading
 from fairseq_lstmn.attention.recurrence import within
 from fairseq_lstmn.modules.recording import recorded
 from fairseq_lstmn.trained.lines import LineReader

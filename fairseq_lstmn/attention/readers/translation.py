@@ -9,9 +9,9 @@ import torch
 from fairseq.data import data_utils
 from fairseq.sequence_generator import SequenceGenerator
 
-from fairseq_lstmn.attention.reading import ACROSS, Reading
 from fairseq_lstmn.attention.readers.language import bits
 from fairseq_lstmn.attention.readers.sentences import check_length, unknown
+from fairseq_lstmn.attention.reading import ACROSS, Reading
 from fairseq_lstmn.attention.recurrence import across, within
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.lstmn import LSTMNModel
