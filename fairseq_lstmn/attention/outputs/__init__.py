@@ -5,6 +5,7 @@ about what it does not show, or None.
 """
 
 from fairseq_lstmn.attention.outputs.json_file import JsonFile
+from fairseq_lstmn.attention.outputs.page import Page
 
 
 def outputs(folder, trained, formats, summary=False, limit=50):
@@ -24,4 +25,6 @@ def outputs(folder, trained, formats, summary=False, limit=50):
     made = []
     if "json" in formats:
         made.append(JsonFile(folder, about))
+    if "html" in formats:
+        made.append(Page(folder, about, limit))
     return made

@@ -50,8 +50,8 @@ def plain_map(found):
     return {**{name: getattr(found, name) for name in fields}, "rows": rows}
 
 
-def rounded(bits):
-    return [value if value is None else round(value, 4) for value in bits]
+def rounded(bits, digits=4):
+    return [value if value is None else round(value, digits) for value in bits]
 
 
 def dumps(value):
