@@ -7,7 +7,7 @@ function drawArcs({ weights, texts, limit, width }) {
     : inColumns(texts, weights, width);
   const best = Array.from({ length: weights.rows }, (_, t) => strongest(weights.row(t))[0]?.to);
   const order = [...shown].sort((a, b) => a.weight - b.weight);
-  const paths = order.map((link) => arcPath(link, place, best[link.from] === link.to));
+  const paths = order.map((link) => arcPath(link, weights, place, best[link.from] === link.to));
   const words = place.words.map(({ word, ...at }) => svg("text", at, word));
   const label = "Arcs from each word to those it attends; the table below has the numbers";
   const size = { width: place.width, height: place.height };
@@ -15,11 +15,12 @@ function drawArcs({ weights, texts, limit, width }) {
   return { node, choose: (word) => chooseArcs(node, paths, order, words, weights, word) };
 }
 
-function arcPath(link, place, top) {
+function arcPath(link, weights, place, top) {
+  const shade = weights.shade(link.weight);
   const look = top
-    ? { class: "link top", "stroke-width": (1.5 + 6 * link.weight).toFixed(2) }
-    : { class: "link", "stroke-width": (0.5 + 4 * link.weight).toFixed(2) };
-  return svg("path", { d: place.path(link), style: `--w:${link.weight.toFixed(3)}`, ...look });
+    ? { class: "link top", "stroke-width": (1.5 + 4.5 * shade).toFixed(2) }
+    : { class: "link", "stroke-width": (0.5 + 3 * shade).toFixed(2) };
+  return svg("path", { d: place.path(link), style: `--w:${shade.toFixed(3)}`, ...look });
 }
 
 function chooseArcs(node, paths, order, words, weights, word) {

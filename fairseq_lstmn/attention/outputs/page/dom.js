@@ -15,6 +15,7 @@ function fill(element, attributes, children) {
 }
 
 const find = (id) => document.getElementById(id);
+const DEEP = 0.65; // a shade from which on text stands out in the colour of paper
 const number = (weight) => weight.toFixed(2);
 
 // What makes an element stand for a word: pointing at it and clicking it choose the word.

@@ -1,7 +1,7 @@
 // What is shown, and how it follows the pointer and the keys.
 const data = JSON.parse(find("data").textContent);
 const VIEWS = { reading: drawReading, arcs: drawArcs, matrix: drawMatrix };
-const shown = { line: null, weights: null, words: null, view: null, word: null, held: false };
+const shown = { line: null, weights: null, words: null, view: null, word: null, held: false, limit: null };
 
 function start() {
   const names = data.lines.map((line, k) => make("option", { value: k }, lineName(line)));
@@ -10,7 +10,7 @@ function start() {
   find("controls").addEventListener("submit", (event) => event.preventDefault());
   find("line").addEventListener("change", showLine);
   find("map").addEventListener("change", showMap);
-  find("limit").addEventListener("input", showView);
+  find("limit").addEventListener("input", () => ((shown.limit = Number(find("limit").value)), showView()));
   for (const view of document.getElementsByName("view")) view.addEventListener("change", showView);
   document.addEventListener("pointerover", ({ target }) => shown.held || choose(wordOf(target)));
   document.addEventListener("click", ({ target }) => clicked(wordOf(target)));
@@ -32,6 +32,8 @@ function showLine() {
   find("error").hidden = !error;
   find("error").textContent = error ? `This line could not be read: ${error}.` : "";
   find("drawn").hidden = Boolean(error);
+  find("map-label").hidden = Boolean(error);
+  shown.weights = null;
   if (error) return;
   const before = find("map").selectedOptions[0]?.textContent;
   const options = shown.line.maps.map((map, k) =>
@@ -51,7 +53,7 @@ function showMap() {
   find("beside").replaceChildren(...drawBeside(line, shown.weights));
   find("table").replaceChildren(drawTable(line, shown.weights));
   find("caption").textContent = captionOf(line.maps[find("map").value]);
-  find("limit").value = shown.weights.limit();
+  find("top").textContent = `${number(shown.weights.top)}${shown.weights.top < 1 ? " or more" : ""}`;
   showView();
 }
 
@@ -63,11 +65,14 @@ function captionOf({ title, asks, reads, direction }) {
 
 function showView() {
   if (!shown.weights) return;
-  const limit = Number(find("limit").value);
+  const view = document.querySelector("[name=view]:checked").value;
+  // until the slider says so, arcs alone need fewer links
+  const limit = shown.limit ?? (view === "arcs" ? shown.weights.limit() : 0);
+  find("limit").value = limit;
   find("limit-value").textContent = number(limit);
-  const draw = VIEWS[document.querySelector("[name=view]:checked").value];
+  find("columns").classList.toggle("wide", view !== "reading" && shown.weights.within);
   const width = find("view").clientWidth;
-  shown.view = draw({ weights: shown.weights, texts: shown.line.texts, limit, width });
+  shown.view = VIEWS[view]({ weights: shown.weights, texts: shown.line.texts, limit, width });
   find("view").replaceChildren(shown.view.node);
   show();
 }
@@ -90,6 +95,7 @@ function clicked(word) {
   const same = word.text === shown.word?.text && word.at === shown.word.at;
   shown.held = !(shown.held && same);
   shown.word = word;
+  shown.words.buttons[word.text][word.at].focus({ preventScroll: true }); // keys go on from here
   show();
 }
 

@@ -3,12 +3,12 @@ function drawMatrix({ weights, texts, limit, width }) {
   const rows = texts[weights.asks], columns = texts[weights.reads];
   const left = 8 + Math.min(160, Math.max(...rows.map(widthOf)));
   const top = 12 + Math.min(140, Math.max(...columns.map(widthOf)) * 0.87);
-  const cell = Math.max(15, Math.min(30, Math.floor((width - left - 70) / columns.length)));
+  const cell = Math.max(14, Math.min(30, Math.floor((width - left - 70) / columns.length)));
   const cells = weights.links().filter(({ weight }) => weight > 0 && weight >= limit);
   const squares = cells.map(({ from, to, weight }) =>
     svg("rect", {
       x: left + to * cell, y: top + from * cell, width: cell - 1, height: cell - 1,
-      class: "shade", style: `--w:${weight.toFixed(3)}`, ...stands(weights.asks, from),
+      class: "shade", style: `--w:${weights.shade(weight).toFixed(3)}`, ...stands(weights.asks, from),
     }));
   const names = [
     ...rows.map((word, t) =>

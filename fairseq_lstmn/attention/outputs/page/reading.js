@@ -19,8 +19,8 @@ function drawReading({ weights, texts, limit }) {
 function readingRow(weights, texts, limit, t) {
   const now = make("span", { class: "now", ...stands(weights.asks, t) }, texts[weights.asks][t]);
   const past = weights.row(t).map(({ to, weight }) => {
-    const shown = weight >= limit ? weight : 0;
-    const look = { class: shown > 0.65 ? "shade deep" : "shade", style: `--w:${shown.toFixed(3)}` };
+    const shade = weight >= limit ? weights.shade(weight) : 0;
+    const look = { class: shade > DEEP ? "shade deep" : "shade", style: `--w:${shade.toFixed(3)}` };
     return make("span", { ...look, ...stands(weights.reads, to) }, texts[weights.reads][to]);
   });
   const words = weights.direction === "forward" ? [...past, now] : [now, ...past];

@@ -4,7 +4,7 @@ function drawTable(line, weights) {
   const bits = surprisals[weights.asks];
   const listed = (links, text, end) =>
     strongest(links).slice(0, 5).filter(({ weight }) => weight >= 0.005)
-      .map((link) => `${texts[text][link[end]]} ${number(link.weight)}`).join(", ");
+      .map((link) => `${texts[text][link[end]]} ${number(link.weight)}`).join(" · ");
   const rows = texts[weights.asks].map((word, t) => [
     word,
     ...(bits ? [bits[t] === null ? "" : bits[t].toFixed(1)] : []),

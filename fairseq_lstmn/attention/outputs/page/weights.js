@@ -50,6 +50,23 @@ class Weights {
     return Array.from({ length: this.rows }, (_, t) => this.row(t)).flat();
   }
 
+  // Where the scale of shades ends: a typical row's strongest link stands at half of it.
+  get top() {
+    this.ends ??= this.scaleEnd();
+    return this.ends;
+  }
+
+  scaleEnd() {
+    const peaks = Array.from({ length: this.rows }, (_, t) => strongest(this.row(t))[0]?.weight ?? 1);
+    const middle = peaks.sort((a, b) => a - b)[Math.floor(peaks.length / 2)] ?? 1;
+    return Math.min(1, Math.max(0.02, Math.round(200 * middle) / 100));
+  }
+
+  // How a weight is shaded: a style from paper, 0, to the strongest, 1.
+  shade(weight) {
+    return Math.min(1, weight / this.top);
+  }
+
   // Below which weight links are hidden at first: some three links a word stay.
   limit() {
     const order = this.bytes.slice().sort();

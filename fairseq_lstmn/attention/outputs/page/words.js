@@ -25,10 +25,10 @@ function shadeWords({ names, buttons }, weights, word) {
     button.classList.toggle("on", on);
     const asked = word !== null && word.text === weights.asks && text === weights.reads;
     const asking = word !== null && word.text === weights.reads && text === weights.asks;
-    const attended = asked ? weights.at(word.at, Number(at)) : 0;
+    const attended = asked ? weights.shade(weights.at(word.at, Number(at))) : 0;
     button.style.setProperty("--w", attended);
-    button.style.setProperty("--by", asking ? weights.at(Number(at), word.at) : 0);
-    button.classList.toggle("deep", attended > 0.65);
+    button.style.setProperty("--by", asking ? weights.shade(weights.at(Number(at), word.at)) : 0);
+    button.classList.toggle("deep", attended > DEEP);
   }
 }
 
@@ -43,8 +43,8 @@ function drawNumbers(line, weights, word, held) {
     ...(held ? ["held"] : []),
   ];
   const listed = (links, text, end) => {
-    const most = strongest(links).slice(0, 8).filter(({ weight }) => weight > 0);
-    return most.map((link) => `${texts[text][link[end]]} ${number(link.weight)}`).join(", ") || "nothing";
+    const most = strongest(links).slice(0, 6).filter(({ weight }) => weight > 0);
+    return most.map((link) => `${texts[text][link[end]]} ${number(link.weight)}`).join(" · ") || "nothing";
   };
   const title = make("p", {}, make("b", {}, texts[word.text][word.at]), facts.length ? ` (${facts.join(", ")})` : "");
   const lines = [];
