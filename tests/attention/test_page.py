@@ -208,7 +208,7 @@ def test_the_page_has_the_weights_within_a_byte(show):
                 f"Array.from({{length: {rows}}}, (_, t) => Array.from({{length: {columns}}}, "
                 "(_, s) => shown.weights.at(t, s)))"
             )
-            assert np.abs(np.array(seen) - found.weights).max() <= 0.5 / 255 + 1e-6
+            assert np.abs(np.array(seen) - found.weights).max() <= 1 / 255
 
 
 @needs_browser

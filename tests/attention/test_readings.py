@@ -8,6 +8,7 @@ import torch
 
 from fairseq_lstmn import ops
 from fairseq_lstmn.attention.outputs.json_file import JsonFile
+from fairseq_lstmn.attention.outputs.page import as_bytes
 from fairseq_lstmn.attention.readers import reader
 from fairseq_lstmn.attention.reading import BACKWARD
 from fairseq_lstmn.attention.stream import readings
@@ -148,7 +149,8 @@ def test_half_precision_gives_the_same_picture(case, kind):
     half = half._replace(model=half.model.to(kind))
     for ours, theirs in zip(read(case), read(case, model=half)):
         for full, rounded in zip(ours.maps, theirs.maps):
-            assert np.abs(full.weights - rounded.weights).max() * 255 <= 1
+            bytes_of_both = [as_bytes(found.weights).astype(int) for found in (full, rounded)]
+            assert np.abs(np.subtract(*bytes_of_both)).max() <= 1
 
 
 @all_cases

@@ -4,6 +4,7 @@ Each output has ``add(reading)`` for every line, ``close()``, and then in ``left
 about what it does not show, or None.
 """
 
+from fairseq_lstmn.attention.outputs.figures import Figures
 from fairseq_lstmn.attention.outputs.json_file import JsonFile
 from fairseq_lstmn.attention.outputs.page import Page
 
@@ -27,4 +28,6 @@ def outputs(folder, trained, formats, summary=False, limit=50):
         made.append(JsonFile(folder, about))
     if "html" in formats:
         made.append(Page(folder, about, limit))
+    if drawn := formats & {"png", "svg"}:
+        made.append(Figures(folder, drawn, limit))
     return made

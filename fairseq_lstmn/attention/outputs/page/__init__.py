@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fairseq_lstmn.attention.outputs.json_file import dumps, rounded
+from fairseq_lstmn.attention.outputs.left_out import left_out
 
 _SCRIPTS = "dom", "weights", "reading", "arcs", "matrix", "table", "beside", "words", "main"
 
@@ -45,13 +46,6 @@ class Page:
         self.path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def left_out(read, limit):
-    """One line about what is not drawn; None where all is."""
-    if read <= limit:
-        return None
-    return f"The first {limit:,} of {read:,} lines are drawn (--limit {limit})"
-
-
 def on_page(reading):
     """The reading as the page's script reads it."""
     if reading.error is not None:
@@ -70,8 +64,7 @@ def on_page(reading):
 
 def map_on_page(found):
     """A map with its weights as bytes, those of the rows where a token may look only."""
-    whole = np.rint(found.weights * 255).clip(0, 255).astype(np.uint8)
-    packed = b"".join(row.tobytes() for row in found.rows(whole))
+    packed = b"".join(row.tobytes() for row in found.rows(as_bytes(found.weights)))
     return {
         "title": found.title,
         "direction": found.direction,
@@ -79,3 +72,8 @@ def map_on_page(found):
         "reads": found.reads,
         "bytes": b64encode(packed).decode(),
     }
+
+
+def as_bytes(weights):
+    """Weights, 0 to 1, as 0 to 255: by their roots, so that small ones are told apart."""
+    return np.rint(255 * np.sqrt(weights)).clip(0, 255).astype(np.uint8)

@@ -1,13 +1,16 @@
 // The words in a line, or in a column where a line has no room, and an arc for every link; across
-// texts two columns.
+// texts two columns. At rest each word shows its strongest links only, a chosen word all of its own.
+const AT_REST = 3;
+
 function drawArcs({ weights, texts, limit, width }) {
   const shown = weights.links().filter(({ weight }) => weight > 0 && weight >= limit);
   const place = weights.within
     ? inLine(texts, weights.reads, width) ?? inColumn(texts, weights.reads, width)
     : inColumns(texts, weights, width);
-  const best = Array.from({ length: weights.rows }, (_, t) => strongest(weights.row(t))[0]?.to);
+  const best = Array.from({ length: weights.rows }, (_, t) =>
+    strongest(weights.row(t)).slice(0, AT_REST).map(({ to }) => to));
   const order = [...shown].sort((a, b) => a.weight - b.weight);
-  const paths = order.map((link) => arcPath(link, weights, place, best[link.from] === link.to));
+  const paths = order.map((link) => arcPath(link, weights, place, best[link.from].indexOf(link.to)));
   const words = place.words.map(({ word, ...at }) => svg("text", at, word));
   const label = "Arcs from each word to those it attends; the table below has the numbers";
   const size = { width: place.width, height: place.height };
@@ -15,11 +18,11 @@ function drawArcs({ weights, texts, limit, width }) {
   return { node, choose: (word) => chooseArcs(node, paths, order, words, weights, word) };
 }
 
-function arcPath(link, weights, place, top) {
+function arcPath(link, weights, place, rank) {
   const shade = weights.shade(link.weight);
-  const look = top
-    ? { class: "link top", "stroke-width": (1.5 + 4.5 * shade).toFixed(2) }
-    : { class: "link", "stroke-width": (0.5 + 3 * shade).toFixed(2) };
+  const look = rank === 0
+    ? { class: "link", "stroke-width": (1.5 + 4.5 * shade).toFixed(2) }
+    : { class: rank > 0 ? "link" : "link weak", "stroke-width": (0.5 + 3 * shade).toFixed(2) };
   return svg("path", { d: place.path(link), style: `--w:${shade.toFixed(3)}`, ...look });
 }
 

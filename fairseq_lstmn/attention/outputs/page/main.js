@@ -1,7 +1,7 @@
 // What is shown, and how it follows the pointer and the keys.
 const data = JSON.parse(find("data").textContent);
 const VIEWS = { reading: drawReading, arcs: drawArcs, matrix: drawMatrix };
-const shown = { line: null, weights: null, words: null, view: null, word: null, held: false, limit: null };
+const shown = { line: null, weights: null, words: null, view: null, word: null, held: false };
 
 function start() {
   const names = data.lines.map((line, k) => make("option", { value: k }, lineName(line)));
@@ -10,7 +10,7 @@ function start() {
   find("controls").addEventListener("submit", (event) => event.preventDefault());
   find("line").addEventListener("change", showLine);
   find("map").addEventListener("change", showMap);
-  find("limit").addEventListener("input", () => ((shown.limit = Number(find("limit").value)), showView()));
+  find("limit").addEventListener("input", showView);
   for (const view of document.getElementsByName("view")) view.addEventListener("change", showView);
   document.addEventListener("pointerover", ({ target }) => shown.held || choose(wordOf(target)));
   document.addEventListener("click", ({ target }) => clicked(wordOf(target)));
@@ -66,9 +66,7 @@ function captionOf({ title, asks, reads, direction }) {
 function showView() {
   if (!shown.weights) return;
   const view = document.querySelector("[name=view]:checked").value;
-  // until the slider says so, arcs alone need fewer links
-  const limit = shown.limit ?? (view === "arcs" ? shown.weights.limit() : 0);
-  find("limit").value = limit;
+  const limit = Number(find("limit").value);
   find("limit-value").textContent = number(limit);
   find("columns").classList.toggle("wide", view !== "reading" && shown.weights.within);
   const width = find("view").clientWidth;

@@ -1,4 +1,4 @@
-// The weights of one map: a byte for every place where a word may look, row by row.
+// The weights of one map: a byte, of its root, for every place where a word may look, row by row.
 class Weights {
   constructor(map, texts) {
     Object.assign(this, { asks: map.asks, reads: map.reads, direction: map.direction });
@@ -26,7 +26,7 @@ class Weights {
 
   at(t, s) {
     const [first, end] = this.span(t);
-    return s < first || s >= end ? 0 : this.bytes[this.start(t) + s - first] / 255;
+    return s < first || s >= end ? 0 : (this.bytes[this.start(t) + s - first] / 255) ** 2;
   }
 
   // All { from, to, weight } of row t.
@@ -65,13 +65,6 @@ class Weights {
   // How a weight is shaded: a style from paper, 0, to the strongest, 1.
   shade(weight) {
     return Math.min(1, weight / this.top);
-  }
-
-  // Below which weight links are hidden at first: some three links a word stay.
-  limit() {
-    const order = this.bytes.slice().sort();
-    const kept = order[Math.max(0, order.length - 3 * this.rows)] ?? 0;
-    return Math.min(0.1, Math.floor((100 * kept) / 255) / 100);
   }
 }
 
