@@ -15,7 +15,7 @@ from fairseq_lstmn.errors import InputError
 
 def add_arguments(parser):
     parser.add_argument("checkpoint", help="of a model that classifies")
-    parser.add_argument("input", nargs="?", default="-", help="file (default: standard input)")
+    parser.add_argument("input", nargs="?", help="file (default: standard input)")
     parser.add_argument(
         "--data", metavar="DIR", help="where its dictionaries are now (default: as in training)"
     )
@@ -36,7 +36,7 @@ def run(args):
     from fairseq_lstmn.trained.classifier import Classifier
     from fairseq_lstmn.trained.lines import opened
 
-    with opened(args.input) as lines:
+    with opened(args.input or "-") as lines:
         classifier = Classifier(load(args.checkpoint, args.data, args.cpu))
         write = {"tsv": write_tsv, "json": write_json}[args.format]
         if args.format == "tsv":

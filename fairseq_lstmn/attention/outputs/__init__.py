@@ -7,6 +7,7 @@ about what it does not show, or None.
 from fairseq_lstmn.attention.outputs.figures import Figures
 from fairseq_lstmn.attention.outputs.json_file import JsonFile
 from fairseq_lstmn.attention.outputs.page import Page
+from fairseq_lstmn.attention.outputs.summary import Summary
 
 
 def outputs(folder, trained, formats, summary=False, limit=50):
@@ -23,6 +24,8 @@ def outputs(folder, trained, formats, summary=False, limit=50):
         "checkpoint": str(trained.path),
         "model": type(trained.model).__name__,
     }
+    if summary:
+        return [Summary(folder, about, formats)]
     made = []
     if "json" in formats:
         made.append(JsonFile(folder, about))

@@ -1,8 +1,10 @@
 """PNG and SVG of every map in three views, for papers: a file each."""
 
+from functools import partial
+
 from fairseq_lstmn.attention.outputs.figures.arcs import arcs
 from fairseq_lstmn.attention.outputs.figures.drawing import with_key
-from fairseq_lstmn.attention.outputs.figures.files import quieten, save
+from fairseq_lstmn.attention.outputs.figures.files import figure_of, quieten, save
 from fairseq_lstmn.attention.outputs.figures.matrix import matrix
 from fairseq_lstmn.attention.outputs.figures.reading_rows import reading_rows
 from fairseq_lstmn.attention.outputs.left_out import left_out
@@ -27,7 +29,7 @@ class Figures:
             for view, made in VIEWS.items():
                 path = self.folder / f"{name(reading.line, found)}-{view}"
                 drawing = with_key(made(found, reading.texts), Scale(found).top)
-                save(drawing, path, self.formats, f"{found.title}: {view}")
+                save(partial(figure_of, drawing), path, self.formats, f"{found.title}: {view}")
 
     @property
     def left_out(self):

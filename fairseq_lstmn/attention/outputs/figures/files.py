@@ -18,8 +18,8 @@ def quieten():
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
 
 
-def save(drawing, path, formats, title):
-    """Write a ``Drawing`` to ``path`` (a Path without ending) in all of png and svg asked for."""
+def save(made, path, formats, title):
+    """Write the Figure that ``made()`` makes to ``path`` (without ending), as png and svg."""
     import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():
@@ -27,13 +27,14 @@ def save(drawing, path, formats, title):
         warnings.filterwarnings("ignore", message="Glyph")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
-        figure = _figure(drawing)
+        figure = made()
         for ending in sorted(formats):
             metadata = {**_NO_METADATA, "Title": title} if ending == "svg" else {"Title": title}
             figure.savefig(f"{path}.{ending}", dpi=_DOTS, metadata=metadata)
 
 
-def _figure(drawing):
+def figure_of(drawing):
+    """The Figure of a ``Drawing``."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(drawing.width / 72, drawing.height / 72), facecolor="white")
