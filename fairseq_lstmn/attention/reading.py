@@ -53,10 +53,13 @@ class Reading(NamedTuple):
     error: Optional[str] = None
 
     def checked(self):
-        """The reading, or its error if some weight is not a number."""
-        if all(np.isfinite(found.weights).all() for found in self.maps):
-            return self
-        return Reading(error="the model's attention is not a number (NaN)")
+        """The reading, or its error if some weight or probability is not a number."""
+        if not all(np.isfinite(found.weights).all() for found in self.maps):
+            return Reading(error="the model's attention is not a number (NaN)")
+        bits = [value for found in self.surprisals.values() for value in found if value is not None]
+        if not np.isfinite([*bits, *self.probabilities.values()]).all():
+            return Reading(error="the model's probabilities are no numbers (NaN or 0)")
+        return self
 
     def only(self, layer):
         """The reading with the maps of one layer (from 1) only; None keeps all."""

@@ -21,6 +21,10 @@ BOTH = {**DECODER, **ENCODER}
 CASES = {
     "lm": ("lstmn_lm", DECODER),
     "lm, 3 layers, span": ("lstmn_lm", dict(DECODER, decoder_layers=3, memory_span=2)),
+    "lm, adaptive softmax": (
+        "lstmn_lm",
+        dict(DECODER, criterion="adaptive_loss", adaptive_softmax_cutoff="10"),
+    ),
     "translation": ("lstmn", dict(BOTH, attention_fusion="shallow")),
     "translation, none": ("lstmn", dict(BOTH, attention_fusion="none")),
     "translation, deep": (
@@ -71,7 +75,9 @@ def trained(case):
     else:
         config = CONFIGS[arch](**options)
         for name in vars(config):
-            if name in RESOLVED:  # by fairseq, of other parts of its configuration
+            if (
+                name in RESOLVED and name not in options
+            ):  # by fairseq, of other parts of its configuration
                 setattr(config, name, RESOLVED[name])
         model = build(config, arch, task)
     if hasattr(model, "classification_heads"):

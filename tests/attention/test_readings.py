@@ -176,6 +176,14 @@ def test_attention_that_is_no_number_is_said():
     assert broken.error == "the model's attention is not a number (NaN)"
 
 
+def test_probabilities_that_are_no_numbers_are_said():
+    model = trained("classifier")
+    with torch.no_grad():
+        list(model.model.classification_heads["head"].parameters())[-1][0] = float("nan")
+    [broken] = read("classifier", [b"w1 w2"], model)
+    assert broken.error == "the model's probabilities are no numbers (NaN or 0)"
+
+
 def test_a_bad_line_is_answered_in_its_place():
     found = read("pair", [b"w1\tw2", b"w1", b"\xff\tw2", b"w1\t<pad>", b"w1\tw3"])
     assert [reading.line for reading in found] == [1, 2, 3, 4, 5]
