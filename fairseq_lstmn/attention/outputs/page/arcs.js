@@ -1,5 +1,5 @@
 // The words in a line, or in a column where a line has no room, and an arc for every link; across
-// texts two columns. At rest each word shows its strongest links only, a chosen word all of its own.
+// texts two columns. At rest words show their strongest links only, a chosen word all of its own.
 const AT_REST = 3;
 
 function drawArcs({ weights, texts, limit, width }) {
@@ -10,7 +10,8 @@ function drawArcs({ weights, texts, limit, width }) {
   const best = Array.from({ length: weights.rows }, (_, t) =>
     strongest(weights.row(t)).slice(0, AT_REST).map(({ to }) => to));
   const order = [...shown].sort((a, b) => a.weight - b.weight);
-  const paths = order.map((link) => arcPath(link, weights, place, best[link.from].indexOf(link.to)));
+  const rank = ({ from, to }) => best[from].indexOf(to);
+  const paths = order.map((link) => arcPath(link, weights, place, rank(link)));
   const words = place.words.map(({ word, ...at }) => svg("text", at, word));
   const label = "Arcs from each word to those it attends; the table below has the numbers";
   const size = { width: place.width, height: place.height };
@@ -36,7 +37,7 @@ function chooseArcs(node, paths, order, words, weights, word) {
   });
   for (const element of words) {
     const { text, at } = element.dataset;
-    element.classList.toggle("on", Boolean(word) && text === word.text && Number(at) === word.at);
+    element.classList.toggle("on", text === word?.text && Number(at) === word.at);
   }
 }
 
@@ -53,7 +54,8 @@ function inLine(texts, text, width) {
     const across = Math.abs(centres[from] - centres[to]);
     const high = rise * (across / longest) ** 0.7;
     const [a, b] = [centres[from], centres[to]].sort((x, y) => x - y);
-    return `M${a.toFixed(1)} ${rise + 8}A${(across / 2).toFixed(1)} ${high.toFixed(1)} 0 0 1 ${b.toFixed(1)} ${rise + 8}`;
+    const base = rise + 8, radii = `${(across / 2).toFixed(1)} ${high.toFixed(1)}`;
+    return `M${a.toFixed(1)} ${base}A${radii} 0 0 1 ${b.toFixed(1)} ${base}`;
   };
   const places = words.map((word, at) => ({
     word, ...stands(text, at), x: centres[at], y: rise + 26, "text-anchor": "middle",

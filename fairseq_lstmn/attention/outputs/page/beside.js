@@ -32,20 +32,21 @@ function histogram(weights) {
     counts[distance] = (counts[distance] ?? 0) + 1;
   }
   const means = sums.map((sum, distance) => sum / counts[distance]).slice(1);
-  const wide = 240, high = 90, step = wide / Math.max(1, means.length);
+  const left = 36, wide = 240, high = 90, step = wide / Math.max(1, means.length);
   const top = Math.max(...means, 0.01);
   const bars = means.map((mean, k) =>
     svg("rect", {
-      class: "bar", x: 30 + k * step, width: Math.max(0.5, Math.min(24, step - 1)),
+      class: "bar", x: left + k * step, width: Math.max(0.5, Math.min(24, step - 1)),
       y: 12 + high * (1 - mean / top), height: (high * mean) / top,
     }));
-  const note = (x, y, text, anchor) => svg("text", { class: "small", x, y, "text-anchor": anchor }, text);
+  const note = (x, y, text, anchor) =>
+    svg("text", { class: "small", x, y, "text-anchor": anchor }, text);
   const words = means.slice(0, 10).map((mean, k) => `${k + 1}: ${number(mean)}`).join(", ");
   const label = `Mean weight by distance in words, ${words}`;
-  const size = { viewBox: `0 0 ${wide + 40} ${high + 48}`, width: wide + 40 };
+  const size = { viewBox: `0 0 ${left + wide + 10} ${high + 48}`, width: left + wide + 10 };
   return svg("svg", { ...size, role: "img", "aria-label": label }, ...bars,
-    svg("path", { class: "axis", d: `M30 ${high + 12.5}H${wide + 34}` }),
-    note(26, 20, number(top), "end"), note(26, high + 12, "0", "end"),
-    note(30, high + 27, "1", "start"), note(wide + 30, high + 27, String(means.length), "end"),
-    note(30 + wide / 2, high + 42, "distance in words", "middle"));
+    svg("path", { class: "axis", d: `M${left} ${high + 12.5}h${wide + 4}` }),
+    note(left - 4, 20, number(top), "end"), note(left - 4, high + 12, "0", "end"),
+    note(left, high + 27, "1", "start"), note(left + wide, high + 27, String(means.length), "end"),
+    note(left + wide / 2, high + 42, "distance in words", "middle"));
 }

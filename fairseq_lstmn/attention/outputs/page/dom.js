@@ -16,6 +16,7 @@ function fill(element, attributes, children) {
 
 const find = (id) => document.getElementById(id);
 const DEEP = 0.65; // a shade from which on text stands out in the colour of paper
+const LEAST = 0.005; // a weight that its two digits would still show
 const number = (weight) => weight.toFixed(2);
 
 // What makes an element stand for a word: pointing at it and clicking it choose the word.

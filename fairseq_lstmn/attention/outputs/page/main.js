@@ -14,7 +14,7 @@ function start() {
   for (const view of document.getElementsByName("view")) view.addEventListener("change", showView);
   document.addEventListener("pointerover", ({ target }) => shown.held || choose(wordOf(target)));
   document.addEventListener("click", ({ target }) => clicked(wordOf(target)));
-  document.addEventListener("focusin", ({ target }) => target.matches(".word") && choose(wordOf(target)));
+  document.addEventListener("focusin", ({ target }) => choose(wordOf(target)));
   document.addEventListener("keydown", keyed);
   let width = innerWidth;
   addEventListener("resize", () => innerWidth !== width && ((width = innerWidth), showView()));
@@ -37,7 +37,7 @@ function showLine() {
   if (error) return;
   const before = find("map").selectedOptions[0]?.textContent;
   const options = shown.line.maps.map((map, k) =>
-    make("option", { value: k, ...(map.title === before ? { selected: "" } : {}) }, map.title));
+    make("option", { value: k, selected: map.title === before ? "" : null }, map.title));
   find("map").replaceChildren(...options);
   find("map-label").hidden = options.length < 2;
   showMap();
@@ -53,12 +53,17 @@ function showMap() {
   find("beside").replaceChildren(...drawBeside(line, shown.weights));
   find("table").replaceChildren(drawTable(line, shown.weights));
   find("caption").textContent = captionOf(line.maps[find("map").value]);
-  find("top").textContent = `${number(shown.weights.top)}${shown.weights.top < 1 ? " or more" : ""}`;
+  const { top } = shown.weights;
+  find("top").textContent = number(top) + (top < 1 ? " or more" : "");
   showView();
 }
 
 function captionOf({ title, asks, reads, direction }) {
-  const where = { forward: "the words before it", backward: "the words behind it", across: `the ${reads}` };
+  const where = {
+    forward: "the words before it",
+    backward: "the words behind it",
+    across: `the ${reads}`,
+  };
   const word = direction === "across" ? `each word of the ${asks}` : "each word";
   return `${title[0].toUpperCase()}${title.slice(1)}: ${word} attends ${where[direction]}`;
 }
@@ -122,7 +127,8 @@ function keyed(event) {
 
 function after({ text, at }, key, onWord) {
   const { names, buttons } = shown.words;
-  const within = (name, k) => ({ text: name, at: Math.max(0, Math.min(buttons[name].length - 1, k)) });
+  const last = (name) => buttons[name].length - 1;
+  const within = (name, k) => ({ text: name, at: Math.max(0, Math.min(last(name), k)) });
   if (key === "ArrowRight") return within(text, at + 1);
   if (key === "ArrowLeft") return within(text, at - 1);
   if (!onWord) return null;

@@ -1,6 +1,7 @@
 // One row a step, in the order of reading: the word that is read, and before it its past, shaded.
 function drawReading({ weights, texts, limit }) {
-  const lines = Array.from({ length: weights.rows }, (_, t) => readingRow(weights, texts, limit, t));
+  const steps = Array.from({ length: weights.rows }, (_, t) => t);
+  const lines = steps.map((t) => readingRow(weights, texts, limit, t));
   const order = weights.direction === "backward" ? [...lines].reverse() : lines;
   const node = make("div", { "aria-hidden": "true" }, ...order);
   let marked = [];

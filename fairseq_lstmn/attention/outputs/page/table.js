@@ -3,7 +3,7 @@ function drawTable(line, weights) {
   const { texts, surprisals = {} } = line;
   const bits = surprisals[weights.asks];
   const listed = (links, text, end) =>
-    strongest(links).slice(0, 5).filter(({ weight }) => weight >= 0.005)
+    strongest(links).slice(0, 5).filter(({ weight }) => weight >= LEAST)
       .map((link) => `${texts[text][link[end]]} ${number(link.weight)}`).join(" · ");
   const rows = texts[weights.asks].map((word, t) => [
     word,
@@ -19,6 +19,7 @@ function drawTable(line, weights) {
 function tableOf(header, rows) {
   const head = make("tr", {}, ...header.map((name) => make("th", { scope: "col" }, name)));
   const body = rows.map(([name, ...cells]) =>
-    make("tr", {}, make("th", { scope: "row" }, name), ...cells.map((cell) => make("td", {}, cell))));
+    make("tr", {},
+      make("th", { scope: "row" }, name), ...cells.map((cell) => make("td", {}, cell))));
   return make("table", {}, make("thead", {}, head), make("tbody", {}, ...body));
 }

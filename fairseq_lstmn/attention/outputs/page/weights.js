@@ -57,7 +57,8 @@ class Weights {
   }
 
   scaleEnd() {
-    const peaks = Array.from({ length: this.rows }, (_, t) => strongest(this.row(t))[0]?.weight ?? 1);
+    const rows = Array.from({ length: this.rows }, (_, t) => this.row(t));
+    const peaks = rows.filter((row) => row.length).map((row) => strongest(row)[0].weight);
     const middle = peaks.sort((a, b) => a - b)[Math.floor(peaks.length / 2)] ?? 1;
     return Math.min(1, Math.max(0.02, Math.round(200 * middle) / 100));
   }
