@@ -35,6 +35,8 @@ def test_wheel_holds_the_plugin_and_its_hydra_plugin(wheel):
     assert {"fairseq_lstmn/cli/doctor.py", "hydra_plugins/fairseq_lstmn/__init__.py"} <= names
     assert "fairseq_lstmn/models/preset.yaml" in names
     assert {f"fairseq_lstmn/ops/cpp/csrc/{name}" for name in ("kernels.cpp", "read.h")} <= names
+    page = "fairseq_lstmn/attention/outputs/page"
+    assert {f"{page}/{name}" for name in ("page.html.jinja", "style.css", "main.js")} <= names
     # one such file would hide every other distribution's hydra plugins
     assert "hydra_plugins/__init__.py" not in names
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}

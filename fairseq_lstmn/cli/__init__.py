@@ -9,7 +9,7 @@ from importlib import import_module
 
 from fairseq_lstmn.errors import InputError
 
-COMMANDS = ("path", "doctor", "build", "prepare", "predict", "compare")
+COMMANDS = ("path", "doctor", "build", "prepare", "predict", "compare", "attention")
 
 
 def main(argv=None):
@@ -23,9 +23,12 @@ def main(argv=None):
 
 def _arguments(parser, argv):
     args, rest = parser.parse_known_args(argv)
-    # argparse finds several positional arguments in one place only; people put them anywhere
-    if hasattr(args, "overrides") and not any(word.startswith("-") for word in rest):
+    # argparse finds positional arguments in one place only; people put them anywhere
+    words = not any(word.startswith("-") for word in rest)
+    if hasattr(args, "overrides") and words:
         args.overrides += rest
+    elif len(rest) == 1 and words and getattr(args, "input", rest) is None:
+        [args.input] = rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return args

@@ -1,8 +1,9 @@
 """Classify sentences or pairs with a trained classifier.
 
 Reads lines of a file or of standard input, tokenised as the training text was: a sentence, or for
-a model of pairs premise TAB hypothesis. Writes a line for each, in the same order: its label and
-the probability of every class, or what is wrong with it.
+a model of pairs premise TAB hypothesis. What `prepare` did to the training text, such as the case
+of letters, is done to them. Writes a line for each, in the same order: its label and the
+probability of every class, or what is wrong with it.
 """
 
 import json
@@ -14,7 +15,7 @@ from fairseq_lstmn.errors import InputError
 
 def add_arguments(parser):
     parser.add_argument("checkpoint", help="of a model that classifies")
-    parser.add_argument("input", nargs="?", default="-", help="file (default: standard input)")
+    parser.add_argument("input", nargs="?", help="file (default: standard input)")
     parser.add_argument(
         "--data", metavar="DIR", help="where its dictionaries are now (default: as in training)"
     )
@@ -31,10 +32,12 @@ def run(args):
     if args.batch_size < 1:
         raise InputError(f"--batch-size {args.batch_size}: must be 1 or more")
     # here, so that `fairseq-lstmn doctor` can say that torch or fairseq is broken
-    from fairseq_lstmn.cli.classifier import Classifier
+    from fairseq_lstmn.trained.checkpoint import load
+    from fairseq_lstmn.trained.classifier import Classifier
+    from fairseq_lstmn.trained.lines import opened
 
-    with opened(args.input) as lines:
-        classifier = Classifier(args.checkpoint, args.data, args.cpu)
+    with opened(args.input or "-") as lines:
+        classifier = Classifier(load(args.checkpoint, args.data, args.cpu))
         write = {"tsv": write_tsv, "json": write_json}[args.format]
         if args.format == "tsv":
             print("\t".join(["label", *classifier.classes, "error"]))
@@ -44,17 +47,9 @@ def run(args):
                 write(answer, classifier.classes)
                 failed = failed or answer.error is not None
             sys.stdout.flush()
+    if warning := classifier.lines.unknown.warning(args.checkpoint):
+        print(warning, file=sys.stderr)
     return 1 if failed else 0
-
-
-def opened(path):
-    """The lines (bytes) of a file or of standard input, to be closed."""
-    if path == "-":
-        return sys.stdin.buffer
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def write_tsv(answer, classes):

@@ -1,8 +1,9 @@
 """Turn a labelled corpus into the data of fairseq's task sentence_prediction.
 
 DEST gets {train,valid,test}.tsv, the rows that are used (label TAB sentence [TAB sentence]), and
-their binary form: input0, for pairs input1, and label. Sentences are tokenised and lower-cased;
-pairs share one dictionary; labels are numbered in alphabetical order.
+their binary form: input0, for pairs input1, and label. Sentences are tokenised and lower-cased,
+which normalisation.json records for `predict` and `attention`; pairs share one dictionary; labels
+are numbered in alphabetical order.
 """
 
 import sys
@@ -65,6 +66,7 @@ def run(args):
     rows = read(args)
     with made_whole(args.dest) as folder:
         sentence_prediction.write(folder, rows.splits, rows.labels, args.threshold)
+        rows.normalisation.write(folder)
     report(rows)
     print(f"ready for fairseq: {args.dest}")
     return 0

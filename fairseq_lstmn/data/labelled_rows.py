@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Callable, Iterable, NamedTuple, Tuple
 
+from fairseq_lstmn.data.normalisation import Normalisation
 from fairseq_lstmn.data.whole_folder import RESERVED, SPLITS
 
 
@@ -40,8 +41,9 @@ class Table(NamedTuple):
 class LabelledRows:
     """The rows of a corpus by split, lower-cased unless ``keep_case``, and those not used.
 
-    ``labels`` are the labels that may occur; None for those of the rows of the training split,
-    which must then be read first. ``bad`` has a "path:line: reason" and a reason for each row
+    ``normalisation`` is what is done to their sentences. ``labels`` are the labels that may
+    occur; None for those of the rows of the training split, which must then be read first.
+    ``bad`` has a "path:line: reason" and a reason for each row
     that is bad, ``left_out`` counts the rows left out by reason.
     """
 
@@ -49,7 +51,7 @@ class LabelledRows:
         self.splits = {split: [] for split in SPLITS}
         self.labels = set(labels or ())
         self.bad, self.left_out = [], Counter()
-        self._learns_labels, self._keep_case = labels is None, keep_case
+        self._learns_labels, self.normalisation = labels is None, Normalisation(not keep_case)
 
     def read(self, table):
         """Add the rows of a Table."""
@@ -70,12 +72,12 @@ class LabelledRows:
         self.splits[row.split].append(row._replace(sentences=sentences))
 
     def _normal(self, sentence):
-        words = (sentence if self._keep_case else sentence.lower()).split()
-        if not words:
+        sentence = self.normalisation(sentence)
+        if not sentence:
             raise BadRow("empty sentence")
-        for word in RESERVED.intersection(words):
+        for word in RESERVED.intersection(sentence.split()):
             raise BadRow("a mark that fairseq adds by itself", word)
-        return " ".join(words)
+        return sentence
 
 
 def decoded(line):

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 import fairseq_lstmn
-from fairseq_lstmn.cli import COMMANDS, compare, main, path
+from fairseq_lstmn.cli import COMMANDS, compare, main, path, predict
 from fairseq_lstmn.errors import InputError
 
 
@@ -46,8 +46,17 @@ def test_overrides_may_stand_anywhere(monkeypatch):
     assert seen == [["a=1", "b=2"]] * 2
 
 
+@pytest.mark.parametrize("line", ["predict m.pt {} --cpu", "predict m.pt --cpu {}"])
+def test_input_may_stand_behind_options(line, monkeypatch):
+    seen = []
+    monkeypatch.setattr(predict, "run", lambda args: seen.append(args.input) or 0)
+    assert main(line.format("text").split()) == 0
+    assert main(line.format("").split()) == 0
+    assert seen == ["text", None]
+
+
 def test_what_no_command_knows_is_refused(capsys):
-    for line in ("compare plan.yaml --dest d --jibs=2", "path a=1"):
+    for line in ("compare plan.yaml --dest d --jibs=2", "path a=1", "predict m.pt a --cpu b"):
         with pytest.raises(SystemExit, match="^2$"):
             main(line.split())
         assert f"unrecognized arguments: {line.split()[-1]}" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from fairseq_cli import preprocess
 
 from fairseq_lstmn.cli import main
 from fairseq_lstmn.data import whole_folder
+from fairseq_lstmn.data.normalisation import Normalisation, recorded
 from tests.data.tiny_corpora import FILES, TSV_FILES, with_line, write_folder, write_zip
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -58,7 +59,8 @@ def layout(*names):
     binary = {
         f"{name}/{split}.{end}" for name in names for split in SPLITS for end in ("bin", "idx")
     }
-    return {f"{split}.tsv" for split in SPLITS} | binary | {f"{name}/dict.txt" for name in names}
+    texts = {f"{split}.tsv" for split in SPLITS} | {"normalisation.json"}
+    return texts | binary | {f"{name}/dict.txt" for name in names}
 
 
 def loaded(folder, split, classes):
@@ -194,6 +196,13 @@ def test_kept_text_prepares_the_same_data(tmp_path, quick):
         assert tsv(again, split) == tsv(first, split)
     for name in ("input0/valid.bin", "input1/test.bin", "label/valid.bin"):
         assert (again / name).read_bytes() == (first / name).read_bytes()
+
+
+@pytest.mark.parametrize("options, lower_case", [((), True), (("--keep-case",), False)])
+def test_what_is_done_to_letters_is_recorded(tmp_path, quick, options, lower_case):
+    source = write_folder(tmp_path / "source", TSV_FILES)
+    prepare("tsv", "--from", source, "--dest", tmp_path / "data", *options)
+    assert recorded(str(tmp_path / "data")) == Normalisation(lower_case)
 
 
 def test_bad_rows_are_listed_and_nothing_is_left(tmp_path, capsys):

@@ -1,0 +1,79 @@
+"""attention.html: everything in one file that asks nothing of the network."""
+
+from base64 import b64encode
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from fairseq_lstmn.attention.outputs.json_file import dumps, rounded
+from fairseq_lstmn.attention.outputs.left_out import left_out
+
+_SCRIPTS = "dom", "weights", "reading", "arcs", "matrix", "table", "beside", "words", "main"
+
+
+class Page:
+    """One page of the first ``limit`` readings; ``about`` says whose they are."""
+
+    def __init__(self, folder, about, limit):
+        self.path, self.about, self.limit = folder / "attention.html", about, limit
+        self.lines, self.read = [], 0
+
+    def add(self, reading):
+        self.read += 1
+        if self.read <= self.limit:
+            self.lines.append(dumps(on_page(reading)))
+
+    @property
+    def left_out(self):
+        return left_out(self.read, self.limit)
+
+    def close(self):
+        environment = Environment(
+            loader=PackageLoader(__name__, ""),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        data = '{"lines": [\n' + ",\n".join(self.lines) + "\n]}"
+        text = environment.get_template("page.html.jinja").render(
+            about=self.about,
+            left_out=self.left_out,
+            data=Markup(data.replace("<", "\\u003c")),  # no word ends the script
+            scripts=[f"{name}.js" for name in _SCRIPTS],
+        )
+        self.path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def on_page(reading):
+    """The reading as the page's script reads it."""
+    if reading.error is not None:
+        return {"line": reading.line, "error": reading.error}
+    found = {
+        "line": reading.line,
+        "texts": reading.texts,
+        "unknown": {name: found for name, found in reading.unknown.items() if found},
+        "surprisals": {name: rounded(bits, 2) for name, bits in reading.surprisals.items()},
+        "probabilities": {name: round(p, 4) for name, p in reading.probabilities.items()},
+        "alignment": reading.alignment,
+        "maps": [map_on_page(found) for found in reading.maps],
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def map_on_page(found):
+    """A map with its weights as bytes, those of the rows where a token may look only."""
+    packed = b"".join(row.tobytes() for row in found.rows(as_bytes(found.weights)))
+    return {
+        "title": found.title,
+        "direction": found.direction,
+        "asks": found.asks,
+        "reads": found.reads,
+        "bytes": b64encode(packed).decode(),
+    }
+
+
+def as_bytes(weights):
+    """Weights, 0 to 1, as 0 to 255: by their roots, so that small ones are told apart."""
+    return np.rint(255 * np.sqrt(weights)).clip(0, 255).astype(np.uint8)

@@ -1,0 +1,67 @@
+// The texts as rows of buttons, shaded for the chosen word, and its numbers.
+function drawWords(line, weights) {
+  const names = [...new Set([weights.asks, weights.reads])];
+  const buttons = Object.fromEntries(names.map((name) => [name, wordButtons(line, name)]));
+  const rows = names.map((name) =>
+    make("div", { class: "text", role: "group", "aria-label": name },
+      ...(names.length > 1 ? [make("b", {}, name)] : []), ...buttons[name]));
+  return { names, buttons, rows };
+}
+
+function wordButtons({ texts, unknown = {}, surprisals = {} }, name) {
+  const strange = new Set(unknown[name]), bits = surprisals[name];
+  return texts[name].map((word, at) => {
+    const look = {
+      type: "button",
+      tabindex: at ? -1 : 0,
+      class: strange.has(at) ? "word unknown" : "word",
+      title: strange.has(at) ? "unknown to the model" : null,
+    };
+    const below = bits ? [make("small", {}, bits[at] === null ? "–" : bits[at].toFixed(1))] : [];
+    return make("button", { ...look, ...stands(name, at) }, word, ...below);
+  });
+}
+
+function shadeWords({ names, buttons }, weights, word) {
+  for (const button of names.flatMap((name) => buttons[name])) {
+    const { text, at } = button.dataset;
+    button.classList.toggle("on", text === word?.text && Number(at) === word.at);
+    const asked = word?.text === weights.asks && text === weights.reads;
+    const asking = word?.text === weights.reads && text === weights.asks;
+    const attended = asked ? weights.shade(weights.at(word.at, Number(at))) : 0;
+    const attending = asking ? weights.shade(weights.at(Number(at), word.at)) : 0;
+    button.style.setProperty("--w", attended);
+    button.style.setProperty("--by", attending);
+    button.classList.toggle("deep", attended > DEEP);
+  }
+}
+
+const HINT = "Point at a word to see what it attends and what attends it; a click holds it, " +
+  "arrow keys go on, Escape lets go.";
+
+function drawNumbers(line, weights, word, held) {
+  if (word === null) return [make("p", {}, HINT)];
+  const { texts } = line, lines = [];
+  const listed = (links, text, end) => {
+    const most = strongest(links).slice(0, 6).filter(({ weight }) => weight >= LEAST);
+    const named = most.map((link) => `${texts[text][link[end]]} ${number(link.weight)}`);
+    return named.join(" · ") || "nothing";
+  };
+  if (word.text === weights.asks)
+    lines.push(`attends ${listed(weights.row(word.at), weights.reads, "to")}`);
+  if (word.text === weights.reads)
+    lines.push(`is attended by ${listed(weights.column(word.at), weights.asks, "from")}`);
+  const facts = factsOf(line, word, held);
+  const name = make("b", {}, texts[word.text][word.at]);
+  const title = make("p", {}, name, facts.length ? ` (${facts.join(", ")})` : "");
+  return [title, ...lines.map((text) => make("p", {}, text))];
+}
+
+function factsOf({ surprisals = {}, unknown = {} }, word, held) {
+  const bits = surprisals[word.text]?.[word.at];
+  return [
+    ...(bits == null ? [] : [`surprisal ${bits.toFixed(2)} bits`]),
+    ...(unknown[word.text]?.includes(word.at) ? ["unknown to the model"] : []),
+    ...(held ? ["held"] : []),
+  ];
+}

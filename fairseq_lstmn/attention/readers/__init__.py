@@ -1,0 +1,30 @@
+"""Which reader a trained model needs, and how lines reach it."""
+
+from fairseq.models import FairseqEncoderDecoderModel
+
+from fairseq_lstmn.attention.readers.classification import PairReader, SentenceReader
+from fairseq_lstmn.attention.readers.language import LanguageReader
+from fairseq_lstmn.attention.readers.translation import TranslationReader
+from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.models.classifiers import LSTMNClassifier
+from fairseq_lstmn.models.lstmn_lm import LSTMNLanguageModel
+from fairseq_lstmn.models.nli import LSTMNPairModel
+
+READERS = {
+    LSTMNLanguageModel: LanguageReader,
+    LSTMNClassifier: SentenceReader,
+    LSTMNPairModel: PairReader,
+    FairseqEncoderDecoderModel: TranslationReader,
+}
+
+
+def reader(trained, beam=5):
+    """The reader of a ``Trained`` model; ``beam`` is for translations that are not given.
+
+    Raises InputError for a model without attention that could be shown.
+    """
+    for model, made in READERS.items():
+        if isinstance(trained.model, model):
+            return made(trained, beam) if made is TranslationReader else made(trained)
+    name = type(trained.model).__name__
+    raise InputError(f"{trained.path}: its model ({name}) has no tape and no other attention")

@@ -1,0 +1,71 @@
+"""Classifiers of sentences and of pairs: attention within each, the premise's, probabilities."""
+
+from fairseq_lstmn.attention.readers.sentences import check_length, unknown
+from fairseq_lstmn.attention.reading import Reading
+from fairseq_lstmn.attention.recurrence import across, within
+from fairseq_lstmn.modules.recording import recorded
+from fairseq_lstmn.trained.classifier import Classifier
+
+
+class SentenceReader:
+    """Reads one sentence a line."""
+
+    names = ("text",)
+
+    def __init__(self, trained):
+        self.trained, self.classifier = trained, Classifier(trained)
+        self.lines = self.classifier.lines
+        self.dictionary = trained.task.source_dictionary
+
+    def encode(self, line):
+        """The ``Sentence``s of a line (bytes). Raises BadLine."""
+        sentences = self.classifier.sentences(line)
+        for sentence in sentences:
+            check_length(len(sentence.tokens), self.trained.model.max_positions())
+        return sentences
+
+    @staticmethod
+    def size(row):
+        return max(len(sentence.tokens) for sentence in row)
+
+    def read(self, rows):
+        """A ``Reading`` for each row of ``Sentence``s."""
+        lengths = [[len(sentence.tokens) for sentence in side] for side in zip(*rows)]
+        with recorded(self.trained.model) as calls:
+            probabilities = self.classifier.probabilities(rows)
+        for row, found, *maps in zip(rows, probabilities, *self.maps(calls, *lengths)):
+            yield Reading(
+                {name: self.tokens(part) for name, part in zip(self.names, row)},
+                maps,
+                {name: unknown(self.dictionary, s.tokens) for name, s in zip(self.names, row)},
+                probabilities=dict(zip(self.classifier.classes, found)),
+            )
+
+    def maps(self, calls, lengths):
+        """For every layer its rows' ``Map``s."""
+        for k, layer in enumerate(self.trained.model.reader.layers, start=1):
+            yield within(calls[layer][0].tape, lengths, "text", k, "text")
+
+    def tokens(self, sentence):
+        return [*sentence.words, self.dictionary[self.dictionary.eos()]]
+
+
+class PairReader(SentenceReader):
+    """Reads a premise and a hypothesis a line."""
+
+    names = "premise", "hypothesis"
+
+    def maps(self, calls, premise_lengths, hypothesis_lengths):
+        """Premise, hypothesis and fusion, each from the first layer on."""
+        reader = self.trained.model.reader
+        premise = [calls[layer].pop(0) for layer in (reader.premise or reader.hypothesis).layers]
+        hypothesis = [calls[layer].pop(0) for layer in reader.hypothesis.layers]
+        for k, found in enumerate(premise, start=1):
+            yield within(found.tape, premise_lengths, "premise", k, "premise")
+        for k, found in enumerate(hypothesis, start=1):
+            yield within(found.tape, hypothesis_lengths, "hypothesis", k, "hypothesis")
+        for k, found in enumerate(hypothesis, start=1):
+            if found.source is not None:
+                lengths, names = (hypothesis_lengths, premise_lengths), ("hypothesis", "premise")
+                # a tape's slots, of which the premise's are read, stand at its end
+                yield across(found.source, *lengths, k, *names, left_padded=True)

@@ -1,0 +1,25 @@
+"""What all readers ask of the sentences that they are given."""
+
+from fairseq_lstmn.trained.lines import BadLine
+
+LONGEST = 1000  # tokens; what a picture can hold, whatever the model can
+
+
+def only_text(texts):
+    """The one text of a line. Raises BadLine for more."""
+    if len(texts) != 1:
+        raise BadLine(f"{len(texts)} sentences separated by TAB, but the model reads 1")
+    return texts[0]
+
+
+def check_length(tokens, most):
+    """Raise BadLine for more tokens than a model reads or a picture holds."""
+    if tokens > most:
+        raise BadLine(f"{tokens} tokens with the end, but the model reads at most {most:g}")
+    if tokens > LONGEST:
+        raise BadLine(f"{tokens} tokens with the end, but at most {LONGEST} can be shown")
+
+
+def unknown(dictionary, tokens, shift=0):
+    """Where the unknown ones stand among ``tokens``, counted from ``shift``."""
+    return [t + shift for t, token in enumerate(tokens.tolist()) if token == dictionary.unk()]

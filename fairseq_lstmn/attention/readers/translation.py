@@ -1,0 +1,152 @@
+"""Encoder-decoders: attention within source and target, and from the target to the source.
+
+B batch, T target steps, S source length, L layers.
+"""
+
+from typing import NamedTuple, Optional
+
+import torch
+from fairseq.data import data_utils
+from fairseq.sequence_generator import SequenceGenerator
+
+from fairseq_lstmn.attention.readers.language import bits
+from fairseq_lstmn.attention.readers.sentences import check_length, unknown
+from fairseq_lstmn.attention.reading import ACROSS, Reading
+from fairseq_lstmn.attention.recurrence import across, within
+from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.models.lstmn import LSTMNModel
+from fairseq_lstmn.modules.recording import recorded
+from fairseq_lstmn.trained.lines import BadLine, LineReader, Sentence
+
+BEFORE = "(source)"  # the decoder's first slot: where the encoder ended
+
+
+class Pair(NamedTuple):
+    """A source and the translation that the line gives, if it does."""
+
+    source: Sentence
+    target: Optional[Sentence]
+
+
+class TranslationReader:
+    """Reads a source a line, found a translation by beam search, or source TAB target.
+
+    Models without tapes, such as fairseq's ``lstm``, show their attention to the source.
+    """
+
+    def __init__(self, trained, beam):
+        self.trained, self.model, task = trained, trained.model, trained.task
+        self.source_dictionary, self.target_dictionary = (
+            task.source_dictionary,
+            task.target_dictionary,
+        )
+        self.lines = LineReader(trained.normalisation)
+        self.search = SequenceGenerator([self.model], self.target_dictionary, beam_size=beam)
+
+    def encode(self, line):
+        """The ``Pair`` of a line (bytes). Raises BadLine."""
+        source, *targets = self.lines.fields(line)
+        if len(targets) > 1:
+            raise BadLine(f"{1 + len(targets)} sentences separated by TAB, but at most 2 are read")
+        found = [self.lines.sentence(source, self.source_dictionary)]
+        found += [self.lines.sentence(target, self.target_dictionary) for target in targets]
+        for sentence, most in zip(found, self.model.max_positions()):
+            check_length(len(sentence.tokens), most)
+        return Pair(found[0], found[1] if targets else None)
+
+    @staticmethod
+    def size(pair):
+        return len(pair.source.tokens)
+
+    @torch.no_grad()
+    def read(self, pairs):
+        """A ``Reading`` for each ``Pair``; the longest source comes first."""
+        pairs = self.with_targets(pairs)
+        lengths = [[len(sentence.tokens) for sentence in side] for side in zip(*pairs)]
+        batch = self.source_batch(pairs)
+        target = self.collate(self.target_dictionary, [pair.target for pair in pairs])
+        inputs = target.roll(1, dims=1)
+        inputs[:, 0] = self.target_dictionary.eos()
+        with recorded(self.model) as calls:
+            scores = self.model(**batch, prev_output_tokens=inputs)
+        surprisals = bits(self.model, scores, target)
+        maps = self.maps(calls, scores, *lengths)
+        for pair, row, *found in zip(pairs, surprisals, *maps):
+            yield self.reading(pair, row[: len(pair.target.tokens)], found)
+
+    def with_targets(self, pairs):
+        """The pairs, those without a target given the best of a beam search."""
+        missing = [pair for pair in pairs if pair.target is None]
+        found = iter(self.translations(missing) if missing else ())
+        return [pair if pair.target else pair._replace(target=next(found)) for pair in pairs]
+
+    def translations(self, pairs):
+        """A ``Sentence`` of the target for each pair."""
+        hypotheses = self.search.generate([self.model], {"net_input": self.source_batch(pairs)})
+        for best, *_ in hypotheses:
+            tokens = best["tokens"].cpu()
+            yield Sentence([self.target_dictionary[token] for token in tokens[:-1]], tokens)
+
+    def source_batch(self, pairs):
+        lengths = torch.tensor([len(pair.source.tokens) for pair in pairs])
+        tokens = self.collate(self.source_dictionary, [pair.source for pair in pairs])
+        return {"src_tokens": tokens, "src_lengths": lengths.to(self.trained.device)}
+
+    def collate(self, dictionary, sentences):
+        """Right-padded tokens (B, n) of sentences."""
+        tokens = [sentence.tokens for sentence in sentences]
+        return data_utils.collate_tokens(tokens, dictionary.pad()).to(self.trained.device)
+
+    def maps(self, calls, scores, source_lengths, target_lengths):
+        """Encoder, decoder and fusion, each from the first layer on, a direction at a time."""
+        across_lengths = target_lengths, source_lengths
+        if not isinstance(self.model, LSTMNModel):
+            weights, layer = self.attention(scores), len(self.model.decoder.layers)
+            yield across(weights, *across_lengths, layer, "target", "source")
+            return
+        encoder, decoder = self.model.encoder, self.model.decoder.stack.layers
+        for backward, layers in enumerate((encoder.forwards, encoder.backwards)):
+            for k, layer in enumerate(layers, start=1):
+                names = "encoder", k, "source"
+                yield within(calls[layer][0].tape, source_lengths, *names, bool(backward))
+        for k, layer in enumerate(decoder, start=1):
+            yield within(calls[layer][0].tape, target_lengths, "decoder", k, "decoder")
+        for k, layer in enumerate(decoder, start=1):
+            if calls[layer][0].source is not None:
+                yield across(calls[layer][0].source, *across_lengths, k, "target", "source")
+
+    def attention(self, scores):
+        """The attention (B, T, S) that a model of fairseq's returns. Raises InputError for none."""
+        extra = scores[1]
+        if isinstance(extra, dict):
+            extra = (extra.get("attn") or [None])[0]
+        if extra is None:
+            name = type(self.model).__name__
+            raise InputError(f"{self.trained.path}: its model ({name}) has no attention to show")
+        return extra
+
+    def reading(self, pair, surprisals, maps):
+        """The ``Reading`` of a pair that has its target, of its target's surprisals and its maps.
+
+        The decoder has read the target but its end when it has written all of it: attention
+        to the source stands at what is written, attention to the tape at what is read.
+        """
+        source, target = pair
+        end = self.target_dictionary[self.target_dictionary.eos()]
+        texts = {
+            "source": [*source.words, self.source_dictionary[self.source_dictionary.eos()]],
+            "decoder": [BEFORE, end, *target.words],
+            "target": [*target.words, end],
+        }
+        strange = {
+            "source": unknown(self.source_dictionary, source.tokens),
+            "decoder": unknown(self.target_dictionary, target.tokens, shift=2),
+            "target": unknown(self.target_dictionary, target.tokens),
+        }
+        bits = {"decoder": [None, None, *surprisals[:-1]], "target": surprisals}
+        if not isinstance(self.model, LSTMNModel):
+            for parts in (texts, strange, bits):
+                del parts["decoder"]
+        fusion = [found for found in maps if found.direction == ACROSS]
+        aligned = fusion[-1].weights.argmax(axis=1).tolist() if fusion else []
+        return Reading(texts, maps, strange, bits, alignment=aligned)

@@ -1,0 +1,68 @@
+"""One line of text as a model has read it: plain data, whatever the model.
+
+T tokens of the text that attends, S tokens of the text that is attended.
+"""
+
+from typing import Dict, List, NamedTuple, Optional
+
+import numpy as np
+
+FORWARD, BACKWARD, ACROSS = "forward", "backward", "across"
+
+
+class Map(NamedTuple):
+    """The attention of one layer in one direction, in the order of the text.
+
+    Within a text (``asks`` equals ``reads``) token t attends those before it, or in backward
+    direction those behind it; the first (or last) has none to attend. Across, it attends all.
+    """
+
+    part: str  # of the model: text, premise, hypothesis, encoder, decoder, fusion
+    layer: int  # from 1
+    direction: str  # FORWARD, BACKWARD or ACROSS
+    asks: str  # name of the text whose tokens attend
+    reads: str  # name of the text whose tokens are attended
+    weights: np.ndarray  # (T, S), zero where a token may not look
+
+    @property
+    def title(self):
+        """What tells it from the reading's other maps."""
+        direction = ", backward" if self.direction == BACKWARD else ""
+        return f"{self.part}, layer {self.layer}{direction}"
+
+    def rows(self, weights=None):
+        """For each token the part of its row of weights (T, S), or of others, where it may look."""
+        weights = self.weights if weights is None else weights
+        if self.direction == FORWARD:
+            return [row[:t] for t, row in enumerate(weights)]
+        if self.direction == BACKWARD:
+            return [row[t + 1 :] for t, row in enumerate(weights)]
+        return list(weights)
+
+
+class Reading(NamedTuple):
+    """A line's texts (tokens by name) and maps; or why there are none."""
+
+    texts: Dict[str, List[str]] = {}
+    maps: List[Map] = []
+    unknown: Dict[str, List[int]] = {}  # which tokens of a text the model does not know
+    surprisals: Dict[str, List[Optional[float]]] = {}  # in bits, of a text's tokens
+    probabilities: Dict[str, float] = {}  # by class
+    alignment: List[int] = []  # which token of the source a token of the target attends most
+    line: int = 0  # number in the input, from 1
+    error: Optional[str] = None
+
+    def checked(self):
+        """The reading, or its error if some weight or probability is not a number."""
+        if not all(np.isfinite(found.weights).all() for found in self.maps):
+            return Reading(error="the model's attention is not a number (NaN)")
+        bits = [value for found in self.surprisals.values() for value in found if value is not None]
+        if not np.isfinite([*bits, *self.probabilities.values()]).all():
+            return Reading(error="the model's probabilities are no numbers (NaN or 0)")
+        return self
+
+    def only(self, layer):
+        """The reading with the maps of one layer (from 1) only; None keeps all."""
+        if layer is None:
+            return self
+        return self._replace(maps=[found for found in self.maps if found.layer == layer])

@@ -1,0 +1,57 @@
+"""Lines in, readings out: in the order of the lines, read in batches of similar length."""
+
+from itertools import islice
+
+from fairseq_lstmn.attention.reading import Reading
+from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.trained.lines import BadLine
+
+_CHUNK = 512  # lines that are sorted by length at a time
+_ROWS = 64  # of a batch at most
+_WEIGHTS = 1 << 22  # of a batch and layer at most
+
+
+def readings(reader, lines, layer=None):
+    """Yield a ``Reading`` for each of ``lines`` (bytes), with a line's error where it is bad.
+
+    ``layer`` (from 1) keeps the maps of that layer only; None keeps all. Raises InputError for a
+    layer that the model lacks, or lines that are none.
+    """
+    numbered, any_line = enumerate(lines, start=1), False
+    while chunk := list(islice(numbered, _CHUNK)):
+        any_line = True
+        for (number, _), found in zip(chunk, _read(reader, [line for _, line in chunk])):
+            yield _with_layer(found, layer)._replace(line=number)
+    if not any_line:
+        raise InputError("INPUT: has no line")
+
+
+def _read(reader, lines):
+    """The readings of a chunk of lines, in order."""
+    found, sound = [None] * len(lines), {}
+    for at, line in enumerate(lines):
+        try:
+            sound[at] = reader.encode(line)
+        except BadLine as error:
+            found[at] = Reading(error=str(error))
+    for batch in _batches({at: reader.size(row) for at, row in sound.items()}):
+        for at, reading in zip(batch, reader.read([sound[at] for at in batch])):
+            found[at] = reading.checked()
+    return found
+
+
+def _batches(sizes):
+    """Lists of keys of ``sizes``, the largest first, that fit into a batch."""
+    order = sorted(sizes, key=sizes.get, reverse=True)
+    while order:
+        rows = max(1, min(_ROWS, _WEIGHTS // sizes[order[0]] ** 2))
+        yield order[:rows]
+        order = order[rows:]
+
+
+def _with_layer(reading, layer):
+    kept = reading.only(layer)
+    if reading.maps and not kept.maps:
+        there = sorted({found.layer for found in reading.maps})
+        raise InputError(f"--layer {layer}: the model has {', '.join(map(str, there))}")
+    return kept

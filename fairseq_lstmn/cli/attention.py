@@ -1,0 +1,108 @@
+"""Show what a trained model attends while it reads.
+
+Reads lines of a file, of standard input or of --text, tokenised as the training text was: a
+sentence; for a model of pairs premise TAB hypothesis; for a translation model a source, which it
+translates, or source TAB target. What `prepare` did to the training text, such as the case of
+letters, is done to them. DEST gets attention.html, a page to look at that needs nothing else, and
+attention.json with all numbers; --summary says what is attended on the whole.
+"""
+
+import io
+import sys
+
+from fairseq_lstmn.data.whole_folder import add_dest, check_new, made_whole
+from fairseq_lstmn.errors import InputError
+
+FORMATS = ("html", "json", "png", "svg")
+LIMIT = 50
+
+
+def add_arguments(parser):
+    parser.add_argument("checkpoint", help="of a model with tapes, or with attention to a source")
+    parser.add_argument("input", nargs="?", help="file (default: standard input)")
+    add_dest(parser)
+    parser.add_argument("--text", metavar="LINE", help="a line to read, for INPUT")
+    parser.add_argument(
+        "--data", metavar="DIR", help="where its dictionaries are now (default: as in training)"
+    )
+    parser.add_argument("--layer", metavar="N", type=int, help="this layer only, from 1")
+    parser.add_argument(
+        "--format",
+        metavar="LIST",
+        help=f"of {','.join(FORMATS)} (default: html,json; with --summary all but html)",
+    )
+    parser.add_argument(
+        "--limit",
+        metavar="N",
+        type=int,
+        default=LIMIT,
+        help="draw no more than N lines; the JSON has all (default: %(default)s)",
+    )
+    parser.add_argument("--summary", action="store_true", help="what is attended on the whole")
+    parser.add_argument(
+        "--beam", metavar="N", type=int, default=5, help="of translations (default: %(default)s)"
+    )
+    parser.add_argument("--cpu", action="store_true", help="do not use a GPU")
+
+
+def run(args):
+    check_new(args.dest)
+    formats = check(args)
+    # here, so that `fairseq-lstmn doctor` can say that torch or fairseq is broken
+    from fairseq_lstmn.attention.outputs import outputs
+    from fairseq_lstmn.attention.readers import reader
+    from fairseq_lstmn.attention.stream import readings
+    from fairseq_lstmn.trained.checkpoint import load
+    from fairseq_lstmn.trained.lines import opened
+
+    with opened(args.input or "-") if args.text is None else given(args.text) as lines:
+        reads = reader(load(args.checkpoint, args.data, args.cpu), args.beam)
+        with made_whole(args.dest) as folder:
+            made = outputs(folder, reads.trained, formats, args.summary, args.limit)
+            failed = write(readings(reads, lines, args.layer), made)
+    for line in {output.left_out for output in made}:
+        report(line)
+    report(reads.lines.unknown.warning(args.checkpoint))
+    print(f"ready: {args.dest}")
+    return 1 if failed else 0
+
+
+def check(args):
+    """The formats asked for. Raises InputError for options out of range."""
+    for name, least in (("layer", 1), ("limit", 1), ("beam", 1)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise InputError(f"--{name} {value}: must be {least} or more")
+    if args.text is not None and args.input is not None:
+        raise InputError(f"--text {args.text}: not together with INPUT {args.input}")
+    formats = args.format or ("json,png,svg" if args.summary else "html,json")
+    allowed = [name for name in FORMATS if not (args.summary and name == "html")]
+    for name in formats.split(","):
+        if name not in allowed:
+            raise InputError(f"--format {formats}: must be of {','.join(allowed)}")
+    return set(formats.split(","))
+
+
+def given(text):
+    """The lines (bytes) of --text."""
+    return io.BytesIO(text.encode("utf-8", "surrogateescape"))
+
+
+def write(found, made):
+    """Add the readings ``found`` to every output; whether some line could not be read."""
+    failed = False
+    for reading in found:
+        if reading.error is not None:
+            failed = True
+            report(f"line {reading.line}: {reading.error}")
+        for output in made:
+            output.add(reading)
+    for output in made:
+        output.close()
+    return failed
+
+
+def report(line):
+    """Print a line on standard error, if there is one."""
+    if line is not None:
+        print(line, file=sys.stderr)

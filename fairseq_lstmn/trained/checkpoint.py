@@ -1,0 +1,52 @@
+"""A checkpoint's model with its task."""
+
+from pickle import UnpicklingError
+from typing import Any, NamedTuple, Optional
+
+import torch
+from fairseq import checkpoint_utils
+
+from fairseq_lstmn.data.normalisation import Normalisation, recorded
+from fairseq_lstmn.errors import InputError
+
+_BROKEN = OSError, RuntimeError, KeyError, EOFError, UnpicklingError
+
+
+class Trained(NamedTuple):
+    """A model in evaluation mode, with what it was trained on."""
+
+    path: str
+    model: Any
+    task: Any
+    device: str
+    normalisation: Optional[Normalisation]  # of its training text; None if it was not recorded
+
+    def to_device(self, arguments):
+        """A dictionary of tensors where the model is."""
+        return {name: part.to(self.device) for name, part in arguments.items()}
+
+
+def load(path, data=None, cpu=False):
+    """Load a checkpoint.
+
+    Args:
+        path: of the checkpoint.
+        data: folder with its dictionaries; None for the one named in the checkpoint.
+        cpu: stay off the GPU.
+
+    Raises InputError for one that cannot be loaded.
+    """
+    overrides = {} if data is None else {"data": data}
+    try:
+        [model], _, task = checkpoint_utils.load_model_ensemble_and_task([path], overrides)
+    except _BROKEN as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: cannot be loaded ({reason})") from None
+    device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
+    return Trained(path, model.eval().to(device), task, device, recorded(folder(task)))
+
+
+def folder(task):
+    """Where a task's data is, as its option says; None for a task without data."""
+    options = task.cfg or getattr(task, "args", None)  # fairseq's language_modeling has no cfg
+    return getattr(options, "data", None)

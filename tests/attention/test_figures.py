@@ -1,0 +1,82 @@
+"""PNG and SVG: a file for each view, an SVG whose words are text, shades even for the eye."""
+
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from fairseq_lstmn.attention.outputs.figures import VIEWS, Figures
+from fairseq_lstmn.attention.outputs.figures.shades import colour
+from fairseq_lstmn.attention.scale import Scale, links
+from tests.attention.test_page import language, translation
+
+
+def files(folder, readings, formats=("svg",), limit=50):
+    output = Figures(folder, set(formats), limit)
+    for reading in readings:
+        output.add(reading)
+    output.close()
+    return output, sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_for_each_map_and_view(tmp_path):
+    _, names = files(tmp_path, [translation()], ("png", "svg"))
+    maps = "encoder-layer1", "encoder-layer1-backward", "fusion-layer1"
+    assert names == sorted(
+        f"0001-{found}-{view}.{ending}"
+        for found in maps
+        for view in VIEWS
+        for ending in ("png", "svg")
+    )
+
+
+def test_lines_beyond_the_limit_are_not_drawn(tmp_path):
+    output, names = files(tmp_path, [language(3), language(3, line=2)], limit=1)
+    assert {name[:4] for name in names} == {"0001"}
+    assert output.left_out == "The first 1 of 2 lines are drawn (--limit 1)"
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_words_of_an_svg_are_text_and_lie_within_it(tmp_path, view):
+    files(tmp_path, [language(25)])
+    root = ElementTree.parse(tmp_path / f"0001-text-layer1-{view}.svg").getroot()
+    words = [
+        "".join(found.itertext()).strip() for found in root.iter() if found.tag.endswith("}text")
+    ]
+    assert set(language(25).texts["text"]) <= set(words)
+
+
+def test_the_same_is_drawn_the_same(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        files(tmp_path / name, [language(5)])
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_words_may_hold_dollars_and_any_script(tmp_path):
+    reading = language(4)
+    reading.texts["text"][1:] = ["$x_1$", "日本語", "<&>"]
+    files(tmp_path, [reading], ("png", "svg"))
+
+
+def test_shades_are_even():
+    luminance = [np.dot(colour(k / 10), [0.2126, 0.7152, 0.0722]) for k in range(11)]
+    steps = -np.diff(luminance)
+    assert (steps > 0).all() and steps.max() < 1.5 * steps.min()
+
+
+def test_the_scale_ends_at_twice_a_typical_peak():
+    found = language(9).maps[0]
+    found.weights[:] = np.tril(np.full((9, 9), 0.0625), -1)
+    assert Scale(found).top == 0.12
+    assert [Scale(found).shade(weight) for weight in (0, 0.06, 1)] == [0, pytest.approx(0.5), 1]
+
+
+def test_links_are_the_strongest_of_each_token():
+    found = language(9).maps[0]
+    drawn = links(found)
+    assert max(sum(t == row for t, *_ in drawn) for row in range(9)) == 3
+    assert {t: s for t, s, _, strongest in drawn if strongest} == {
+        t: found.weights[t].argmax() for t in range(1, 9)
+    }

@@ -1,0 +1,48 @@
+"""Recording attention leaves a model's outputs, and the model, as they were."""
+
+import pytest
+import torch
+
+from fairseq_lstmn.modules.fusion import build_fusion
+from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
+from fairseq_lstmn.modules.recording import recorded
+
+
+def stack(fusion="none"):
+    torch.manual_seed(0)
+    return LSTMNStack(
+        3, 5, layers=2, fusion=lambda k, width: build_fusion(k, width, 5, 5, fusion, "token", "add")
+    )
+
+
+def read(model, x):
+    tapes = [torch.randn(2, 4, 5, generator=torch.Generator().manual_seed(k)) for k in (1, 2)]
+    sources = model.sources(tapes, tapes, torch.ones(2, 4, dtype=torch.bool))
+    return model(x, lengths=torch.tensor([6, 4]), sources=sources)
+
+
+@pytest.mark.parametrize("fusion", ["none", "shallow", "deep"])
+def test_outputs_are_as_without(fusion):
+    model, x = stack(fusion), torch.randn(2, 6, 3)
+    outputs, _, attention = read(model, x)
+    with recorded(model) as calls:
+        again, _, found = read(model, x)
+        read(model, x)
+    assert torch.equal(outputs, again)
+    assert (attention is None) == (found is None)
+    if attention is not None:
+        assert torch.equal(attention.source, found.source)
+    for layer in model.layers:
+        first, second = calls[layer]
+        assert first.tape.shape == (2, 6, 6) and torch.equal(first.tape, second.tape)
+        assert (first.source is None) == (layer.fusion is None)
+
+
+def test_hooks_go_with_the_block():
+    model, x = stack(), torch.randn(2, 6, 3)
+    with pytest.raises(ZeroDivisionError), recorded(model) as calls:
+        read(model, x)
+        1 / 0
+    read(model, x)
+    assert [len(calls[layer]) for layer in model.layers] == [1, 1]
+    assert not any(layer._forward_hooks or layer._forward_pre_hooks for layer in model.layers)
