@@ -3,7 +3,7 @@
 const AT_REST = 3;
 
 function drawArcs({ weights, texts, limit, width }) {
-  const shown = weights.links().filter(({ weight }) => weight > 0 && weight >= limit);
+  const shown = weights.links().filter(({ weight }) => weight >= Math.max(limit, LEAST));
   const place = weights.within
     ? inLine(texts, weights.reads, width) ?? inColumn(texts, weights.reads, width)
     : inColumns(texts, weights, width);
