@@ -6,7 +6,7 @@ from fairseq_lstmn.attention.reading import Reading
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.trained.lines import BadLine
 
-_CHUNK = 512  # lines that are sorted by length at a time
+_CHUNK = 128  # lines that are sorted by length, and kept, at a time
 _ROWS = 64  # of a batch at most
 _WEIGHTS = 1 << 22  # of a batch and layer at most
 

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from fairseq import utils
-
 from fairseq_lstmn.errors import InputError
 
 FILE = "normalisation.json"
@@ -32,6 +30,8 @@ def recorded(data):
 
     Raises InputError for a record that cannot be read.
     """
+    from fairseq import utils  # here: `prepare` needs no fairseq to say what it does
+
     path = data and Path(utils.split_paths(data)[0], FILE)
     if not path or not path.exists():
         return None

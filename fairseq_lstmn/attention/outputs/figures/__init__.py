@@ -28,8 +28,8 @@ class Figures:
         for found in reading.maps:
             for view, made in VIEWS.items():
                 path = self.folder / f"{name(reading.line, found)}-{view}"
-                drawing = with_key(made(found, reading.texts), Scale(found).top)
-                save(partial(figure_of, drawing), path, self.formats, f"{found.title}: {view}")
+                drawn = partial(figure, made, found, reading.texts)
+                save(drawn, path, self.formats, f"{found.title}: {view}")
 
     @property
     def left_out(self):
@@ -37,6 +37,11 @@ class Figures:
 
     def close(self):
         """All is written."""
+
+
+def figure(made, found, texts):
+    """The Figure of a ``Map`` of ``texts`` as the view ``made`` draws it."""
+    return figure_of(with_key(made(found, texts), Scale(found).top))
 
 
 def name(line, found):

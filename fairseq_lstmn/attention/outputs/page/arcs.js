@@ -3,7 +3,7 @@
 const AT_REST = 3;
 
 function drawArcs({ weights, texts, limit, width }) {
-  const shown = weights.links().filter(({ weight }) => weight > 0 && weight >= limit);
+  const shown = weights.links().filter(({ weight }) => weight >= Math.max(limit, LEAST));
   const place = weights.within
     ? inLine(texts, weights.reads, width) ?? inColumn(texts, weights.reads, width)
     : inColumns(texts, weights, width);
@@ -16,7 +16,8 @@ function drawArcs({ weights, texts, limit, width }) {
   const label = "Arcs from each word to those it attends; the table below has the numbers";
   const size = { width: place.width, height: place.height };
   const node = svg("svg", { ...size, role: "img", "aria-label": label }, ...paths, ...words);
-  return { node, choose: (word) => chooseArcs(node, paths, order, words, weights, word) };
+  const groups = { on: grouped(order, paths, "from"), by: grouped(order, paths, "to") };
+  return { node, choose: arcChooser(node, groups, words, weights) };
 }
 
 function arcPath(link, weights, place, rank) {
@@ -27,18 +28,30 @@ function arcPath(link, weights, place, rank) {
   return svg("path", { d: place.path(link), style: `--w:${shade.toFixed(3)}`, ...look });
 }
 
-function chooseArcs(node, paths, order, words, weights, word) {
-  node.classList.toggle("picked", word !== null);
-  paths.forEach((path, k) => {
-    const asks = word && word.text === weights.asks && order[k].from === word.at;
-    const reads = word && word.text === weights.reads && order[k].to === word.at;
-    path.classList.toggle("on", Boolean(asks));
-    path.classList.toggle("by", Boolean(reads));
-  });
-  for (const element of words) {
-    const { text, at } = element.dataset;
-    element.classList.toggle("on", text === word?.text && Number(at) === word.at);
-  }
+// The paths of the links that share a word at one end, by that word.
+function grouped(links, paths, end) {
+  const found = {};
+  links.forEach((link, k) => (found[link[end]] ??= []).push(paths[k]));
+  return found;
+}
+
+// What marks the links of a chosen word: those by which it asks "on", those by which it is asked
+// "by". Only what changes is touched, since there are many links.
+function arcChooser(node, groups, words, weights) {
+  let marked = [];
+  const mark = (elements = [], name) => {
+    for (const element of elements) element.classList.add(name);
+    marked.push(...elements);
+  };
+  return (word) => {
+    for (const element of marked) element.classList.remove("on", "by");
+    marked = [];
+    node.classList.toggle("picked", word !== null);
+    if (word === null) return;
+    if (word.text === weights.asks) mark(groups.on[word.at], "on");
+    if (word.text === weights.reads) mark(groups.by[word.at], "by");
+    mark(words.filter((element) => isWord(element, word)), "on");
+  };
 }
 
 // Places of the words and paths between them; null where the line is wider than the page.

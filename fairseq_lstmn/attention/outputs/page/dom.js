@@ -21,6 +21,8 @@ const number = (weight) => weight.toFixed(2);
 
 // What makes an element stand for a word: pointing at it and clicking it choose the word.
 const stands = (text, at) => ({ "data-text": text, "data-at": at });
+const isWord = ({ dataset }, word) =>
+  dataset.text === word?.text && Number(dataset.at) === word.at;
 
 // The width in pixels that a word takes in the pictures.
 const pen = document.createElement("canvas").getContext("2d");

@@ -40,10 +40,7 @@ function drawMatrix({ weights, texts, limit, width }) {
       columnFrame.style.display = reads ? "" : "none";
       if (asks) rowFrame.setAttribute("y", top + word.at * cell - 0.5);
       if (reads) columnFrame.setAttribute("x", left + word.at * cell - 0.5);
-      for (const name of names) {
-        const { text, at } = name.dataset;
-        name.classList.toggle("on", text === word?.text && Number(at) === word.at);
-      }
+      for (const name of names) name.classList.toggle("on", isWord(name, word));
     },
   };
 }

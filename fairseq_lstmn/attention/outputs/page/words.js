@@ -25,7 +25,7 @@ function wordButtons({ texts, unknown = {}, surprisals = {} }, name) {
 function shadeWords({ names, buttons }, weights, word) {
   for (const button of names.flatMap((name) => buttons[name])) {
     const { text, at } = button.dataset;
-    button.classList.toggle("on", text === word?.text && Number(at) === word.at);
+    button.classList.toggle("on", isWord(button, word));
     const asked = word?.text === weights.asks && text === weights.reads;
     const asking = word?.text === weights.reads && text === weights.asks;
     const attended = asked ? weights.shade(weights.at(word.at, Number(at))) : 0;
