@@ -4,12 +4,14 @@ At every key of the second part its value is to be said. B examples, N the most 
 n those of an example, K keys, V values.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from fairseq.data import Dictionary
 
 from fairseq_lstmn.data.counted_random import bits
+
+EASY = 4  # pairs
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,16 @@ class Recall:
             for number in range(count):
                 dictionary.add_symbol(f"{kind}{number}")
         return dictionary
+
+    def of_epoch(self, epoch, growth):
+        """What is to be recalled in an epoch, counted from 1: not the most pairs from the start.
+
+        At most EASY in the first ``growth`` epochs, then twice as many, and so on; all if it is 0.
+        """
+        if growth == 0:
+            return self
+        reached = EASY * 2 ** ((epoch - 1) // growth)
+        return replace(self, most=max(self.fewest, min(self.most, reached)))
 
     def pairs(self, start, numbers):
         """How many pairs (B) the examples ``numbers`` (B) of a stream have."""

@@ -6,7 +6,7 @@ from fairseq.data import FairseqDataset
 
 
 class RecallDataset(FairseqDataset):
-    """``size`` examples of a stream; with ``endless`` the next ones in every epoch.
+    """``size`` examples of a stream; of one for training the next ones in every epoch.
 
     An item is the number of an example, and ``collater`` makes a whole batch at once.
 
@@ -14,20 +14,26 @@ class RecallDataset(FairseqDataset):
         recall: what is to be recalled, a ``Recall``.
         start: of the stream (see ``counted_random``).
         dictionary: the one of ``recall``.
+        trains: whether it is for training.
+        growth: epochs until training examples may have twice as many pairs; 0 for no such limit.
     """
 
     can_reuse_epoch_itr_across_epochs = False  # an epoch has examples of its own
 
-    def __init__(self, recall, start, dictionary, size, endless):
-        self.recall, self.start, self.dictionary = recall, start, dictionary
-        self.numbers, self.endless = np.arange(size), endless
-        self.sizes = self._sizes()
+    def __init__(self, recall, start, dictionary, size, trains, growth=0):
+        self.whole, self.start, self.dictionary = recall, start, dictionary
+        self.size_of_epoch, self.trains, self.growth = size, trains, growth
+        self._be_of(epoch=1)
 
     def set_epoch(self, epoch):
-        if self.endless:
-            size = len(self)
-            self.numbers = np.arange((epoch - 1) * size, epoch * size)
-            self.sizes = self._sizes()
+        if self.trains:
+            self._be_of(epoch)
+
+    def _be_of(self, epoch):
+        size = self.size_of_epoch
+        self.recall = self.whole.of_epoch(epoch, self.growth)
+        self.numbers = np.arange((epoch - 1) * size, epoch * size)
+        self.sizes = 3 * self.recall.pairs(self.start, self.numbers)
 
     def __len__(self):
         return len(self.numbers)
@@ -64,6 +70,3 @@ class RecallDataset(FairseqDataset):
 
     def size(self, index):
         return self.sizes[index]
-
-    def _sizes(self):
-        return 3 * self.recall.pairs(self.start, self.numbers)

@@ -26,6 +26,13 @@ class RecallConfig(FairseqDataclass):
             "other, while valid and test have the most"
         },
     )
+    pairs_growth: int = field(
+        default=0,
+        metadata={
+            "help": "train on at most 4 pairs in the first N epochs, then on at most twice as many "
+            "in the next N, and so on; 0 = on all from the start"
+        },
+    )
     num_keys: int = field(
         default=16, metadata={"help": "keys, of which those of an example differ"}
     )
@@ -76,6 +83,8 @@ class RecallTask(FairseqTask):
         for name in ("num_keys", "num_values", "train_examples", "test_examples"):
             if cfg[name] is not None and cfg[name] < 1:
                 raise InputError(f"--{name.replace('_', '-')} {cfg[name]}: must be 1 or above")
+        if cfg.pairs_growth < 0:
+            raise InputError(f"--pairs-growth {cfg.pairs_growth}: must be 0 or above")
         if cfg.embed_std is not None and cfg.embed_std < 0:
             raise InputError(f"--embed-std {cfg.embed_std}: must be 0 or above")
         return cls(cfg)
@@ -90,7 +99,8 @@ class RecallTask(FairseqTask):
             stream(self.parts.index(split), self.cfg.seed if trains else 0),
             self.dictionary,
             size=self.cfg.train_examples if trains else self.cfg.test_examples,
-            endless=trains,
+            trains=trains,
+            growth=self.cfg.pairs_growth if trains else 0,
         )
 
     def build_model(self, cfg, from_checkpoint=False):

@@ -82,7 +82,7 @@ def test_pairs_keys_values_and_orders_are_equally_likely():
 @pytest.fixture
 def dataset():
     recall = Recall(2, 5, 8, 8)
-    return RecallDataset(recall, counted_random.stream(0), recall.dictionary(), 50, endless=True)
+    return RecallDataset(recall, counted_random.stream(0), recall.dictionary(), 50, trains=True)
 
 
 def numbers(dataset):
@@ -96,10 +96,31 @@ def test_every_epoch_goes_on_with_the_stream(dataset):
         assert numbers(dataset) == list(range(50 * (epoch - 1), 50 * epoch))
 
 
-def test_what_is_not_endless_stays(dataset):
-    dataset.endless = False
+def test_what_is_not_for_training_stays(dataset):
+    dataset.trains = False
     dataset.set_epoch(9)
     assert numbers(dataset) == list(range(50))
+
+
+def test_pairs_grow_until_there_are_the_most():
+    recall = Recall(1, 20, 24, 24)
+    dataset = RecallDataset(
+        recall, counted_random.stream(0), recall.dictionary(), 500, trains=True, growth=2
+    )
+    longest = []
+    for epoch in range(1, 10):
+        dataset.set_epoch(epoch)
+        longest.append(int(dataset.sizes.max()) // 3)
+        batch = dataset.collater(numbers(dataset))
+        assert batch["net_input"]["src_lengths"].tolist() == dataset.sizes.tolist()
+        assert dataset.sizes.min() == 3
+    assert longest == [4, 4, 8, 8, 16, 16, 20, 20, 20]
+
+
+def test_pairs_grow_from_no_fewer_than_there_are(dataset):
+    assert Recall(6, 9, 16, 16).of_epoch(1, growth=3) == Recall(6, 6, 16, 16)
+    dataset.set_epoch(10**6)
+    assert dataset.recall == dataset.whole
 
 
 def test_a_batch_is_right_padded_and_counts_its_answers(dataset):

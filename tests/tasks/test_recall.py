@@ -81,6 +81,7 @@ WRONG = {
     "no values": (dict(num_values=0), "--num-values 0: must be 1 or above"),
     "nothing to train on": (dict(train_examples=0), "--train-examples 0: must be 1 or above"),
     "nothing to test on": (dict(test_examples=-1), "--test-examples -1: must be 1 or above"),
+    "a negative growth": (dict(pairs_growth=-1), "--pairs-growth -1: must be 0 or above"),
     "a negative width": (dict(embed_std=-1.0), "--embed-std -1.0: must be 0 or above"),
 }
 
