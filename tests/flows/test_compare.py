@@ -331,5 +331,6 @@ def test_recalls_are_compared_without_data(tmp_path):
     cuts = {cut["name"] for cut in found["buckets"]}
     assert cuts == {"tokens from the value to its question"}
     assert all(sum(cut["counts"]) == 20 * 3 for cut in found["buckets"])
-    report = (dest / "report.html").read_text()
-    assert "Baseline: lstm" in report and "Data:" not in report
+    for page in ("report.html", "report.md"):
+        report = (dest / page).read_text()
+        assert "Baseline: lstm" in report and "Data:" not in report

@@ -12,11 +12,12 @@ _SPECIAL = re.compile(r"[\\`*\[\]<>|#&~]|(?<![^\W_])_|_(?![^\W_])")
 def report(results):
     """The text of the file."""
     seeds = ", ".join(map(str, results["seeds"]))
+    data = f"Data: {results['data']}. " if results["data"] else ""
     blocks = [
         *errors(results["errors"]),
         f"# {escaped(results['title'])}",
         bullets(verdicts(results)),
-        escaped(f"Data: {results['data']}. Baseline: {results['baseline']}. Seeds: {seeds}."),
+        escaped(f"{data}Baseline: {results['baseline']}. Seeds: {seeds}."),
         bullets(results["notes"]),
         "## Scores",
         *(table(score_tables.scores(results, metric)) for metric in results["metrics"]),
