@@ -1,6 +1,7 @@
 """The commands that score, one for each kind of task, and the options they are given."""
 
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Callable, Tuple
 
 from fairseq import options as fairseq_options
@@ -70,6 +71,13 @@ def score_options(scoring, training, given):
     return options
 
 
+kept_by_validate = partial(
+    Scoring,
+    command=("python", "-m", "fairseq_lstmn.comparison.validate"),
+    subset="valid-subset",
+    parser=fairseq_options.get_validation_parser,
+    extra=lambda folder: ["--answers", str(folder / "answers.npz")],
+)
 SCORINGS = (
     Scoring(
         command=("fairseq-eval-lm",),
@@ -89,22 +97,8 @@ SCORINGS = (
         extra=lambda folder: ["--results-path", str(folder)],
         read=read_translations,
     ),
-    Scoring(
-        command=("python", "-m", "fairseq_lstmn.comparison.validate"),
-        task=SentencePredictionTask,
-        metrics=("accuracy", "macro-f1"),
-        subset="valid-subset",
-        parser=fairseq_options.get_validation_parser,
-        extra=lambda folder: ["--answers", str(folder / "answers.npz")],
-        read=read_answers,
+    kept_by_validate(
+        task=SentencePredictionTask, metrics=("accuracy", "macro-f1"), read=read_answers
     ),
-    Scoring(
-        command=("python", "-m", "fairseq_lstmn.comparison.validate"),
-        task=RecallTask,
-        metrics=("accuracy", "perplexity"),
-        subset="valid-subset",
-        parser=fairseq_options.get_validation_parser,
-        extra=lambda folder: ["--answers", str(folder / "answers.npz")],
-        read=read_recalled,
-    ),
+    kept_by_validate(task=RecallTask, metrics=("accuracy", "perplexity"), read=read_recalled),
 )

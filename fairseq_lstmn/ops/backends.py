@@ -21,7 +21,6 @@ class Backend(NamedTuple):
     obstacle: Callable[[torch.device], Optional[str]]
     why: str  # what speaks for it, for the log line of ``auto``
     on_trial: bool = False  # whether ``auto`` takes it only where ``selfcheck`` finds no fault
-    graphs: bool = False  # whether training runs as CUDA graphs, which ask a device for nothing
 
 
 def runs_anywhere(device):
@@ -34,7 +33,6 @@ BACKENDS = {
     "triton": Backend(
         *(triton.layer, triton.obstacle, "compiled for this device by Triton, in CUDA graphs"),
         on_trial=True,
-        graphs=True,
     ),
     "triton_eager": Backend(
         *(triton.eager_layer, triton.obstacle, "compiled for this device by Triton"),
@@ -59,11 +57,6 @@ def report(device="cpu"):
 def on_trial(device):
     """Names of the able backends that ``auto`` takes only where ``selfcheck`` finds no fault."""
     return [name for name, obstacle in report(device) if not obstacle and BACKENDS[name].on_trial]
-
-
-def wants_rows(name):
-    """Whether the backend makes use of ``Inputs.rows``, for which the device has to be asked."""
-    return not (BACKENDS[name].graphs and torch.is_grad_enabled())
 
 
 def choose(name, device):

@@ -67,7 +67,15 @@ def complete_tape(tape, weights, like):
         tape = Tape(*slots, tape.summary, tape.source_summary, lengths)
     zeros = like.new_zeros(batch, width)
     return tape._replace(
-        keys=tape.hidden @ weights.key.T if tape.keys is None else tape.keys,
+        keys=projected(tape.hidden, weights.key) if tape.keys is None else tape.keys,
         summary=zeros if tape.summary is None else tape.summary,
         source_summary=zeros if tape.source_summary is None else tape.source_summary,
     )
+
+
+def projected(hidden, key):
+    """W_h h_i of (4), (B, P, H).
+
+    In float64, which autocast leaves alone where it reaches the backward pass of this product.
+    """
+    return (hidden.double() @ key.double().T).to(hidden.dtype)

@@ -61,13 +61,6 @@ def test_auto_looks_for_triton_once(monkeypatch):
     triton.obstacle(torch.device("cuda"))
 
 
-def test_graphs_have_no_use_for_rows():
-    for name in backends.BACKENDS:
-        assert backends.wants_rows(name) == (name != "triton")
-        with torch.no_grad():  # graphs are for training
-            assert backends.wants_rows(name)
-
-
 def test_auto_logs_its_choice_once_and_needs_torch_only():
     program = """
 import logging, sys

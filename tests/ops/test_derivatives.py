@@ -129,10 +129,12 @@ def numbered(tensors):
     return {str(number): tensor for number, tensor in enumerate(tensors)}
 
 
-def test_backward_inside_autocast_has_the_precision_of_the_forward_pass(fast_backend):
+@pytest.mark.parametrize("keys", ["given", "projected"])
+def test_backward_inside_autocast_has_the_precision_of_the_forward_pass(fast_backend, keys):
     arguments = build(batch=4, steps=9, width=32, prefix=3, source=5)
     arguments = apply(torch.Tensor.float, arguments)
-
+    if keys == "projected":
+        arguments["tape"] = arguments["tape"]._replace(keys=None)
     arguments = apply(torch.Tensor.requires_grad_, arguments)
     leaves = flat(arguments)
 
