@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass, field
+from typing import Optional
 
 from fairseq.models import FairseqLanguageModel, register_model
 
@@ -20,6 +21,7 @@ from fairseq_lstmn.modules.embeddings import build_embedding
 from fairseq_lstmn.modules.language_decoder import LSTMNLanguageDecoder
 from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
 from fairseq_lstmn.modules.output_layer import OutputLayer
+from fairseq_lstmn.modules.pointer import Pointer
 
 DEFAULTS = dict(
     dropout=0.1,
@@ -51,6 +53,13 @@ class LSTMNLanguageModelConfig(DecoderConfig):
             "next, with --task contiguous_language_modeling; 0 = start each block empty"
         },
     )
+    pointer: Optional[bool] = field(
+        default=None,
+        metadata={
+            "help": "say the words on the tape again, as likely as the last layer attends them, "
+            "beside what the output layer says (Merity et al. 2017)"
+        },
+    )
 
 
 @register_model("lstmn_lm", dataclass=LSTMNLanguageModelConfig)
@@ -72,6 +81,7 @@ class LSTMNLanguageModel(FairseqLanguageModel):
                 dropout=cfg.decoder_dropout_out,
                 skip_connections=cfg.skip_connections,
                 residuals=cfg.residuals,
+                return_attention=cfg.pointer,
                 **layer_options(cfg),
             ),
             OutputLayer(
@@ -85,6 +95,7 @@ class LSTMNLanguageModel(FairseqLanguageModel):
             cfg.decoder_dropout_in,
             max_positions(task),
             carry_tape=cfg.carry_tape,
+            pointer=Pointer(cfg.decoder_out_embed_dim) if cfg.pointer else None,
         )
         return cls(decoder)
 
@@ -108,6 +119,8 @@ def check(cfg, task):
     check_at_least(cfg, 1, *sizes)
     check_at_least(cfg, 0, "carry_tape")
     check_probabilities(cfg, "dropout", "decoder_dropout_in", "decoder_dropout_out")
+    if cfg.pointer and adaptive_cutoff(cfg) is not None:
+        raise InputError("--pointer: --criterion adaptive_loss has no scores that it could join")
     if cfg.share_decoder_input_output_embed:
         if task.source_dictionary != task.target_dictionary:
             raise InputError("--share-decoder-input-output-embed: needs one dictionary for both")

@@ -24,6 +24,7 @@ class LSTMNStack(nn.Module):
         residuals: layers above the first add what they read of the layer below to their output.
         fusion: makes the fusion of layer k (from 0) from its number and its input's width, or
             None for a layer that reads no source.
+        return_attention: whether the last layer's attention is returned without a source too.
         layer_options: see ``LSTMNLayer``.
     """
 
@@ -36,6 +37,7 @@ class LSTMNStack(nn.Module):
         skip_connections=False,
         residuals=False,
         fusion=lambda k, width: None,
+        return_attention=False,
         **layer_options,
     ):
         super().__init__()
@@ -48,20 +50,23 @@ class LSTMNStack(nn.Module):
         self.dropout = FairseqDropout(dropout, module_name=self.__class__.__name__)
         self.skip_connections = skip_connections
         self.residuals = residuals
+        self.return_attention = return_attention
 
     def forward(self, x, tapes=None, lengths=None, sources=None):
         """Read x (B, T, D) behind one ``Tape`` a layer, beside one ``SourceTape`` a layer.
 
         Returns outputs (B, T, H), the whole new tapes, and the ``Attention`` of the topmost layer
-        with a source, None without one.
+        that is to return it, None if there is no such.
         """
         nothing = [None] * len(self.layers)
+        last = self.layers[-1]
         below, grown, attention = None, [], None
         for layer, tape, source in zip(self.layers, tapes or nothing, sources or nothing):
             reads = x if below is None else self.dropout(below)
             if self.skip_connections and below is not None:
                 reads = torch.cat([reads, x], dim=-1)
-            outputs, tape, found = layer(reads, tape, lengths, source, source is not None)
+            asked = source is not None or (self.return_attention and layer is last)
+            outputs, tape, found = layer(reads, tape, lengths, source, asked)
             below = outputs + below if self.residuals and below is not None else outputs
             grown.append(tape)
             attention = found or attention

@@ -18,6 +18,8 @@ VARIANTS = [
     dict(decoder_layers=3, skip_connections=True),
     dict(decoder_layers=2, residuals=True, memory_span=3),
     dict(distance_bias=2, distance_bias_init=4.0, memory_span=1),
+    dict(decoder_layers=2, residuals=True, pointer=True),
+    dict(pointer=True, memory_span=3),
 ]
 
 
@@ -160,9 +162,10 @@ def carried_over(model, pieces, **kwargs):
     )
 
 
-def test_carried_tapes_make_blocks_one_text():
+@pytest.mark.parametrize("pointer", [False, True])
+def test_carried_tapes_make_blocks_one_text(pointer):
     task = small_task()
-    model, tokens = build(task, decoder_layers=2, carry_tape=100), some_tokens(task)
+    model, tokens = build(task, decoder_layers=2, pointer=pointer, carry_tape=100), some_tokens(task)
     whole, _ = model(tokens)
     pieces = carried_over(model, tokens.split([2, 4, 3], dim=1))
     assert torch.allclose(pieces, whole, atol=1e-5)
@@ -181,7 +184,8 @@ def test_carried_tapes_keep_the_latest_slots_only():
     task = small_task()
     model, tokens = build(task, carry_tape=2), some_tokens(task)
     model(tokens, continues=False)
-    [tape] = model.decoder.carried.take(False, 3)
+    [tape], words = model.decoder.carried.take(False, 3)
+    assert torch.equal(words, tokens[:, -2:])
     assert tape.hidden.shape == (3, 2, 7)
     assert not tape.hidden.requires_grad
 
