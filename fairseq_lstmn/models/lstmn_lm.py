@@ -39,8 +39,8 @@ class LSTMNLanguageModelConfig(DecoderConfig):
         default="0",
         metadata={"help": "accepted as in lstm_lm, where it does nothing either: no encoder"},
     )
-    residuals: bool = field(
-        default=False,
+    residuals: Optional[bool] = field(
+        default=None,
         metadata={"help": "layers above the first add the output of the layer below to theirs"},
     )
     skip_connections: bool = field(
@@ -52,6 +52,10 @@ class LSTMNLanguageModelConfig(DecoderConfig):
             "help": "carry the latest N slots of each tape from one block of text to the "
             "next, with --task contiguous_language_modeling; 0 = start each block empty"
         },
+    )
+    tape_layers: Optional[int] = field(
+        default=None,
+        metadata={"help": "only the last N layers have a tape, those below are LSTMs (default: all)"},
     )
     pointer: Optional[bool] = field(
         default=None,
@@ -78,6 +82,7 @@ class LSTMNLanguageModel(FairseqLanguageModel):
                 cfg.decoder_embed_dim,
                 cfg.decoder_hidden_size,
                 cfg.decoder_layers,
+                tape_layers=cfg.tape_layers,
                 dropout=cfg.decoder_dropout_out,
                 skip_connections=cfg.skip_connections,
                 residuals=cfg.residuals,
@@ -118,6 +123,11 @@ def check(cfg, task):
     sizes = "decoder_embed_dim", "decoder_hidden_size", "decoder_layers", "decoder_out_embed_dim"
     check_at_least(cfg, 1, *sizes)
     check_at_least(cfg, 0, "carry_tape")
+    if cfg.tape_layers is not None and not 0 <= cfg.tape_layers <= cfg.decoder_layers:
+        raise InputError(
+            f"--tape-layers {cfg.tape_layers}: must lie in 0..{cfg.decoder_layers}, the layers there "
+            "are"
+        )
     check_probabilities(cfg, "dropout", "decoder_dropout_in", "decoder_dropout_out")
     if cfg.pointer and adaptive_cutoff(cfg) is not None:
         raise InputError("--pointer: --criterion adaptive_loss has no scores that it could join")
@@ -134,6 +144,18 @@ def max_positions(task):
     return sys.maxsize if limit is None else limit
 
 
+# beyond the paper, for text in which earlier words come again: an LSTM, and above it a layer whose
+# tape is read and pointed at
+register_preset(
+    "lstmn_lm",
+    "lstmn_lm_pointer",
+    decoder_layers=2,
+    tape_layers=1,
+    residuals=True,
+    distance_bias=4,
+    distance_bias_init=3.0,
+    pointer=True,
+)
 # table 1 of the paper; no dropout is reported there
 register_preset(
     "lstmn_lm",

@@ -11,6 +11,8 @@ from fairseq_lstmn.modules.fusion import DeepFusion
 from fairseq_lstmn.modules.lstmn_layer import LSTMNLayer
 from fairseq_lstmn.ops import GrowingTape
 
+LSTM = dict(memory_span=1, distance_bias=0)
+
 
 class LSTMNStack(nn.Module):
     """Equation 10 of Cheng et al. 2016.
@@ -19,6 +21,8 @@ class LSTMNStack(nn.Module):
         input_size: D.
         hidden_size: H, of every layer.
         layers: K.
+        tape_layers: how many layers have a tape, the last ones; those below are LSTMs. None for
+            all.
         dropout: between layers.
         skip_connections: layers above the first read [h_t^k; x_t] (Graves 2013).
         residuals: layers above the first add what they read of the layer below to their output.
@@ -33,6 +37,7 @@ class LSTMNStack(nn.Module):
         input_size,
         hidden_size,
         layers=1,
+        tape_layers=None,
         dropout=0.0,
         skip_connections=False,
         residuals=False,
@@ -43,8 +48,15 @@ class LSTMNStack(nn.Module):
         super().__init__()
         above = hidden_size + input_size if skip_connections else hidden_size
         widths = [input_size] + [above] * (layers - 1)
+        lstms = 0 if tape_layers is None else layers - tape_layers
+        lstm_options = {**layer_options, **LSTM}
         self.layers = nn.ModuleList(
-            LSTMNLayer(width, hidden_size, fusion=fusion(k, width), **layer_options)
+            LSTMNLayer(
+                width,
+                hidden_size,
+                fusion=fusion(k, width),
+                **(lstm_options if k < lstms else layer_options),
+            )
             for k, width in enumerate(widths)
         )
         self.dropout = FairseqDropout(dropout, module_name=self.__class__.__name__)

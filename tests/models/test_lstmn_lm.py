@@ -20,6 +20,7 @@ VARIANTS = [
     dict(distance_bias=2, distance_bias_init=4.0, memory_span=1),
     dict(decoder_layers=2, residuals=True, pointer=True),
     dict(pointer=True, memory_span=3),
+    dict(decoder_layers=3, tape_layers=1, distance_bias=2, pointer=True),
 ]
 
 
@@ -145,6 +146,8 @@ def test_a_recurrence_has_no_longest_input_but_the_tasks():
         (dict(decoder_hidden_size=0), "--decoder-hidden-size 0"),
         (dict(distance_bias=-2), "--distance-bias -2"),
         (dict(carry_tape=-2), "--carry-tape -2"),
+        (dict(decoder_layers=2, tape_layers=3), "--tape-layers 3: must lie in 0..2"),
+        (dict(pointer=True, criterion="adaptive_loss"), "--pointer: --criterion adaptive_loss"),
         (dict(dropout=1.5), "--dropout 1.5"),
         (dict(share_decoder_input_output_embed=True), "--decoder-embed-dim 6"),
         (dict(criterion="adaptive_loss"), "--adaptive-softmax-cutoff 10000,50000,200000"),
