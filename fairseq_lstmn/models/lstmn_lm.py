@@ -55,7 +55,9 @@ class LSTMNLanguageModelConfig(DecoderConfig):
     )
     tape_layers: Optional[int] = field(
         default=None,
-        metadata={"help": "only the last N layers have a tape, those below are LSTMs (default: all)"},
+        metadata={
+            "help": "only the last N layers have a tape, those below are LSTMs (default: all)"
+        },
     )
     pointer: Optional[bool] = field(
         default=None,
@@ -125,10 +127,9 @@ def check(cfg, task):
     check_at_least(cfg, 0, "carry_tape")
     if cfg.tape_layers is not None and not 0 <= cfg.tape_layers <= cfg.decoder_layers:
         raise InputError(
-            f"--tape-layers {cfg.tape_layers}: must lie in 0..{cfg.decoder_layers}, the layers there "
-            "are"
+            f"--tape-layers {cfg.tape_layers}: must lie in 0..{cfg.decoder_layers}, as many as "
+            "there are layers"
         )
-    check_probabilities(cfg, "dropout", "decoder_dropout_in", "decoder_dropout_out")
     if cfg.pointer and adaptive_cutoff(cfg) is not None:
         raise InputError("--pointer: --criterion adaptive_loss has no scores that it could join")
     if cfg.share_decoder_input_output_embed:

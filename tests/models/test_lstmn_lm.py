@@ -168,7 +168,10 @@ def carried_over(model, pieces, **kwargs):
 @pytest.mark.parametrize("pointer", [False, True])
 def test_carried_tapes_make_blocks_one_text(pointer):
     task = small_task()
-    model, tokens = build(task, decoder_layers=2, pointer=pointer, carry_tape=100), some_tokens(task)
+    model, tokens = (
+        build(task, decoder_layers=2, pointer=pointer, carry_tape=100),
+        some_tokens(task),
+    )
     whole, _ = model(tokens)
     pieces = carried_over(model, tokens.split([2, 4, 3], dim=1))
     assert torch.allclose(pieces, whole, atol=1e-5)
