@@ -95,6 +95,15 @@ def test_presets(arch, sizes):
     assert (embed, hidden, len(decoder.stack.layers)) == sizes
 
 
+def test_the_pointers_preset_has_a_tape_above_an_lstm():
+    decoder = build(arch="lstmn_lm_pointer").decoder
+    below, above = decoder.stack.layers
+    assert (below.memory_span, above.memory_span) == (1, 0)
+    assert above.distance_bias.tolist() == [3, 0, 0, 0, 0]
+    assert decoder.stack.residuals
+    assert decoder.pointer is not None
+
+
 def test_an_option_wins_over_the_preset():
     decoder = build(arch="lstmn_lm_ptb", decoder_layers=2, dropout=0.4).decoder
     assert decoder.embed_tokens.embedding_dim == 6
