@@ -27,6 +27,7 @@ from fairseq.file_io import PathManager
 from fairseq.tasks import FairseqTask
 from fairseq.trainer import Trainer
 
+from fairseq_lstmn.checkpoints import damage, resume
 from fairseq_lstmn.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ def restrict_checkpoint_loading():
     eval-lm, EMA), and the placeholder it sends between processes on resume. Both only carry
     data, so both are allowed; a file that holds anything else is refused in one line. torch's
     own ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` lifts the restriction, with a warning; torch < 2.6
-    unpickles everything by default, with the same warning.
+    unpickles everything by default, with the same warning. A file with a wrong bit, which torch
+    loads with a wrong weight, is told by its checksums.
     """
     if hasattr(torch.serialization, "add_safe_globals"):
         allowed = [argparse.Namespace, distributed_utils._TensorPlaceholder]
@@ -62,6 +64,7 @@ def _load_or_refuse(load, path, *args, **kwargs):
     if _unpickles_everything():
         _warn_of_full_unpickling(path)
     try:
+        damage.check_sums(PathManager.get_local_path(path))
         return load(path, *args, **kwargs)
     except Exception as error:  # a damaged file can end in any of them
         forbidden = re.search(r"GLOBAL (\S+)", str(error))
@@ -71,7 +74,9 @@ def _load_or_refuse(load, path, *args, **kwargs):
                 f" values, and so could run code; if you trust it, set {FULL_UNPICKLING}=1"
             ) from error
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", 120)
-        raise InputError(f"{path}: cannot be read as a fairseq checkpoint ({reason})") from error
+        raise damage.DamagedCheckpoint(
+            f"{path}: cannot be read as a fairseq checkpoint ({reason})"
+        ) from error
 
 
 def _unpickles_everything():
@@ -163,6 +168,14 @@ def _copy_whole(copy_file, source, destination, *args, **kwargs):
     copied = copy_file(source, part, *args, **kwargs)
     os.replace(part, destination)
     return copied
+
+
+def go_on_from_a_sound_checkpoint():
+    """A run whose ``checkpoint_last.pt`` is damaged goes on from the newest sound checkpoint.
+
+    Every fairseq ends with a traceback.
+    """
+    _wrap(Trainer, "load_checkpoint", resume.load_or_go_back)
 
 
 def restrict_evaluated_settings():
@@ -336,6 +349,7 @@ MENDS = (
     name_checkpoints_that_do_not_fit,
     save_plain_checkpoints,
     copy_checkpoints_whole,
+    go_on_from_a_sound_checkpoint,
     restrict_evaluated_settings,
     keep_the_last_batch,
     rebuild_batches_every_epoch,
