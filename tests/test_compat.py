@@ -1,6 +1,7 @@
 """Every mend of ``fairseq_lstmn.compat``, each by a test that fails without it."""
 
 import io
+import re
 import shutil
 from argparse import Namespace
 from collections import OrderedDict
@@ -204,6 +205,17 @@ def test_plain_settings_keep_their_values():
     ]
 
 
+def test_a_checkpoint_that_does_not_fit_is_named(translation, tmp_path):
+    def grow(state):
+        del state["task_state"]  # as in checkpoints that do not say what their words are
+        state["model"]["encoder.embed_tokens.weight"] = torch.ones(30, 4)
+
+    path = with_change(translation.checkpoint, tmp_path / "larger.pt", grow)
+    line = rf"^{path}: encoder.embed_tokens.weight is \(30, 4\), but .* it is \(24, 4\)$"
+    with pytest.raises(InputError, match=line):
+        checkpoint_utils.load_model_ensemble_and_task([str(path)])
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -258,9 +270,29 @@ def test_training_goes_on_from_the_newest_sound_checkpoint(language_model, inter
     assert resumed == {update: uninterrupted[update] for update in resumed}
 
 
+def test_training_that_runs_away_ends_by_naming_where(language_model, tmp_path):
+    options = (*TRAIN_LANGUAGE_MODEL, "--optimizer", "sgd", "--lr", 1e38, "--save-dir", tmp_path)
+    result = run("train", language_model.data, *options, check=False)
+    last_line = result.stdout.splitlines()[-1]
+    assert result.returncode == 1
+    assert re.match(r"error: update \d: (the loss is|.* holds?) .*; see --lr", last_line)
+    assert "Traceback" not in result.stdout
+
+
+def test_a_checkpoint_without_numbers_is_named(translation, tmp_path):
+    def spoil(state):
+        state["model"]["decoder.embed_tokens.weight"][5, 1] = float("nan")
+
+    path = with_change(translation.checkpoint, tmp_path / "spoilt.pt", spoil)
+    line = rf"^{path}: decoder.embed_tokens.weight holds NaN or infinity$"
+    with pytest.raises(InputError, match=line):
+        checkpoint_utils.load_model_ensemble_and_task([str(path)])
+
+
 def stand_in_trainer(folder, restore_file="checkpoint_last.pt"):
     settings = Namespace(save_dir=str(folder), restore_file=restore_file)
-    return Namespace(cfg=Namespace(checkpoint=settings), checkpoint_suffix="")
+    cfg = Namespace(checkpoint=settings)
+    return Namespace(cfg=cfg, checkpoint_suffix="", model=torch.nn.Linear(1, 1))
 
 
 def load_to_cpu(trainer, filename):

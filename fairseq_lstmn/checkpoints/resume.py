@@ -7,32 +7,41 @@ from fairseq import checkpoint_utils
 
 from fairseq_lstmn.checkpoints.damage import DamagedCheckpoint
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.training import finite
 
 logger = logging.getLogger(__name__)
 
 
 def load_or_go_back(load, trainer, filename, *args, **kwargs):
-    """``load(trainer, filename, ...)``, or of the newest sound checkpoint beside it.
+    """fairseq's ``Trainer.load_checkpoint``, or the newest sound checkpoint beside ``filename``.
 
-    ``load`` is fairseq's ``Trainer.load_checkpoint``. Only the file from which a run goes on by
-    itself is replaced, never one that was named; of several processes the one that reads it
-    decides. Raises DamagedCheckpoint where there is no other.
+    Only the file from which a run goes on by itself is replaced, never one that was named; of
+    several processes the one that reads it decides. Raises DamagedCheckpoint where there is no
+    other, InputError for weights that are no numbers.
     """
     try:
-        return load(trainer, filename, *args, **kwargs)
+        state = load(trainer, filename, *args, **kwargs)
     except DamagedCheckpoint as damage:
-        settings, suffix = trainer.cfg.checkpoint, trainer.checkpoint_suffix
-        last = os.path.join(settings.save_dir, f"checkpoint_last{suffix}.pt")
-        if filename != last or settings.restore_file != "checkpoint_last.pt":
-            raise
-        sound = newest_sound(settings.save_dir, suffix)
-        if sound is None:
-            raise DamagedCheckpoint(
-                f"{damage}, and {settings.save_dir} holds no sound one; without the file training"
-                " starts anew"
-            ) from damage
-        logger.warning("%s; training goes on from %s, the newest sound one", damage, sound)
-        return load(trainer, sound, *args, **kwargs)
+        filename = instead_of(filename, trainer, damage)
+        state = load(trainer, filename, *args, **kwargs)
+    finite.check_weights(trainer.model, filename)
+    return state
+
+
+def instead_of(filename, trainer, damage):
+    """The newest sound checkpoint, announced; raises ``damage`` where there is none to take."""
+    settings, suffix = trainer.cfg.checkpoint, trainer.checkpoint_suffix
+    last = os.path.join(settings.save_dir, f"checkpoint_last{suffix}.pt")
+    if filename != last or settings.restore_file != "checkpoint_last.pt":
+        raise damage
+    sound = newest_sound(settings.save_dir, suffix)
+    if sound is None:
+        raise DamagedCheckpoint(
+            f"{damage}, and {settings.save_dir} holds no sound one; without the file training"
+            " starts anew"
+        ) from damage
+    logger.warning("%s; training goes on from %s, the newest sound one", damage, sound)
+    return sound
 
 
 def newest_sound(folder, suffix=""):
