@@ -32,7 +32,7 @@ from fairseq.trainer import Trainer
 from fairseq_lstmn.checkpoints import damage, dictionaries, resume, writing
 from fairseq_lstmn.data import binarised, loader_threads
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.training import finite
+from fairseq_lstmn.training import carried, finite
 
 logger = logging.getLogger(__name__)
 
@@ -189,6 +189,15 @@ def go_on_from_a_sound_checkpoint():
     Every fairseq ends with a traceback.
     """
     _wrap(Trainer, "load_checkpoint", resume.load_or_go_back)
+
+
+def keep_carried_tapes():
+    """A run that is resumed in the middle of an epoch goes on reading with the tapes it had.
+
+    Every fairseq keeps parameters and buffers only.
+    """
+    _wrap(Trainer, "save_checkpoint", carried.save_with_tapes)
+    _wrap(Trainer, "load_checkpoint", carried.load_with_tapes)
 
 
 def restrict_evaluated_settings():
@@ -405,6 +414,7 @@ MENDS = (
     save_plain_checkpoints,
     write_checkpoints_whole,
     go_on_from_a_sound_checkpoint,
+    keep_carried_tapes,
     restrict_evaluated_settings,
     stop_at_no_numbers,
     name_damaged_data,
