@@ -67,10 +67,10 @@ def dictionary(folder, name, words):
     return made
 
 
-def sentences(name, words, length=None):
-    """As many as the split has, of 2 to 9 words or of ``length``; the same for a name."""
+def sentences(name, words, length=None, size=None):
+    """``size`` or as many as the split has, of 2 to 9 words or of ``length``; by name the same."""
     draw, first = random.Random(name), words.nspecial
-    for _ in range(SIZES[name.split(".")[0]]):
+    for _ in range(size or SIZES[name.split(".")[0]]):
         count = length or draw.randint(2, 9)
         yield [draw.randrange(first, len(words)) for _ in range(count)] + [words.eos()]
 

@@ -54,33 +54,50 @@ def read_updates(folder):
     return [json.loads(line) for line in (folder / "updates").read_text().splitlines()]
 
 
-def train(options, folder, kill=None):
-    """fairseq-train with ``options``, saving in ``folder``; returns a Run."""
+def train(options, folder, kill=None, at_start=lambda: lambda: None):
+    """fairseq-train with ``options``, saving in ``folder``; returns a Run.
+
+    ``at_start`` is called in the process of the run and returns what is called at its end.
+    """
     folder.mkdir(exist_ok=True)
-    began = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        run_and_leave(options, folder, kill)
-    if kill is not None and kill.moment == "clock":
-        time.sleep(kill.at)
-        os.kill(child, signal.SIGKILL)  # it stays until it is waited for, ended or not
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return Run(folder, status, time.monotonic() - began)
 
-
-def run_and_leave(options, folder, kill):
-    """In the child: train, write what is known only at the end, and leave."""
-    status = 1
-    try:
-        log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+    def work():
+        at_end = at_start()
         moments = Moments(folder / "updates", kill)
         save_dir = ["--save-dir", str(folder / "checkpoints")]
         sys.argv = ["fairseq-train", *options, "--user-dir", str(PLUGIN), *save_dir]
         cli_main()
         (folder / "moments.json").write_text(json.dumps(moments.counted))
         torch.save(random_state(), folder / "random.pt")
+        at_end()
+
+    began = time.monotonic()
+    seconds = kill.at if kill is not None and kill.moment == "clock" else None
+    status = forked(work, folder / "log", seconds)
+    return Run(folder, status, time.monotonic() - began)
+
+
+def forked(work, log, seconds=None):
+    """Call ``work`` in a process that is killed after ``seconds``; returns its exit status.
+
+    What it prints is appended to the file ``log``.
+    """
+    child = os.fork()
+    if child == 0:
+        work_and_leave(work, log)
+    if seconds is not None:
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)  # it stays until it is waited for, ended or not
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def work_and_leave(work, log):
+    status = 1
+    try:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        work()
         status = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())
