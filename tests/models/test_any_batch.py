@@ -6,6 +6,7 @@ from fairseq.data import data_utils
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fairseq_lstmn.data.sentence_pairs import HYPOTHESIS, PREMISE
 from fairseq_lstmn.models.lstmn import LSTMNConfig
 from fairseq_lstmn.models.lstmn_lm import LSTMNLanguageModelConfig
 from fairseq_lstmn.models.nli import LSTMNPairConfig
@@ -55,7 +56,8 @@ def language_model(task):
 
 def translation(task, fusion):
     sizes = dict(encoder_embed_dim=3, decoder_embed_dim=3, decoder_out_embed_dim=3)
-    config = LSTMNConfig(**sizes, criterion="cross_entropy", attention_fusion=fusion)
+    limits = dict(max_source_positions=50, max_target_positions=50)
+    config = LSTMNConfig(**sizes, **limits, criterion="cross_entropy", attention_fusion=fusion)
     return small.build(config, "lstmn", task)
 
 
@@ -78,8 +80,9 @@ def scores_of_translations(model, rows):
 
 
 def scores_of_pairs(model, rows):
-    premises, hypotheses = (padded([row[side] for row in rows]) for side in (0, 1))
-    return model(*premises, *hypotheses, classification_head_name="head")[0]
+    names = [*PREMISE, *HYPOTHESIS]
+    parts = [*padded([row[0] for row in rows]), *padded([row[1] for row in rows])]
+    return model(**dict(zip(names, parts)), classification_head_name="head")[0]
 
 
 @pytest.mark.parametrize(

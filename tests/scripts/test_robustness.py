@@ -17,7 +17,8 @@ def test_killed_runs_end_as_if_nobody_had_killed_them():
     command = [sys.executable, SCRIPTS / "kill_and_resume.py", "--kills", "2"]
     result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
-    rows = [line.strip("| ").split(" | ") for line in result.stdout.splitlines()[2:]]
+    lines = result.stdout.splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines[lines.index(f"|{7 * '---|'}") + 1 :]]
     assert [row[0] for row in rows] == ["language_model", "translation", "sentence_pairs"]
     for _, _, kills, _, _, difference, failures in rows:
         assert (kills, difference, failures) == ("2", "0", "0")
