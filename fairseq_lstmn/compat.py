@@ -21,13 +21,18 @@ import types
 import numpy as np
 import torch
 from fairseq import checkpoint_utils
-from fairseq.data import data_utils, indexed_dataset
+from fairseq.data import Dictionary, data_utils, indexed_dataset, iterators
 from fairseq.distributed import utils as distributed_utils
 from fairseq.file_io import PathManager
+from fairseq.search import DiverseBeamSearch
+from fairseq.sequence_generator import SequenceGenerator, SequenceGeneratorWithAlignment
 from fairseq.tasks import FairseqTask
 from fairseq.trainer import Trainer
 
+from fairseq_lstmn.checkpoints import damage, dictionaries, resume, writing
+from fairseq_lstmn.data import binarised, loader_threads
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.training import carried, finite
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +53,8 @@ def restrict_checkpoint_loading():
     eval-lm, EMA), and the placeholder it sends between processes on resume. Both only carry
     data, so both are allowed; a file that holds anything else is refused in one line. torch's
     own ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` lifts the restriction, with a warning; torch < 2.6
-    unpickles everything by default, with the same warning.
+    unpickles everything by default, with the same warning. A file with a wrong bit, which torch
+    loads with a wrong weight, is told by its checksums.
     """
     if hasattr(torch.serialization, "add_safe_globals"):
         allowed = [argparse.Namespace, distributed_utils._TensorPlaceholder]
@@ -62,6 +68,7 @@ def _load_or_refuse(load, path, *args, **kwargs):
     if _unpickles_everything():
         _warn_of_full_unpickling(path)
     try:
+        damage.check_sums(PathManager.get_local_path(path))
         return load(path, *args, **kwargs)
     except Exception as error:  # a damaged file can end in any of them
         forbidden = re.search(r"GLOBAL (\S+)", str(error))
@@ -71,7 +78,9 @@ def _load_or_refuse(load, path, *args, **kwargs):
                 f" values, and so could run code; if you trust it, set {FULL_UNPICKLING}=1"
             ) from error
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", 120)
-        raise InputError(f"{path}: cannot be read as a fairseq checkpoint ({reason})") from error
+        raise damage.DamagedCheckpoint(
+            f"{path}: cannot be read as a fairseq checkpoint ({reason})"
+        ) from error
 
 
 def _unpickles_everything():
@@ -94,7 +103,8 @@ def _warn_of_full_unpickling(path):
 def name_checkpoints_that_do_not_fit():
     """A checkpoint of another size than the data's dictionaries ask for is named in one line.
 
-    Every fairseq ends in a list of all such tensors, and of an ensemble names no file.
+    Every fairseq ends in a list of all such tensors, and of an ensemble names no file. One whose
+    weights are no numbers is named as well, where fairseq answers nonsense.
     """
     _wrap(checkpoint_utils, "load_model_ensemble_and_task", _load_one_by_one)
 
@@ -104,6 +114,8 @@ def _load_one_by_one(load, filenames, arg_overrides=None, task=None, *args, **kw
     for filename in filenames:
         try:
             models, cfg, task = load([filename], arg_overrides, task, *args, **kwargs)
+        except dictionaries.OtherWords as error:
+            raise InputError(f"{filename}: {error}") from error
         except RuntimeError as error:
             sizes = r"size mismatch for (\S+): .*?Size\(\[(.*?)\]\).*?Size\(\[(.*?)\]\)"
             misfit = re.search(sizes, str(error))
@@ -113,8 +125,19 @@ def _load_one_by_one(load, filenames, arg_overrides=None, task=None, *args, **kw
                 f"{filename}: {misfit[1]} is ({misfit[2]}), but with the dictionaries of this data"
                 f" it is ({misfit[3]})"
             ) from error
+        for model in models:
+            finite.check_weights(model, filename)
         ensemble += models
     return ensemble, cfg, task
+
+
+def tell_dictionaries_apart():
+    """A model is not used with another dictionary that happens to have the same size.
+
+    Every fairseq does so, silently, also with one model of an ensemble.
+    """
+    _wrap(FairseqTask, "state_dict", dictionaries.state_with_dictionaries)
+    _wrap(FairseqTask, "load_state_dict", dictionaries.load_state_of_same_dictionaries)
 
 
 def save_plain_checkpoints():
@@ -146,23 +169,35 @@ def _without_numpy(value):
     return value
 
 
-def copy_checkpoints_whole():
-    """A run that is killed while it saves can be started again.
+def write_checkpoints_whole():
+    """A run that is killed while it saves, or finds the disk full, can be started again.
 
     Every fairseq writes the first checkpoint of a save beside its place and moves it there, but
     copies it byte by byte to the others, ``checkpoint_last.pt`` among them, which a kill leaves
-    half-written.
+    half-written. Where writing fails it tries again behind what it has written, and moves a file
+    that nothing can read over the checkpoint before.
     """
-    _wrap(PathManager, "copy", _copy_whole)
+    _wrap(PathManager, "copy", writing.copy_whole)
+    _wrap(checkpoint_utils, "_torch_persistent_save", writing.save_once)
+    _wrap(checkpoint_utils, "torch_persistent_save", writing.save_whole)
+    _wrap(checkpoint_utils, "verify_checkpoint_directory", writing.verify_folder)
 
 
-def _copy_whole(copy_file, source, destination, *args, **kwargs):
-    if not PathManager.supports_rename(destination):  # a remote store's, which copies by itself
-        return copy_file(source, destination, *args, **kwargs)
-    part = f"{destination}.part"
-    copied = copy_file(source, part, *args, **kwargs)
-    os.replace(part, destination)
-    return copied
+def go_on_from_a_sound_checkpoint():
+    """A run whose ``checkpoint_last.pt`` is damaged goes on from the newest sound checkpoint.
+
+    Every fairseq ends with a traceback.
+    """
+    _wrap(Trainer, "load_checkpoint", resume.load_or_go_back)
+
+
+def keep_carried_tapes():
+    """A run that is resumed in the middle of an epoch goes on reading with the tapes it had.
+
+    Every fairseq keeps parameters and buffers only.
+    """
+    _wrap(Trainer, "save_checkpoint", carried.save_with_tapes)
+    _wrap(Trainer, "load_checkpoint", carried.load_with_tapes)
 
 
 def restrict_evaluated_settings():
@@ -201,6 +236,24 @@ def _evaluate_plain_value(text):
             " their sums and products may stand there"
         )
     return eval(compile(tree, "<setting>", "eval"))
+
+
+def stop_at_no_numbers():
+    """Training ends by naming the update and the parameter that is NaN or infinite.
+
+    Every fairseq ends with a traceback where a gradient is, and goes on where only the loss is.
+    """
+    _wrap(Trainer, "train_step", finite.train_on_numbers)
+
+
+def name_damaged_data():
+    """A dictionary or binarised text that is missing or cut off is named in one line.
+
+    Every fairseq ends with a traceback; a text that is shorter than its index says ends it in
+    the middle of an epoch.
+    """
+    _wrap(Dictionary, "add_from_file", binarised.read_dictionary)
+    _wrap(indexed_dataset, "make_dataset", binarised.open_whole)
 
 
 def keep_the_last_batch():
@@ -260,6 +313,28 @@ def _get_rebuilding_iterator(get_batch_iterator, task, *args, **kwargs):
         task.cfg = cfg
 
 
+def end_loader_threads():
+    """The process does not abort ("terminate called ...") when it ends before its batches do."""
+    _wrap(iterators.BufferedIterator, "_create_consumer", loader_threads.start_and_remember)
+
+
+def search_diverse_beams_of_every_batch():
+    """``--diverse-beam-groups`` works for more than the first batch.
+
+    Every fairseq takes the numbers of the sentences in the data for rows of its table of a
+    batch's groups, which fails from the second batch on and mixes sentences up before. Without
+    numbers it counts the rows itself.
+    """
+    for generator in (SequenceGenerator, SequenceGeneratorWithAlignment):
+        _wrap(generator, "generate", _generate_without_numbers)
+
+
+def _generate_without_numbers(generate, generator, models, sample, **kwargs):
+    if isinstance(generator.search, DiverseBeamSearch):
+        sample = {key: value for key, value in sample.items() if key != "id"}
+    return generate(generator, models, sample, **kwargs)
+
+
 def restore_numpy_long():
     """``--sample-break-mode eos`` and ``--num-batch-buckets`` work without ``np.compat``.
 
@@ -317,16 +392,17 @@ def _finalize_with_python_sizes(finalize, builder, *args, **kwargs):
 
 
 def _wrap(owner, name, around):
-    """Replace ``owner.name`` by ``around(original, ...)``, once."""
+    """Replace ``owner.name`` by ``around(original, ...)``, once for each ``around``."""
     original = getattr(owner, name)
-    if hasattr(original, "mended_by_lstmn"):
+    mends = getattr(original, "mended_by_lstmn", ())
+    if around in mends:
         return
 
     @functools.wraps(original)
     def mended(*args, **kwargs):
         return around(original, *args, **kwargs)
 
-    mended.mended_by_lstmn = True
+    mended.mended_by_lstmn = (*mends, around)
     is_static = isinstance(inspect.getattr_static(owner, name), staticmethod)
     setattr(owner, name, staticmethod(mended) if is_static else mended)
 
@@ -334,11 +410,18 @@ def _wrap(owner, name, around):
 MENDS = (
     restrict_checkpoint_loading,
     name_checkpoints_that_do_not_fit,
+    tell_dictionaries_apart,
     save_plain_checkpoints,
-    copy_checkpoints_whole,
+    write_checkpoints_whole,
+    go_on_from_a_sound_checkpoint,
+    keep_carried_tapes,
     restrict_evaluated_settings,
+    stop_at_no_numbers,
+    name_damaged_data,
     keep_the_last_batch,
     rebuild_batches_every_epoch,
+    end_loader_threads,
+    search_diverse_beams_of_every_batch,
     restore_numpy_long,
     mend_length_buckets,
     tell_models_the_epoch,

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +13,10 @@ PLUGIN = CHECKOUT / "fairseq_lstmn"
 
 LETTERS = "abcdefghijklmnopqrst"
 
-_ABORTED = (-signal.SIGABRT, 128 + signal.SIGABRT)
 _TIME_LIMIT = 600  # seconds; only there so that a hanging command cannot hang the tests
 
 
-def run(command, *arguments, cwd=None, env=None, stdin="", check=True, retry=True):
+def run(command, *arguments, cwd=None, env=None, stdin="", check=True):
     """Run ``fairseq-COMMAND arguments`` (train, eval-lm, ...) with this interpreter.
 
     Nothing is added to ``arguments``: pass ``"--user-dir", PLUGIN`` where the plugin is wanted.
@@ -36,22 +34,16 @@ def run(command, *arguments, cwd=None, env=None, stdin="", check=True, retry=Tru
         **(env or {}),
     }
 
-    def attempt():
-        return subprocess.run(
-            line,
-            cwd=cwd,
-            env=environment,
-            input=stdin,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_TIME_LIMIT,
-        )
-
-    result = attempt()
-    if retry and result.returncode in _ABORTED:
-        # fairseq's loader threads now and then abort the interpreter while it exits
-        result = attempt()
+    result = subprocess.run(
+        line,
+        cwd=cwd,
+        env=environment,
+        input=stdin,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=_TIME_LIMIT,
+    )
     if check and result.returncode != 0:
         raise AssertionError(f"{line} ended with {result.returncode}:\n{result.stdout}")
     return result
@@ -77,11 +69,7 @@ def run_ranks(command, count, *arguments, meet):
 
     def rank(number):
         numbered = (*together, "--distributed-rank", number)
-        # alone, a second attempt would wait for ranks that have gone
-        result = run(command, *arguments, *numbered, check=False, retry=False)
-        if result.returncode not in (0, *_ABORTED):
-            raise AssertionError(f"rank {number} ended with {result.returncode}:\n{result.stdout}")
-        return result.stdout
+        return run(command, *arguments, *numbered).stdout
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(rank, range(count)))[0]

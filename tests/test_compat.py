@@ -1,6 +1,7 @@
 """Every mend of ``fairseq_lstmn.compat``, each by a test that fails without it."""
 
 import io
+import re
 import shutil
 from argparse import Namespace
 from collections import OrderedDict
@@ -26,6 +27,7 @@ from fairseq.tasks import FairseqTask
 from fairseq.trainer import Trainer
 
 from fairseq_lstmn import compat
+from fairseq_lstmn.checkpoints import resume
 from fairseq_lstmn.errors import InputError
 from tests.fairseq_commands import PLUGIN, logged, monolingual_data, parallel_data, run
 
@@ -203,6 +205,17 @@ def test_plain_settings_keep_their_values():
     ]
 
 
+def test_a_checkpoint_that_does_not_fit_is_named(translation, tmp_path):
+    def grow(state):
+        del state["task_state"]  # as in checkpoints that do not say what their words are
+        state["model"]["encoder.embed_tokens.weight"] = torch.ones(30, 4)
+
+    path = with_change(translation.checkpoint, tmp_path / "larger.pt", grow)
+    line = rf"^{path}: encoder.embed_tokens.weight is \(30, 4\), but .* it is \(24, 4\)$"
+    with pytest.raises(InputError, match=line):
+        checkpoint_utils.load_model_ensemble_and_task([str(path)])
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -218,6 +231,93 @@ def test_a_damaged_checkpoint_is_reported_in_one_line(language_model, tmp_path, 
         checkpoint_utils.load_checkpoint_to_cpu(str(path))
     assert str(error.value).startswith(f"{path}: cannot be read as a fairseq checkpoint (")
     assert "\n" not in str(error.value)
+
+
+def test_a_wrong_bit_in_a_weight_is_told(language_model, tmp_path):
+    content = bytearray((language_model.checkpoints / "checkpoint_last.pt").read_bytes())
+    weight = torch.load(language_model.checkpoints / "checkpoint_last.pt", weights_only=False)
+    weight = weight["model"]["decoder.embed_tokens.weight"]
+    content[content.index(weight.numpy().tobytes())] ^= 1
+    path = tmp_path / "flipped.pt"
+    path.write_bytes(content)
+    torch.load(path, weights_only=False)  # torch itself takes it
+    with pytest.raises(InputError, match="the checksum of .* is wrong"):
+        checkpoint_utils.load_checkpoint_to_cpu(str(path))
+
+
+@pytest.fixture
+def interrupted(language_model, tmp_path):
+    """The run's checkpoints, the three newest files damaged in three ways."""
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(language_model.checkpoints, folder)
+    whole = (folder / "checkpoint_last.pt").read_bytes()
+    (folder / "checkpoint_last.pt").write_bytes(whole[: len(whole) // 2])
+    (folder / "checkpoint3.pt").write_bytes(b"")
+    flipped = bytearray(whole)
+    flipped[len(whole) // 3] ^= 8
+    (folder / "checkpoint_3_52.pt").write_bytes(flipped)
+    return folder
+
+
+def test_training_goes_on_from_the_newest_sound_checkpoint(language_model, interrupted):
+    newest = interrupted / "checkpoint_3_48.pt"
+    result = run("train", language_model.data, *TRAIN_LANGUAGE_MODEL, "--save-dir", interrupted)
+    [warning] = [line for line in result.stdout.splitlines() if "WARNING" in line]
+    assert f"{interrupted / 'checkpoint_last.pt'}: cannot be read" in warning
+    assert f"goes on from {newest}" in warning
+    resumed, uninterrupted = losses(result.stdout), losses(language_model.log)
+    assert min(resumed) == 49
+    assert resumed == {update: uninterrupted[update] for update in resumed}
+
+
+def test_training_that_runs_away_ends_by_naming_where(language_model, tmp_path):
+    options = (*TRAIN_LANGUAGE_MODEL, "--optimizer", "sgd", "--lr", 1e38, "--save-dir", tmp_path)
+    result = run("train", language_model.data, *options, check=False)
+    last_line = result.stdout.splitlines()[-1]
+    assert result.returncode == 1
+    assert re.match(r"error: update \d: (the loss is|.* holds?) .*; see --lr", last_line)
+    assert "Traceback" not in result.stdout
+
+
+def test_a_checkpoint_without_numbers_is_named(translation, tmp_path):
+    def spoil(state):
+        state["model"]["decoder.embed_tokens.weight"][5, 1] = float("nan")
+
+    path = with_change(translation.checkpoint, tmp_path / "spoilt.pt", spoil)
+    line = rf"^{path}: decoder.embed_tokens.weight holds NaN or infinity$"
+    with pytest.raises(InputError, match=line):
+        checkpoint_utils.load_model_ensemble_and_task([str(path)])
+
+
+def stand_in_trainer(folder, restore_file="checkpoint_last.pt"):
+    settings = Namespace(save_dir=str(folder), restore_file=restore_file)
+    cfg = Namespace(checkpoint=settings)
+    return Namespace(cfg=cfg, checkpoint_suffix="", model=torch.nn.Linear(1, 1))
+
+
+def load_to_cpu(trainer, filename):
+    return checkpoint_utils.load_checkpoint_to_cpu(filename)
+
+
+def test_training_without_a_sound_checkpoint_ends_in_one_line(tmp_path):
+    last = tmp_path / "checkpoint_last.pt"
+    for path in (last, tmp_path / "checkpoint1.pt"):
+        path.write_bytes(b"damaged")
+    with pytest.raises(InputError, match=f"^{last}: .*{tmp_path} holds no sound one") as error:
+        resume.load_or_go_back(load_to_cpu, stand_in_trainer(tmp_path), str(last))
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_checkpoint_that_was_named_is_not_replaced(interrupted):
+    named = str(interrupted / "checkpoint3.pt")
+    with pytest.raises(InputError, match=named):
+        resume.load_or_go_back(load_to_cpu, stand_in_trainer(interrupted, named), named)
+
+
+def test_a_refused_checkpoint_is_not_replaced(malicious):
+    last = malicious.path.rename(malicious.path.with_name("checkpoint_last.pt"))
+    with pytest.raises(InputError, match="refused"):
+        resume.load_or_go_back(load_to_cpu, stand_in_trainer(last.parent), str(last))
 
 
 def test_state_sent_between_processes_on_resume_can_be_loaded(language_model):

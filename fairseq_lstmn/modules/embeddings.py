@@ -18,8 +18,8 @@ def build_embedding(dictionary, embed_dim, path=None, option="--decoder-embed-pa
 
     The file has one word and its ``embed_dim`` numbers a line, separated by spaces (GloVe), may
     begin with a line of two counts (word2vec), and is compressed if its name ends in .gz. Raises
-    InputError for a file that cannot be read or a line of another form, naming ``option``, file
-    and line.
+    InputError for a file that cannot be read, a line of another form or fewer lines than counted,
+    naming ``option``, file and line; warns where the last line, and so its last number, may be cut.
     """
     return embedding_and_rows(dictionary, embed_dim, path, option)[0]
 
@@ -37,14 +37,15 @@ def embedding_and_rows(dictionary, embed_dim, path, option):
 
 def read_vectors(path, dictionary, embed_dim, option):
     """``{word: (embed_dim,)}`` for those words of the file that stand in ``dictionary``."""
-    vectors = {}
+    vectors, number, line, counted = {}, 0, "\n", None
     try:
         opened = gzip.open if str(path).endswith(".gz") else open
         with opened(path, "rt", encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 fields = line.rstrip().split(" ")
                 if number == 1 and len(fields) == 2:
-                    continue  # word2vec's counts
+                    counted = as_number(fields[0])  # word2vec's counts, of words and numbers
+                    continue
                 word, vector = split_line(fields, embed_dim)
                 if vector is None:
                     raise InputError(
@@ -54,6 +55,10 @@ def read_vectors(path, dictionary, embed_dim, option):
                     vectors[word] = torch.tensor(vector)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"{option} {path}: cannot be read ({error})") from None
+    if counted is not None and number - 1 < counted:
+        raise InputError(f"{option} {path}: {number - 1:,} vectors of {counted:,.0f}, cut off")
+    if not line.endswith("\n"):
+        logger.warning("%s %s: does not end with the end of a line; cut off?", option, path)
     return vectors
 
 

@@ -7,6 +7,7 @@ import torch
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.decoder import DecoderState, LSTMNDecoder, Read
+from fairseq_lstmn.ops import Tape
 
 
 class LSTMNLanguageDecoder(LSTMNDecoder):
@@ -72,9 +73,9 @@ class CarriedTapes:
     """The latest slots of each layer's tape and their words, handed from batch to batch.
 
     Kept apart for training and evaluation, so that a validation run in the middle of an epoch
-    leaves the training text's tapes alone. Not part of a checkpoint: after a resume in the
-    middle of an epoch the first batch starts with empty tapes. Rows of a text that goes on are
-    never padded, so a word's column is its slot's.
+    leaves the training text's tapes alone. Those of training are in the checkpoints of a run with
+    one process (``training.carried``). Rows of a text that goes on are never padded, so a word's
+    column is its slot's.
     """
 
     def __init__(self, slots):
@@ -97,3 +98,18 @@ class CarriedTapes:
         """Keep the latest slots of ``tapes``, cut off from the graph that made them."""
         kept = [tape.latest(self.slots).map(lambda part: part.detach()) for tape in tapes]
         self.kept[training] = kept, words[:, -self.slots :]
+
+    def state(self):
+        """Training's tapes and words as plain tuples of tensors on the CPU; None without any."""
+        if True not in self.kept:
+            return None
+        tapes, words = self.kept[True]
+        # copies: what is kept are views, with which a checkpoint would hold all they look at
+        copied = [tuple(tape.map(lambda part: part.cpu().clone())) for tape in tapes]
+        return copied, words.cpu().clone()
+
+    def restore(self, state, device):
+        """Put what ``state`` returned back, on ``device``."""
+        tapes, words = state
+        moved = [Tape(*parts).map(lambda part: part.to(device)) for parts in tapes]
+        self.kept[True] = moved, words.to(device)

@@ -243,3 +243,26 @@ def test_a_copy_with_carried_tapes_works_by_itself():
     expected, _ = copy.deepcopy(model)(tokens, continues=True)
     actual, _ = model(tokens, continues=True)
     assert torch.equal(actual, expected)
+
+
+@pytest.mark.parametrize("pointer", [False, True])
+def test_carried_tapes_come_back_from_their_state(pointer, tmp_path):
+    """As a checkpoint keeps it: plain tensors, no larger than what is carried."""
+    task = small_task()
+    model, tokens = build(task, carry_tape=4, pointer=pointer, dropout=0.0), some_tokens(task)
+    other = copy.deepcopy(model)
+    model.train(), other.train()
+    model(tokens[:, :6], continues=False)
+    path = tmp_path / "state.pt"
+    torch.save(model.decoder.carried.state(), path)
+    other.decoder.carried.restore(torch.load(path, weights_only=True), "cpu")
+    one, two = (each(tokens[:, 6:], continues=True)[0] for each in (model, other))
+    assert torch.equal(one, two)
+    _, words = model.decoder.carried.state()
+    assert words.untyped_storage().nbytes() == words.numel() * words.element_size()
+
+
+def test_nothing_carried_has_no_state():
+    model, tokens = build(carry_tape=4), some_tokens(small_task())
+    model(tokens, continues=False)  # in evaluation
+    assert model.decoder.carried.state() is None

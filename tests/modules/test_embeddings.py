@@ -1,5 +1,7 @@
 """Pretrained vectors: read as written, and malformed files named."""
 
+import gzip
+
 import pytest
 import torch
 from fairseq.data import Dictionary
@@ -62,5 +64,37 @@ def test_vectors_of_another_size_are_named(vectors, text, line):
 
 def test_files_that_cannot_be_read_are_named(vectors, tmp_path):
     for path in (tmp_path / "absent", vectors(b"caf\xe9 1 2 3\n")):
+        with pytest.raises(InputError, match=f"--decoder-embed-path {path}: cannot be read"):
+            build_embedding(dictionary("the"), 3, path)
+
+
+@pytest.mark.parametrize("text", ["7 3\nthe 1 2 3\n", "7 3\n" + 6 * "the 1 2 3\n"])
+def test_fewer_vectors_than_counted_are_told(vectors, text):
+    path = vectors(text)
+    with pytest.raises(InputError, match=f"^--decoder-embed-path {path}: . vectors of 7, cut off"):
+        build_embedding(dictionary("the"), 3, path)
+
+
+def test_a_file_cut_in_the_middle_of_a_line_is_told(vectors, caplog):
+    """Wherever that is: a line of fewer numbers is wrong, the middle of the last one doubtful."""
+    whole = "the 0.25 -1.5 3.75\nat 1.25 2.5 -0.5\n"
+    for length in range(whole.index("\n") + 2, len(whole)):
+        caplog.clear()
+        try:
+            build_embedding(dictionary("the", "at"), 3, vectors(whole[:length]))
+        except InputError as error:
+            assert "line 2: not a word and 3 numbers" in str(error)
+        else:
+            assert "does not end with the end of a line" in caplog.text
+    caplog.clear()
+    build_embedding(dictionary("the", "at"), 3, vectors(whole))
+    assert "end of a line" not in caplog.text
+
+
+def test_a_compressed_file_cut_in_the_middle_is_told(tmp_path):
+    path = tmp_path / "vectors.gz"
+    content = gzip.compress(b"the 1 2 3\n" * 100)
+    for length in range(1, len(content)):
+        path.write_bytes(content[:length])
         with pytest.raises(InputError, match=f"--decoder-embed-path {path}: cannot be read"):
             build_embedding(dictionary("the"), 3, path)

@@ -1,0 +1,1 @@
+"""What a checkpoint file holds and whether it is sound; ``compat`` ties it to fairseq."""

@@ -1,0 +1,49 @@
+"""Which words a checkpoint's model knows: recorded where it is saved, compared where it is loaded.
+
+A model holds numbers of words only. Two dictionaries of the same size fit it equally well, and
+with the wrong one every answer is nonsense that no size gives away.
+"""
+
+import hashlib
+
+from fairseq.data import Dictionary
+
+from fairseq_lstmn.errors import InputError
+
+RECORDED = "dictionaries"  # in the state of a task, which fairseq keeps in its checkpoints
+
+
+class OtherWords(InputError):
+    """A checkpoint was trained with another dictionary."""
+
+
+def state_with_dictionaries(state_dict, task):
+    """fairseq's ``task.state_dict()`` with the SHA-256 of the words on each side."""
+    return {**state_dict(task), RECORDED: sums(task)}
+
+
+def load_state_of_same_dictionaries(load_state_dict, task, state):
+    """fairseq's ``task.load_state_dict(state)``; raises OtherWords for other words.
+
+    Checkpoints without a record, by fairseq alone or older than it, are taken as they are.
+    """
+    state = dict(state)
+    recorded, own = state.pop(RECORDED, {}), sums(task)
+    for side in own:
+        if recorded.get(side, own[side]) != own[side]:
+            raise OtherWords(f"its {side} dictionary has other words than the one of this data")
+    return load_state_dict(task, state)
+
+
+def sums(task):
+    """``{"source": SHA-256, "target": SHA-256}`` of the dictionaries that ``task`` has."""
+    found = {}
+    for side in ("source", "target"):
+        try:
+            dictionary = getattr(task, f"{side}_dictionary")
+        except (AttributeError, NotImplementedError):  # a task without text on that side
+            continue
+        if isinstance(dictionary, Dictionary):
+            words = "\n".join(dictionary.symbols)
+            found[side] = hashlib.sha256(words.encode()).hexdigest()
+    return found

@@ -1,0 +1,66 @@
+"""Writing checkpoints whole or not at all."""
+
+import contextlib
+import os
+
+import torch
+from fairseq.file_io import PathManager
+
+from fairseq_lstmn.errors import InputError
+
+
+def save_whole(save, checkpoint, filename, *args, **kwargs):
+    """fairseq's ``torch_persistent_save``; raises InputError where the disk takes no more."""
+    with whole(filename, part=f"{filename}.tmp"):
+        return save(checkpoint, filename, *args, **kwargs)
+
+
+def save_once(save, checkpoint, file):
+    """fairseq's ``_torch_persistent_save`` without its second and third attempt.
+
+    They write behind what the first has left. Nothing can read a file so made, and yet it is
+    moved over the checkpoint before it.
+    """
+    return save(checkpoint, file) if isinstance(file, str) else torch.save(checkpoint, file)
+
+
+def copy_whole(copy_file, source, destination, *args, **kwargs):
+    """fairseq's ``PathManager.copy``, beside the destination first and then moved there."""
+    if not PathManager.supports_rename(destination):  # a remote store's, which copies by itself
+        return copy_file(source, destination, *args, **kwargs)
+    part = f"{destination}.part"
+    with whole(destination, part):
+        copied = copy_file(source, part, *args, **kwargs)
+        os.replace(part, destination)
+    return copied
+
+
+def verify_folder(verify, save_dir):
+    """fairseq's ``verify_checkpoint_directory``; raises InputError for one it cannot write to."""
+    try:
+        return verify(save_dir)
+    except OSError as error:
+        raise InputError(f"--save-dir {save_dir}: cannot be written ({error.strerror})") from error
+
+
+@contextlib.contextmanager
+def whole(path, part):
+    """Remove ``part`` and raise InputError where writing it fails."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch hides the one behind the other
+        failure = first_os_error(error)
+        if failure is None:
+            raise
+        with contextlib.suppress(OSError):
+            os.remove(part)
+        raise InputError(
+            f"{path}: cannot be written ({failure.strerror}); the checkpoints before it are whole"
+        ) from error
+
+
+def first_os_error(error):
+    """``error`` or the one during whose handling it came that is the system's; None if none is."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error

@@ -1,0 +1,43 @@
+"""Data folders that are not as ``fairseq-preprocess`` left them."""
+
+import os
+import textwrap
+
+import numpy as np
+from fairseq.data.indexed_dataset import MMapIndexedDataset, data_file_path
+
+from fairseq_lstmn.errors import InputError
+
+
+def read_dictionary(add_from_file, dictionary, file):
+    """fairseq's ``Dictionary.add_from_file``; raises InputError for a file it cannot read."""
+    if not isinstance(file, str):
+        return add_from_file(dictionary, file)
+    try:
+        return add_from_file(dictionary, file)
+    except Exception as error:  # fairseq raises a plain one for text that is not UTF-8
+        raise InputError(f"{file}: cannot be read as a dictionary ({short(error)})") from error
+
+
+def open_whole(make_dataset, path, *args, **kwargs):
+    """fairseq's ``make_dataset``; raises InputError for an index or text that is cut off."""
+    try:
+        dataset = make_dataset(path, *args, **kwargs)
+    except Exception as error:  # a damaged file can end in any of them
+        raise InputError(f"{path}.idx, .bin: cannot be read as binarised text ({short(error)})")
+    if isinstance(dataset, MMapIndexedDataset):
+        text = data_file_path(path)
+        held, needed = os.path.getsize(text), bytes_needed(dataset._index)
+        if held < needed:
+            raise InputError(f"{text}: cut off, it has {held:,} bytes of {needed:,}")
+    return dataset
+
+
+def bytes_needed(index):
+    """The bytes of text that an index of sentences speaks of."""
+    ends = index._pointers + index._sizes.astype(np.int64) * index.dtype().itemsize
+    return int(ends.max(initial=0))
+
+
+def short(error):
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 120)

@@ -1,0 +1,1 @@
+"""What fairseq's trainer leaves unsaid; ``compat`` ties it to fairseq."""

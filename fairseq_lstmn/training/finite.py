@@ -1,0 +1,50 @@
+"""Numbers that are no numbers: runs and checkpoints end by naming where they are."""
+
+import math
+
+import torch
+
+from fairseq_lstmn.errors import InputError
+
+
+def check_weights(model, origin):
+    """Raise InputError, beginning with ``origin``, for a weight that is NaN or infinite."""
+    if found := named(model.named_parameters()):
+        raise InputError(f"{origin}: {found} NaN or infinity")
+
+
+def train_on_numbers(train_step, trainer, *args, **kwargs):
+    """fairseq's ``Trainer.train_step``.
+
+    Raises InputError, naming the update and the first parameter concerned, where fairseq finds
+    gradients that are no numbers, and where it goes on because only the loss is none. An overflow
+    in half precision that is scaled away is neither.
+    """
+    update = trainer.get_num_updates() + 1
+    try:
+        logged = train_step(trainer, *args, **kwargs)
+    except FloatingPointError as error:
+        where = describe(trainer.model) or str(error).splitlines()[0]
+        raise InputError(f"update {update}: {where}; see --lr and --clip-norm") from error
+    loss = (logged or {}).get("loss", 0)
+    if not math.isfinite(loss):
+        raise InputError(f"update {update}: the loss is {loss}; see --lr and --clip-norm")
+    return logged
+
+
+def describe(model):
+    """Which weights, or else which gradients, are NaN or infinite; None if none is."""
+    if found := named(model.named_parameters()):
+        return f"{found} NaN or infinity"
+    gradients = ((name, p.grad) for name, p in model.named_parameters() if p.grad is not None)
+    if found := named(gradients):
+        return f"the gradient of {found} NaN or infinity"
+    return None
+
+
+def named(tensors):
+    """The first name of a tensor with a number that is none, and how many more there are."""
+    found = [name for name, tensor in tensors if not torch.isfinite(tensor).all()]
+    if not found:
+        return None
+    return f"{found[0]} and {len(found) - 1} more hold" if found[1:] else f"{found[0]} holds"

@@ -1,0 +1,57 @@
+"""Weights, gradients and losses that are no numbers end a run by name."""
+
+import math
+from argparse import Namespace
+
+import pytest
+import torch
+
+from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.training import finite
+
+
+@pytest.fixture
+def trainer():
+    """Has done 6 updates of a model with two layers."""
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 1))
+    return Namespace(model=model, get_num_updates=lambda: 6)
+
+
+def fails(trainer):
+    raise FloatingPointError("gradients are Nan/Inf\nand more")
+
+
+def assert_ends(trainer, train_step, message):
+    with pytest.raises(InputError) as error:
+        finite.train_on_numbers(train_step, trainer)
+    assert str(error.value) == f"update 7: {message}; see --lr and --clip-norm"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_weight_is_named(trainer, value):
+    trainer.model[1].weight.data[0, 1] = value
+    assert_ends(trainer, fails, "1.weight holds NaN or infinity")
+    with pytest.raises(InputError, match="^model.pt: 1.weight holds NaN or infinity$"):
+        finite.check_weights(trainer.model, "model.pt")
+
+
+def test_gradients_are_named(trainer):
+    for parameter in trainer.model[1].parameters():
+        parameter.grad = torch.full_like(parameter, math.nan)
+    message = "the gradient of 1.weight and 1 more hold NaN or infinity"
+    assert_ends(trainer, fails, message)
+
+
+def test_what_fairseq_says_stands_where_nothing_is_found(trainer):
+    assert_ends(trainer, fails, "gradients are Nan/Inf")
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_is_named(trainer, loss):
+    assert_ends(trainer, lambda trainer: {"loss": loss}, f"the loss is {loss}")
+
+
+@pytest.mark.parametrize("logged", [{"loss": 1.5}, {}, None])
+def test_numbers_and_an_overflow_scaled_away_go_on(trainer, logged):
+    assert finite.train_on_numbers(lambda trainer: logged, trainer) is logged
+    finite.check_weights(trainer.model, "model.pt")
