@@ -27,6 +27,7 @@ from fairseq.file_io import PathManager
 from fairseq.models import distributed_fairseq_model
 from fairseq.tasks import FairseqTask
 from fairseq.trainer import Trainer
+from omegaconf import OmegaConf
 
 from fairseq_lstmn.errors import InputError
 
@@ -375,6 +376,21 @@ def _distribute_where_it_is(distribute, module, **kwargs):
     return distribute(module=module, **kwargs)
 
 
+def send_plain_settings():
+    """A training in several processes can be resumed.
+
+    One process reads the checkpoint and sends it to the others, with its settings as an OmegaConf
+    object, which torch >= 2.6 does not unpickle. They are sent as a dictionary.
+    """
+    _wrap(distributed_utils, "broadcast_object", _broadcast_plain_settings)
+
+
+def _broadcast_plain_settings(broadcast, state, *args, **kwargs):
+    if isinstance(state, dict) and OmegaConf.is_config(state.get("cfg")):
+        state = {**state, "cfg": OmegaConf.to_container(state["cfg"])}
+    return broadcast(state, *args, **kwargs)
+
+
 def _wrap(owner, name, around):
     """Replace ``owner.name`` by ``around(original, ...)``, once."""
     original = getattr(owner, name)
@@ -405,4 +421,5 @@ MENDS = (
     take_no_device_for_a_tpu,
     join_the_processes_of_torchrun,
     distribute_models_on_cpu,
+    send_plain_settings,
 )
