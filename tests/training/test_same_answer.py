@@ -8,32 +8,12 @@ other in the last update of an epoch and in validation.
 import pytest
 import torch
 
-from tests.distributed.corpora import write_corpora
-from tests.fairseq_commands import PLUGIN, logged
+from tests.fairseq_commands import logged
 from tests.forked_commands import run_forked
+from tests.training.corpora import write_corpora
+from tests.training.options import COMMON, PAIRS, SENTENCES, STREAMS, TEXT, TRANSLATION
 
 UPDATES = 20
-COMMON = (
-    "--user-dir", PLUGIN, "--cpu", "--dropout", 0, "--optimizer", "adam", "--lr", 0.01,
-    "--clip-norm", 1, "--num-workers", 0, "--no-epoch-checkpoints", "--log-format", "json",
-    "--log-interval", 1,
-)  # fmt: skip
-DECODER = "--decoder-embed-dim", 8, "--decoder-hidden-size", 10, "--decoder-out-embed-dim", 10
-TEXT = (
-    "--arch", "lstmn_lm", *DECODER, "--decoder-layers", 2, "--distance-bias", 3,
-)  # fmt: skip
-SENTENCES = "--task", "language_modeling", "--sample-break-mode", "eos", "--batch-size", 8
-# both processes' streams are one process's
-STREAMS = "--task", "contiguous_language_modeling", "--tokens-per-sample", 12, "--carry-tape", 20
-TRANSLATION = (
-    "--task", "translation", "--arch", "lstmn_deep", "--encoder-embed-dim", 8,
-    "--encoder-hidden-size", 10, *DECODER, "--batch-size", 8,
-)  # fmt: skip
-PAIRS = (
-    "--task", "sentence_pair_prediction", "--arch", "lstmn_nli", "--attention-fusion", "deep",
-    "--criterion", "sentence_prediction", "--num-classes", 3, "--encoder-embed-dim", 8,
-    "--encoder-hidden-size", 12, "--batch-size", 8, "--report-per-class",
-)  # fmt: skip
 # {name: (kind of corpus, options, options of one process that make it read as much as two)}
 MODELS = {
     "text": ("text", (*TEXT, *SENTENCES), ("--update-freq", 2)),

@@ -1,6 +1,11 @@
-"""Tiny corpora for the three kinds of models, in shards of different size."""
+"""Tiny corpora for the three kinds of models, in shards of different size.
 
-from tests.fairseq_commands import LETTERS, write_sentences
+Sentences are runs of the alphabet, so that there is something to learn from a few of them.
+"""
+
+import random
+
+from tests.fairseq_commands import LETTERS
 from tests.forked_commands import run_forked
 
 LABELS = "contradiction", "entailment", "neutral"
@@ -33,19 +38,28 @@ def binarising(kind, data, dictionaries):
         yield ["preprocess", *texts, *given, "--destdir", data / part]
 
 
+def write_runs(path, count):
+    """Write ``count`` lines of 1 to 6 letters in order; the same for a split's name."""
+    draw = random.Random(path.stem)
+    starts = (draw.randrange(len(LETTERS) - 6) for _ in range(count))
+    lines = (LETTERS[start : start + draw.randint(1, 6)] for start in starts)
+    path.write_text("".join(" ".join(line) + "\n" for line in lines))
+
+
 def write_text(folder, split, count):
-    write_sentences(folder / split, count)
+    write_runs(folder / split, count)
 
 
 def write_parallel(folder, split, count):
+    """Sentences that are their own translation."""
     for language in ("in", "out"):
-        write_sentences(folder / f"{split}.{language}", count)
+        write_runs(folder / f"{split}.{language}", count)
 
 
 def write_pairs(folder, split, count):
     """Pairs whose label is in their premise's first letter."""
     for part in ("input0", "input1"):
-        write_sentences(folder / f"{split}.{part}", count)
+        write_runs(folder / f"{split}.{part}", count)
     premises = (folder / f"{split}.input0").read_text().splitlines()
     labels = [LABELS[ord(premise[0]) % 3] for premise in premises]
     (folder / f"{split}.label").write_text("".join(f"{label}\n" for label in labels))

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.distributed.nodes import two_nodes
+from tests.training.nodes import two_nodes
 from tests.fairseq_commands import CHECKOUT, PLUGIN, monolingual_data
 
 SCRIPT = CHECKOUT / "examples" / "multi_node" / "train.sbatch"
