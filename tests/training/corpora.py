@@ -71,7 +71,11 @@ LETTER_WORDS = "--srcdict", "{folder}/letters.txt"
 PARTS = {
     "text": [("", "", ("--only-source", *LETTER_WORDS))],
     "translation": [
-        ("", "", ("--source-lang", "in", "--target-lang", "out", "--joined-dictionary", *LETTER_WORDS))
+        (
+            "",
+            "",
+            ("--source-lang", "in", "--target-lang", "out", "--joined-dictionary", *LETTER_WORDS),
+        )
     ],
     "pairs": [
         ("input0", ".input0", ("--only-source", *LETTER_WORDS)),

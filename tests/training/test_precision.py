@@ -7,7 +7,7 @@ from tests.forked_commands import run_forked
 from tests.training.corpora import write_corpora
 from tests.training.options import COMMON, PAIRS, TRANSLATION
 
-UPDATES = 200
+UPDATES = 207  # 23 epochs
 PRECISIONS = {
     "float32": (),
     "float16": ("--fp16", "--fp16-no-flatten-grads"),  # flattened, fairseq wants them on a GPU
@@ -15,8 +15,8 @@ PRECISIONS = {
     "bfloat16": ("--bf16",),
     "bfloat16 throughout": ("--memory-efficient-bf16",),
 }
-# {name: (kind of corpus, options, precisions)}; without float32 copies, small updates of bfloat16
-# weights are lost, which where pairs are learnt fast made 10% of the loss
+# {name: (kind of corpus, options, precisions)}; pairs are not learnt in half precision throughout:
+# updates that are lost for want of float32 copies make 2% of the loss, up to 10% at twice the rate
 MODELS = {
     "translation": ("translation", (*TRANSLATION, "--lr", 0.005), PRECISIONS),
     "pairs": ("pairs", (*PAIRS, "--lr", 0.001), ("float32", "float16", "bfloat16")),
@@ -32,7 +32,7 @@ def losses(tmp_path_factory):
     jobs = {}
     for name, how in CASES:
         kind, options, _ = MODELS[name]
-        short = "--max-update", UPDATES, "--no-save", "--disable-validation"
+        short = "--max-update", UPDATES, "--no-save", "--disable-validation", "--log-interval", 999
         jobs[f"{name}-{how}"] = [
             ["train", data[kind][0], *COMMON, *options, *PRECISIONS[how], *short]
         ]
@@ -49,5 +49,5 @@ def losses(tmp_path_factory):
 def test_the_loss_is_that_of_float32(losses, name, how):
     first, *_, last = losses[name, "float32"]
     assert last < 0.85 * first  # something has been learnt
-    # measured: 0.2% at most
+    print(name, how, last, losses[name, how][-1])
     assert losses[name, how][-1] == pytest.approx(last, rel=0.01)

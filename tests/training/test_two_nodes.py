@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.nodes import two_nodes
 from tests.fairseq_commands import CHECKOUT, PLUGIN, monolingual_data
+from tests.training.nodes import two_nodes
 
 SCRIPT = CHECKOUT / "examples" / "multi_node" / "train.sbatch"
 TRAINING = (
