@@ -49,5 +49,5 @@ def losses(tmp_path_factory):
 def test_the_loss_is_that_of_float32(losses, name, how):
     first, *_, last = losses[name, "float32"]
     assert last < 0.85 * first  # something has been learnt
-    print(name, how, last, losses[name, how][-1])
+    # measured: 0.17% for translation in bfloat16 throughout, else 0.03% at most
     assert losses[name, how][-1] == pytest.approx(last, rel=0.01)
