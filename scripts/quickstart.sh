@@ -17,6 +17,7 @@ prepare_text() {
     fairseq-preprocess --only-source --thresholdsrc 2 --destdir quickstart/data-bin.part \
         --trainpref quickstart/text/train.txt --validpref quickstart/text/valid.txt \
         --testpref quickstart/text/test.txt
+    cp quickstart/text/normalisation.json quickstart/data-bin.part
     mv quickstart/data-bin.part quickstart/data-bin
 }
 

@@ -2,13 +2,16 @@
 
 Usage: python reference_text.py FOLDER    (writes train.txt, valid.txt and test.txt there)
 
-One sentence a line, lower-cased, words and punctuation apart, every number as ``N``.
+One sentence a line, lower-cased, words and punctuation apart, every number as ``N``; that it is
+lower-cased is recorded beside it, for ``fairseq-lstmn attention``.
 """
 
 import re
 import sys
 from pathlib import Path
 from pydoc_data.topics import topics
+
+from fairseq_lstmn.data.normalisation import Normalisation
 
 HELD_OUT_EVERY = 10
 SPLITS = ("test", "valid", "train")
@@ -56,6 +59,7 @@ def write(folder):
     paths = {split: folder / f"{split}.txt" for split in SPLITS}
     for split, lines in splits().items():
         paths[split].write_text("\n".join(lines) + "\n", encoding="utf-8")
+    Normalisation(lower_case=True).write(folder)
     return paths
 
 

@@ -24,6 +24,7 @@ from pathlib import PurePosixPath
 import sentencepiece
 
 from fairseq_lstmn.data.fetch import fetch
+from fairseq_lstmn.data.normalisation import Normalisation
 from fairseq_lstmn.data.whole_folder import (
     add_dest,
     binarise,
@@ -175,6 +176,7 @@ def main(argv=None):
                 pieces = model.encode(list(sentences), out_type=str)
                 write_lines(folder / f"{split}.pieces.{language}", map(" ".join, pieces))
         binarise(folder, "--source-lang", "de", "--target-lang", "en", suffix=".pieces")
+        Normalisation(args.lowercase).write(folder / "bin")
     print(f"ready for fairseq: {args.dest / 'bin'}")
 
 

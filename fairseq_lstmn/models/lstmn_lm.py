@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass, field
+from typing import Optional
 
 from fairseq.models import FairseqLanguageModel, register_model
 
@@ -20,6 +21,7 @@ from fairseq_lstmn.modules.embeddings import build_embedding
 from fairseq_lstmn.modules.language_decoder import LSTMNLanguageDecoder
 from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
 from fairseq_lstmn.modules.output_layer import OutputLayer
+from fairseq_lstmn.modules.pointer import Pointer
 
 DEFAULTS = dict(
     dropout=0.1,
@@ -37,8 +39,8 @@ class LSTMNLanguageModelConfig(DecoderConfig):
         default="0",
         metadata={"help": "accepted as in lstm_lm, where it does nothing either: no encoder"},
     )
-    residuals: bool = field(
-        default=False,
+    residuals: Optional[bool] = field(
+        default=None,
         metadata={"help": "layers above the first add the output of the layer below to theirs"},
     )
     skip_connections: bool = field(
@@ -49,6 +51,19 @@ class LSTMNLanguageModelConfig(DecoderConfig):
         metadata={
             "help": "carry the latest N slots of each tape from one block of text to the "
             "next, with --task contiguous_language_modeling; 0 = start each block empty"
+        },
+    )
+    tape_layers: Optional[int] = field(
+        default=None,
+        metadata={
+            "help": "only the last N layers have a tape, those below are LSTMs (default: all)"
+        },
+    )
+    pointer: Optional[bool] = field(
+        default=None,
+        metadata={
+            "help": "say the words on the tape again, as likely as the last layer attends them, "
+            "beside what the output layer says (Merity et al. 2017)"
         },
     )
 
@@ -69,9 +84,11 @@ class LSTMNLanguageModel(FairseqLanguageModel):
                 cfg.decoder_embed_dim,
                 cfg.decoder_hidden_size,
                 cfg.decoder_layers,
+                tape_layers=cfg.tape_layers,
                 dropout=cfg.decoder_dropout_out,
                 skip_connections=cfg.skip_connections,
                 residuals=cfg.residuals,
+                return_attention=cfg.pointer,
                 **layer_options(cfg),
             ),
             OutputLayer(
@@ -85,6 +102,7 @@ class LSTMNLanguageModel(FairseqLanguageModel):
             cfg.decoder_dropout_in,
             max_positions(task),
             carry_tape=cfg.carry_tape,
+            pointer=Pointer(cfg.decoder_out_embed_dim) if cfg.pointer else None,
         )
         return cls(decoder)
 
@@ -107,7 +125,13 @@ def check(cfg, task):
     sizes = "decoder_embed_dim", "decoder_hidden_size", "decoder_layers", "decoder_out_embed_dim"
     check_at_least(cfg, 1, *sizes)
     check_at_least(cfg, 0, "carry_tape")
-    check_probabilities(cfg, "dropout", "decoder_dropout_in", "decoder_dropout_out")
+    if cfg.tape_layers is not None and not 0 <= cfg.tape_layers <= cfg.decoder_layers:
+        raise InputError(
+            f"--tape-layers {cfg.tape_layers}: must lie in 0..{cfg.decoder_layers}, as many as "
+            "there are layers"
+        )
+    if cfg.pointer and adaptive_cutoff(cfg) is not None:
+        raise InputError("--pointer: --criterion adaptive_loss has no scores that it could join")
     if cfg.share_decoder_input_output_embed:
         if task.source_dictionary != task.target_dictionary:
             raise InputError("--share-decoder-input-output-embed: needs one dictionary for both")
@@ -121,6 +145,18 @@ def max_positions(task):
     return sys.maxsize if limit is None else limit
 
 
+# beyond the paper, for text in which earlier words come again: an LSTM, and above it a layer whose
+# tape is read and pointed at
+register_preset(
+    "lstmn_lm",
+    "lstmn_lm_pointer",
+    decoder_layers=2,
+    tape_layers=1,
+    residuals=True,
+    distance_bias=4,
+    distance_bias_init=3.0,
+    pointer=True,
+)
 # table 1 of the paper; no dropout is reported there
 register_preset(
     "lstmn_lm",

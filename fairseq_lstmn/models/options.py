@@ -22,15 +22,16 @@ class RecurrenceConfig(FairseqDataclass):
         default=0,
         metadata={"help": "attend the latest N slots of a tape only; 0 = all, 1 = an LSTM"},
     )
-    distance_bias: int = field(
-        default=0,
+    distance_bias: Optional[int] = field(
+        default=None,
         metadata={
             "help": "learn a bias for each of the R nearest distances and one for all farther; "
-            "0 = off"
+            "0 = off (default: 0)"
         },
     )
-    distance_bias_init: float = field(
-        default=0.0, metadata={"help": "where the nearest slot's distance bias starts"}
+    distance_bias_init: Optional[float] = field(
+        default=None,
+        metadata={"help": "where the nearest slot's distance bias starts (default: 0)"},
     )
     forget_gate_bias: Optional[float] = field(
         default=None,
@@ -89,6 +90,7 @@ class DecoderConfig(RecurrenceConfig):
 
 def layer_options(cfg):
     """The options of ``RecurrenceConfig`` as ``LSTMNLayer`` takes them."""
+    fill(cfg, dict(distance_bias=0, distance_bias_init=0.0))
     check_at_least(cfg, 0, "memory_span", "distance_bias")
     return dict(
         memory_span=cfg.memory_span,

@@ -7,10 +7,10 @@ from typing import List, NamedTuple, Optional, Union
 
 from fairseq.models import FairseqIncrementalDecoder
 from fairseq.modules import FairseqDropout
-from torch import nn
+from torch import Tensor, nn
 
 from fairseq_lstmn.modules.fusion import SourceTape, to_width
-from fairseq_lstmn.ops import GrowingTape, Tape
+from fairseq_lstmn.ops import Attention, GrowingTape, Tape
 
 STATE = "lstmn_state"
 
@@ -29,6 +29,14 @@ class DecoderState(NamedTuple):
         return DecoderState(
             *[parts and [part and part.reorder(rows) for part in parts] for parts in self]
         )
+
+
+class Read(NamedTuple):
+    """What a decoder has made of T words behind P others."""
+
+    states: Tensor  # (B, T, H), of the last layer
+    attention: Optional[Attention]  # of the topmost layer that was asked for it
+    words: Tensor  # (B, P + T)
 
 
 class LSTMNDecoder(FairseqIncrementalDecoder):
@@ -65,27 +73,38 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         The extras hold under ``attn`` a list with the attention (B, T, S) to the source of the
         topmost layer that has one, or None.
         """
-        x, attention = self.extract_features(
-            prev_output_tokens, encoder_out, incremental_state, **kwargs
-        )
-        return self.output_layer(x), {"attn": [attention]}
+        read = self.read_on(prev_output_tokens, encoder_out, incremental_state, **kwargs)
+        return self.scores(read), {"attn": [source_attention(read)]}
 
     def extract_features(
         self, prev_output_tokens, encoder_out=None, incremental_state=None, **kwargs
     ):
         """``forward`` without the output layer's last map: (B, T, O), and the attention."""
+        read = self.read_on(prev_output_tokens, encoder_out, incremental_state, **kwargs)
+        return self.features(read), source_attention(read)
+
+    def read_on(self, prev_output_tokens, encoder_out=None, incremental_state=None):
+        """``Read`` of what is new in ``prev_output_tokens``, which moves the state on."""
         state = self.get_incremental_state(incremental_state, STATE)
+        tokens = prev_output_tokens
         if state is None:
             state = self.first_state(encoder_out)
             if incremental_state is not None:
                 state = state._replace(tapes=self.stack.growing(state.tapes))
         else:
-            prev_output_tokens = prev_output_tokens[:, -1:]
-        x, tapes, attention = self.read(prev_output_tokens, state)
+            tokens = tokens[:, -1:]
+        x, tapes, attention = self.read(tokens, state)
         self.set_incremental_state(incremental_state, STATE, DecoderState(tapes, state.sources))
-        if attention is None:
-            return self.output.features(x), None
-        return self.output.features(x, attention.context), attention.source
+        return Read(x, attention, prev_output_tokens)
+
+    def features(self, read):
+        """What the output layer's last map is given (B, T, O)."""
+        context = None if read.attention is None else read.attention.context
+        return self.output.features(read.states, context)
+
+    def scores(self, read):
+        """Scores (B, T, V) of the words that follow."""
+        return self.output_layer(self.features(read))
 
     def first_state(self, encoder_out):
         """Where decoding starts; without an encoder on empty tapes."""
@@ -114,6 +133,11 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
 
     def max_positions(self):
         return self.longest
+
+
+def source_attention(read):
+    """The attention (B, T, S) to the source, None without one."""
+    return None if read.attention is None else read.attention.source
 
 
 class EncoderStart(nn.Module):

@@ -1,24 +1,28 @@
 """The decoder of the LSTMN language model, which may carry its tapes from block to block.
 
-B batch, T steps, O features.
+B batch, T steps, P prefix slots, O features, V vocabulary.
 """
 
+import torch
+
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.modules.decoder import DecoderState, LSTMNDecoder
+from fairseq_lstmn.modules.decoder import DecoderState, LSTMNDecoder, Read
 
 
 class LSTMNLanguageDecoder(LSTMNDecoder):
     """``LSTMNDecoder`` without a source.
 
     With ``carry_tape`` N > 0 a batch hands each tape's latest N slots to the one that continues
-    it.
+    it. A ``pointer``, a ``Pointer``, adds the words on the topmost layer's tape to what comes next;
+    the stack must return that layer's attention.
     """
 
-    def __init__(self, *args, carry_tape=0):
+    def __init__(self, *args, carry_tape=0, pointer=None):
         super().__init__(*args)
         self.carried = CarriedTapes(carry_tape) if carry_tape else None
+        self.pointer = pointer
 
-    def extract_features(
+    def read_on(
         self,
         prev_output_tokens,
         encoder_out=None,
@@ -26,52 +30,70 @@ class LSTMNLanguageDecoder(LSTMNDecoder):
         src_lengths=None,
         continues=None,
     ):
-        """Features (B, T, O) of right-padded rows of ``src_lengths`` (B,), and None.
+        """``Read`` of right-padded rows (B, T) of ``src_lengths`` (B,).
 
         ``continues`` says whether every row goes on where the same row of the previous batch
         ended; None where the task does not say. Raises InputError for training with carried
         tapes on such a task.
         """
         if incremental_state is not None:
-            return super().extract_features(prev_output_tokens, None, incremental_state)
-        tapes = None
+            return super().read_on(prev_output_tokens, None, incremental_state)
+        tapes, words = None, prev_output_tokens
         if self.carried is not None:
-            tapes = self.take_carried(continues, len(prev_output_tokens))
-        x, tapes, _ = self.read(prev_output_tokens, DecoderState(tapes, None), src_lengths)
+            tapes, words = self.take_carried(continues, prev_output_tokens)
+        x, tapes, attention = self.read(prev_output_tokens, DecoderState(tapes, None), src_lengths)
         if self.carried is not None and continues is not None:
-            self.carried.keep(self.training, tapes)
-        return self.output.features(x), None
+            self.carried.keep(self.training, tapes, words)
+        return Read(x, attention, words)
 
-    def take_carried(self, continues, rows):
+    def take_carried(self, continues, tokens):
+        """Tapes or None, and the words on them with ``tokens`` (B, T) behind: (B, P + T)."""
         if continues is None and self.training:
             raise InputError(
                 f"--carry-tape {self.carried.slots}: needs --task contiguous_language_modeling, "
                 "the batches of this task do not continue one another"
             )
-        return self.carried.take(self.training, rows) if continues else None
+        found = self.carried.take(self.training, len(tokens)) if continues else None
+        if found is None:
+            return None, tokens
+        tapes, words = found
+        return tapes, torch.cat([words, tokens], dim=1)
+
+    def scores(self, read):
+        """Scores (B, T, V) of the words that follow; log-probabilities with a pointer."""
+        features = self.features(read)
+        scores = self.output_layer(features)
+        if self.pointer is None:
+            return scores
+        return self.pointer(scores, features, read.attention.tape, read.words)
 
 
 class CarriedTapes:
-    """The latest slots of each layer's tape, handed from a batch to the one that continues it.
+    """The latest slots of each layer's tape and their words, handed from batch to batch.
 
     Kept apart for training and evaluation, so that a validation run in the middle of an epoch
     leaves the training text's tapes alone. Not part of a checkpoint: after a resume in the
-    middle of an epoch the first batch starts with empty tapes.
+    middle of an epoch the first batch starts with empty tapes. Rows of a text that goes on are
+    never padded, so a word's column is its slot's.
     """
 
     def __init__(self, slots):
         self.slots = slots
-        self.tapes = {}
+        self.kept = {}
 
     def take(self, training, rows):
-        """Tapes for the first ``rows`` rows (streams end from the last row on); None if none."""
-        carried = self.tapes.get(training)
-        if carried is None or carried[0].hidden.size(0) < rows:
-            return None
-        return [tape.map(lambda part: part[:rows]) for tape in carried]
+        """Tapes and words (B, P) of the first ``rows`` rows, as streams end from the last row on.
 
-    def keep(self, training, tapes):
+        None if there are none.
+        """
+        if training not in self.kept:
+            return None
+        tapes, words = self.kept[training]
+        if len(words) < rows:
+            return None
+        return [tape.map(lambda part: part[:rows]) for tape in tapes], words[:rows]
+
+    def keep(self, training, tapes, words):
         """Keep the latest slots of ``tapes``, cut off from the graph that made them."""
-        self.tapes[training] = [
-            tape.latest(self.slots).map(lambda part: part.detach()) for tape in tapes
-        ]
+        kept = [tape.latest(self.slots).map(lambda part: part.detach()) for tape in tapes]
+        self.kept[training] = kept, words[:, -self.slots :]

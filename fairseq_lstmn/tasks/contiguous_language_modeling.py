@@ -8,11 +8,12 @@ from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageMode
 
 from fairseq_lstmn.data.contiguous_blocks import ContiguousBlocks
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.tasks.embed_std import EmbedStdConfig, check_embed_std, with_embed_std
 
 
 @dataclass
-class ContiguousLanguageModelingConfig(LanguageModelingConfig):
-    """fairseq's ``language_modeling``, option for option."""
+class ContiguousLanguageModelingConfig(EmbedStdConfig, LanguageModelingConfig):
+    """fairseq's ``language_modeling``, option for option, and where words' vectors start."""
 
 
 @register_task("contiguous_language_modeling", dataclass=ContiguousLanguageModelingConfig)
@@ -27,13 +28,17 @@ class ContiguousLanguageModelingTask(LanguageModelingTask):
 
     @classmethod
     def setup_task(cls, args, **kwargs):
-        """Raises InputError for blocks that are not cut from contiguous text."""
+        """Raises InputError for blocks that are not cut from contiguous text, or such an option."""
         if args.sample_break_mode != "none":
             raise InputError(
                 f"--sample-break-mode {args.sample_break_mode}: "
                 "--task contiguous_language_modeling needs none"
             )
+        check_embed_std(args)
         return super().setup_task(args, **kwargs)
+
+    def build_model(self, args, from_checkpoint=False):
+        return with_embed_std(super().build_model(args, from_checkpoint), self.args)
 
     def load_dataset(self, split, epoch=1, combine=False, **kwargs):
         super().load_dataset(split, epoch, combine, **kwargs)

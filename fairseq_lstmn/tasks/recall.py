@@ -4,19 +4,18 @@ import re
 from dataclasses import dataclass, field
 from typing import Optional
 
-from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II
-from torch import nn
 
 from fairseq_lstmn.data.counted_random import stream
 from fairseq_lstmn.data.recall import Recall
 from fairseq_lstmn.data.recall_dataset import RecallDataset
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.tasks.embed_std import EmbedStdConfig, check_embed_std, with_embed_std
 
 
 @dataclass
-class RecallConfig(FairseqDataclass):
+class RecallConfig(EmbedStdConfig):
     """Options of ``recall``, which has no data to read."""
 
     pairs: str = field(
@@ -44,13 +43,6 @@ class RecallConfig(FairseqDataclass):
     )
     test_examples: int = field(
         default=1000, metadata={"help": "examples of valid, and of test; the same for every --seed"}
-    )
-    embed_std: Optional[float] = field(
-        default=None,
-        metadata={
-            "help": "draw the input vectors of every model from a normal distribution of this "
-            "width (default: as the model draws them)"
-        },
     )
     seed: int = II("common.seed")
 
@@ -85,8 +77,7 @@ class RecallTask(FairseqTask):
                 raise InputError(f"--{name.replace('_', '-')} {cfg[name]}: must be 1 or above")
         if cfg.pairs_growth < 0:
             raise InputError(f"--pairs-growth {cfg.pairs_growth}: must be 0 or above")
-        if cfg.embed_std is not None and cfg.embed_std < 0:
-            raise InputError(f"--embed-std {cfg.embed_std}: must be 0 or above")
+        check_embed_std(cfg)
         return cls(cfg)
 
     def load_dataset(self, split, **kwargs):
@@ -104,12 +95,7 @@ class RecallTask(FairseqTask):
         )
 
     def build_model(self, cfg, from_checkpoint=False):
-        model = super().build_model(cfg, from_checkpoint)
-        if self.cfg.embed_std is not None:
-            embedding = model.decoder.embed_tokens
-            nn.init.normal_(embedding.weight, std=self.cfg.embed_std)
-            nn.init.zeros_(embedding.weight[embedding.padding_idx])
-        return model
+        return with_embed_std(super().build_model(cfg, from_checkpoint), self.cfg)
 
     @property
     def source_dictionary(self):

@@ -261,9 +261,12 @@ def test_plan_trains_as_the_flags(model, arch):
     assert_trains_as("language_modeling/table1", model, words)
 
 
-def test_plan(ptb, monkeypatch, capsys):
-    monkeypatch.chdir(ptb[0].parents[1])
-    check_plan("language_modeling/table1", capsys)
+@pytest.mark.parametrize("plan, data", [("table1", "ptb"), ("contiguous", "text")])
+def test_plan(ptb, tmp_path, monkeypatch, capsys, plan, data):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / data).symlink_to(ptb[0])
+    check_plan(f"language_modeling/{plan}", capsys)
 
 
 def test_three_layers_differ_in_depth_alone():

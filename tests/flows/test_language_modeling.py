@@ -179,10 +179,11 @@ def test_adaptive_softmax_and_shared_embedding(data, tmp_path):
     assert tokens == tokens_in(data)
 
 
-def test_contiguous_text_carries_its_tape(data, tmp_path):
+@pytest.mark.parametrize("arch", ["lstmn_lm", "lstmn_lm_pointer"])
+def test_contiguous_text_carries_its_tape(data, tmp_path, arch):
     task = "contiguous_language_modeling"
     options = "--carry-tape", 30, "--max-epoch", 2, "--batch-size", 4
-    output = train(data, tmp_path, *options, task=task)
+    output = train(data, tmp_path, *options, task=task, arch=arch)
     assert float(logged(output, "valid")[-1]["valid_loss"]) < 4.9
     path = tmp_path / "checkpoint_last.pt"
 

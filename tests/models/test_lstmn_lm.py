@@ -18,6 +18,9 @@ VARIANTS = [
     dict(decoder_layers=3, skip_connections=True),
     dict(decoder_layers=2, residuals=True, memory_span=3),
     dict(distance_bias=2, distance_bias_init=4.0, memory_span=1),
+    dict(decoder_layers=2, residuals=True, pointer=True),
+    dict(pointer=True, memory_span=3),
+    dict(decoder_layers=3, tape_layers=1, distance_bias=2, pointer=True),
 ]
 
 
@@ -92,6 +95,15 @@ def test_presets(arch, sizes):
     assert (embed, hidden, len(decoder.stack.layers)) == sizes
 
 
+def test_the_pointers_preset_has_a_tape_above_an_lstm():
+    decoder = build(arch="lstmn_lm_pointer").decoder
+    below, above = decoder.stack.layers
+    assert (below.memory_span, above.memory_span) == (1, 0)
+    assert above.distance_bias.tolist() == [3, 0, 0, 0, 0]
+    assert decoder.stack.residuals
+    assert decoder.pointer is not None
+
+
 def test_an_option_wins_over_the_preset():
     decoder = build(arch="lstmn_lm_ptb", decoder_layers=2, dropout=0.4).decoder
     assert decoder.embed_tokens.embedding_dim == 6
@@ -143,6 +155,8 @@ def test_a_recurrence_has_no_longest_input_but_the_tasks():
         (dict(decoder_hidden_size=0), "--decoder-hidden-size 0"),
         (dict(distance_bias=-2), "--distance-bias -2"),
         (dict(carry_tape=-2), "--carry-tape -2"),
+        (dict(decoder_layers=2, tape_layers=3), "--tape-layers 3: must lie in 0..2"),
+        (dict(pointer=True, criterion="adaptive_loss"), "--pointer: --criterion adaptive_loss"),
         (dict(dropout=1.5), "--dropout 1.5"),
         (dict(share_decoder_input_output_embed=True), "--decoder-embed-dim 6"),
         (dict(criterion="adaptive_loss"), "--adaptive-softmax-cutoff 10000,50000,200000"),
@@ -160,9 +174,13 @@ def carried_over(model, pieces, **kwargs):
     )
 
 
-def test_carried_tapes_make_blocks_one_text():
+@pytest.mark.parametrize("pointer", [False, True])
+def test_carried_tapes_make_blocks_one_text(pointer):
     task = small_task()
-    model, tokens = build(task, decoder_layers=2, carry_tape=100), some_tokens(task)
+    model, tokens = (
+        build(task, decoder_layers=2, pointer=pointer, carry_tape=100),
+        some_tokens(task),
+    )
     whole, _ = model(tokens)
     pieces = carried_over(model, tokens.split([2, 4, 3], dim=1))
     assert torch.allclose(pieces, whole, atol=1e-5)
@@ -181,7 +199,8 @@ def test_carried_tapes_keep_the_latest_slots_only():
     task = small_task()
     model, tokens = build(task, carry_tape=2), some_tokens(task)
     model(tokens, continues=False)
-    [tape] = model.decoder.carried.take(False, 3)
+    [tape], words = model.decoder.carried.take(False, 3)
+    assert torch.equal(words, tokens[:, -2:])
     assert tape.hidden.shape == (3, 2, 7)
     assert not tape.hidden.requires_grad
 

@@ -37,3 +37,11 @@ def test_span_1_trains_what_an_lstm_has():
     assert trained == sum(part.numel() for part in lstm.parameters()) - bias_twice
     stack(torch.randn(2, 5, 3))[0].sum().backward()
     assert all((part.grad is not None) == part.requires_grad for part in stack.parameters())
+
+
+def test_layers_below_those_with_a_tape_are_lstms():
+    torch.manual_seed(0)
+    stack = LSTMNStack(3, 4, layers=3, tape_layers=1, distance_bias=2)
+    assert [layer.memory_span for layer in stack.layers] == [1, 1, 0]
+    assert [layer.distance_bias is None for layer in stack.layers] == [True, True, False]
+    assert not stack.layers[0].key.requires_grad

@@ -1,0 +1,37 @@
+"""Where the vectors of words start, chosen by a task, so that any model can have it."""
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+from fairseq.dataclass import FairseqDataclass
+from torch import nn
+
+from fairseq_lstmn.errors import InputError
+
+
+@dataclass
+class EmbedStdConfig(FairseqDataclass):
+    """The option of tasks for language models whose words are to be found again on a tape."""
+
+    embed_std: Optional[float] = field(
+        default=None,
+        metadata={
+            "help": "draw the input vectors of every model from a normal distribution of this "
+            "width (default: as the model draws them)"
+        },
+    )
+
+
+def check_embed_std(cfg):
+    """Raise InputError for a width that there cannot be."""
+    if cfg.embed_std is not None and cfg.embed_std < 0:
+        raise InputError(f"--embed-std {cfg.embed_std}: must be 0 or above")
+
+
+def with_embed_std(model, cfg):
+    """The language model, its input vectors drawn from N(0, embed_std^2) if that is set."""
+    if cfg.embed_std is not None:
+        embedding = model.decoder.embed_tokens
+        nn.init.normal_(embedding.weight, std=cfg.embed_std)
+        nn.init.zeros_(embedding.weight[embedding.padding_idx])
+    return model

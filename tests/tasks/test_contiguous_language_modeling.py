@@ -1,0 +1,39 @@
+"""Contiguous text: where the vectors of its words start; what it does is in the flows."""
+
+import pytest
+import torch
+from fairseq import options, tasks
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
+from fairseq_lstmn.errors import InputError
+from tests.fairseq_commands import PLUGIN, monolingual_data
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return monolingual_data(tmp_path_factory.mktemp("text"))
+
+
+def build(data, *given):
+    """A model of fairseq's own on the task with the options ``given``."""
+    argv = [
+        str(data), "--user-dir", str(PLUGIN), "--task", "contiguous_language_modeling",
+        "--sample-break-mode", "none", "--arch", "lstm_lm", "--decoder-embed-dim", "40", *given,
+    ]  # fmt: skip
+    args = options.parse_args_and_arch(options.get_training_parser(), argv)
+    cfg = convert_namespace_to_omegaconf(args)
+    torch.manual_seed(0)
+    return tasks.setup_task(cfg.task).build_model(cfg.model)
+
+
+def test_vectors_start_as_wide_as_asked(data):
+    drawn = build(data, "--embed-std", "3").decoder.embed_tokens
+    words = drawn.weight[drawn.padding_idx + 1 :]
+    assert 2.5 < words.std() < 3.5
+    assert not drawn.weight[drawn.padding_idx].any()
+    assert build(data).decoder.embed_tokens.weight.abs().max() <= 0.1  # as fairseq's model has it
+
+
+def test_a_negative_width_is_named(data):
+    with pytest.raises(InputError, match="--embed-std -1.0: must be 0 or above"):
+        build(data, "--embed-std", "-1")
