@@ -20,14 +20,16 @@ import types
 
 import numpy as np
 import torch
-from fairseq import checkpoint_utils
+from fairseq import checkpoint_utils, options
 from fairseq.data import Dictionary, data_utils, indexed_dataset, iterators
 from fairseq.distributed import utils as distributed_utils
 from fairseq.file_io import PathManager
+from fairseq.models import distributed_fairseq_model
 from fairseq.search import DiverseBeamSearch
 from fairseq.sequence_generator import SequenceGenerator, SequenceGeneratorWithAlignment
 from fairseq.tasks import FairseqTask
 from fairseq.trainer import Trainer
+from omegaconf import OmegaConf
 
 from fairseq_lstmn.checkpoints import damage, dictionaries, resume, writing
 from fairseq_lstmn.data import binarised, loader_threads
@@ -391,6 +393,79 @@ def _finalize_with_python_sizes(finalize, builder, *args, **kwargs):
     return finalize(builder, *args, **kwargs)
 
 
+def take_no_device_for_a_tpu():
+    """``--bf16`` and ``--memory-efficient-bf16`` train in bfloat16 on the device that is there.
+
+    Every fairseq lets them imply ``--tpu``, and so ends on a CPU or GPU in ``torch_xla`` missing
+    (its issue 4696). Here only ``--tpu`` says that there is a TPU.
+    """
+    _wrap(options, "parse_args_and_arch", _parse_tpu_as_given)
+
+
+def _parse_tpu_as_given(parse, parser, input_args=None, *args, **kwargs):
+    parsed = parse(parser, input_args, *args, **kwargs)
+    namespace = parsed[0] if isinstance(parsed, tuple) else parsed
+    if getattr(namespace, "bf16", False):
+        namespace.tpu = "--tpu" in (sys.argv if input_args is None else input_args)
+    return parsed
+
+
+def join_the_processes_of_torchrun():
+    """Processes that torchrun starts train together, whatever the number of GPUs.
+
+    Every fairseq takes its world size from the GPUs of its own node: with one or none, each
+    process trains alone, all into the same folder. Told ``--distributed-world-size``, it divides
+    by the number of GPUs, zero on a CPU.
+    """
+    _wrap(distributed_utils, "infer_init_method", _take_world_size_of_torchrun)
+    _wrap(distributed_utils, "_infer_torch_distributed_launch_init", _take_rank_of_torchrun)
+
+
+def _take_world_size_of_torchrun(infer, cfg, *args, **kwargs):
+    names = "MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK"
+    if cfg.distributed_init_method is None and all(name in os.environ for name in names):
+        cfg.distributed_world_size = int(os.environ["WORLD_SIZE"])
+    return infer(cfg, *args, **kwargs)
+
+
+def _take_rank_of_torchrun(infer, cfg):
+    if torch.cuda.device_count():
+        return infer(cfg)
+    cfg.distributed_init_method = "env://"
+    cfg.distributed_rank = int(os.environ["RANK"])
+    cfg.distributed_no_spawn = True
+
+
+def distribute_models_on_cpu():
+    """``--ddp-backend pytorch_ddp``, the default, trains on several CPUs.
+
+    Every fairseq names a GPU to torch's ``DistributedDataParallel``, which refuses it for a model
+    on the CPU.
+    """
+    _wrap(distributed_fairseq_model, "DistributedDataParallel", _distribute_where_it_is)
+
+
+def _distribute_where_it_is(distribute, module, **kwargs):
+    if not next(module.parameters()).is_cuda:
+        kwargs.update(device_ids=None, output_device=None)
+    return distribute(module=module, **kwargs)
+
+
+def send_plain_settings():
+    """A training in several processes can be resumed.
+
+    One process reads the checkpoint and sends it to the others, with its settings as an OmegaConf
+    object, which torch >= 2.6 does not unpickle. They are sent as a dictionary.
+    """
+    _wrap(distributed_utils, "broadcast_object", _broadcast_plain_settings)
+
+
+def _broadcast_plain_settings(broadcast, state, *args, **kwargs):
+    if isinstance(state, dict) and OmegaConf.is_config(state.get("cfg")):
+        state = {**state, "cfg": OmegaConf.to_container(state["cfg"])}
+    return broadcast(state, *args, **kwargs)
+
+
 def _wrap(owner, name, around):
     """Replace ``owner.name`` by ``around(original, ...)``, once for each ``around``."""
     original = getattr(owner, name)
@@ -426,4 +501,8 @@ MENDS = (
     mend_length_buckets,
     tell_models_the_epoch,
     keep_offsets_from_wrapping,
+    take_no_device_for_a_tpu,
+    join_the_processes_of_torchrun,
+    distribute_models_on_cpu,
+    send_plain_settings,
 )

@@ -11,7 +11,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 import torch
-from fairseq import checkpoint_utils, utils
+from fairseq import checkpoint_utils, options, utils
 from fairseq.data import (
     BucketPadLengthDataset,
     Dictionary,
@@ -21,10 +21,12 @@ from fairseq.data import (
     indexed_dataset,
 )
 from fairseq.data.indexed_dataset import MMapIndexedDataset, MMapIndexedDatasetBuilder
+from fairseq.dataclass.configs import DistributedTrainingConfig
 from fairseq.distributed import utils as distributed_utils
 from fairseq.file_io import PathManager
 from fairseq.tasks import FairseqTask
 from fairseq.trainer import Trainer
+from omegaconf import OmegaConf
 
 from fairseq_lstmn import compat
 from fairseq_lstmn.checkpoints import resume
@@ -516,3 +518,44 @@ def test_models_hear_which_epoch_begins():
     Trainer.begin_epoch(trainer, 3)
     trainer.get_model().set_epoch.assert_called_once_with(3)
     trainer.task.begin_epoch.assert_called_once()  # fairseq's own duties are done too
+
+
+@pytest.mark.parametrize("option", ["--bf16", "--memory-efficient-bf16"])
+@pytest.mark.parametrize("tpu", [False, True])
+def test_bfloat16_needs_no_tpu(option, tpu):
+    arguments = ["data", "--task", "language_modeling", "--arch", "lstm_lm", option]
+    parser = options.get_training_parser()
+    args = options.parse_args_and_arch(parser, [*arguments, "--tpu"] if tpu else arguments)
+    assert args.bf16
+    assert args.tpu == tpu
+
+
+@pytest.mark.parametrize("gpus, device", [(0, 0), (1, 0), (2, 1)])
+def test_processes_of_torchrun_belong_together(monkeypatch, gpus, device):
+    """On a CPU, on nodes with one GPU each, and on nodes with two."""
+    started = dict(MASTER_ADDR="node1", MASTER_PORT="29500", WORLD_SIZE="4", RANK="3")
+    for name, value in started.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    alone = DistributedTrainingConfig(distributed_world_size=max(1, gpus), tpu=False)
+    cfg = OmegaConf.structured(alone)
+    distributed_utils.infer_init_method(cfg)
+    assert cfg.distributed_init_method == "env://"
+    assert (cfg.distributed_world_size, cfg.distributed_rank, cfg.device_id) == (4, 3, device)
+    assert cfg.distributed_no_spawn
+
+
+def test_settings_are_sent_to_other_processes_as_plain_values(language_model, monkeypatch):
+    sent = []
+    path = str(language_model.checkpoints / "checkpoint_last.pt")
+    state = checkpoint_utils.load_checkpoint_to_cpu(path)
+    monkeypatch.setattr(distributed_utils, "get_rank", lambda group: 0)
+    monkeypatch.setattr(distributed_utils, "broadcast_tensors", lambda tensors, *rest: tensors)
+    monkeypatch.setattr(
+        distributed_utils, "broadcast", lambda tensor, src, group: sent.append(tensor)
+    )
+    cpu = torch.device("cpu")
+    distributed_utils.broadcast_object(state, src_rank=0, group=None, dist_device=cpu)
+    received = torch.load(io.BytesIO(sent[1].numpy().tobytes()))
+    assert received["cfg"]["task"]["_name"] == "language_modeling"

@@ -266,7 +266,6 @@ def test_hydra_takes_presets_and_plain_overrides(data, tmp_path, model):
 
 
 def test_hydra_trains_in_bfloat16(data, tmp_path):
-    """fairseq-train's own --bf16 takes every device for a TPU."""
     options = "model=lstmn_lm_ptb", "task=language_modeling", "common.bf16=true"
     path, _ = hydra_train(tmp_path, data, *options, *PLAIN)
     tokens, perplexity = score(eval_lm(data, path))

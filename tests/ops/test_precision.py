@@ -51,3 +51,17 @@ def test_half_precision_is_computed_in_float32(backend, arguments, dtype):
     expected = run(apply(torch.Tensor.float, halves), backend)
     rounded = apply(lambda tensor: tensor.to(dtype), expected)
     assert_close(run(halves, backend), rounded, 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_scores_need_not_fit_in_half_precision(backend, arguments, dtype):
+    """Sums of a few of them are infinite in float16, and all alike in bfloat16."""
+    largest = torch.tensor([1.0, 1.0, -1.0]) * 6e4
+    arguments["distance_bias"] = largest
+    weights = arguments["weights"]
+    arguments["weights"] = weights._replace(score=weights.score.sign() * 6e4)
+    halves = apply(lambda tensor: tensor.to(dtype), arguments)
+    expected = run(apply(torch.Tensor.float, halves), backend)
+    found = run(halves, backend)
+    assert all(result.isfinite().all() for result in found.values())
+    assert_close(found, apply(lambda tensor: tensor.to(dtype), expected), 0)
