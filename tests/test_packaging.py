@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+PYTHONS = "3.10", "3.11", "3.12", "3.13"
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +58,11 @@ def test_fairseq_by_python_version(python, fairseq):
     assert [f"{r.name}{r.specifier}" for r in chosen] == [fairseq]
 
 
-def test_constraints_pin_every_requirement_within_its_bounds():
-    pins = dict(
-        line.split("==")
-        for line in (CHECKOUT / "constraints.txt").read_text().splitlines()
-        if not line.startswith("#")
-    )
-    pins = {canonicalize_name(name): version for name, version in pins.items()}
-    for requirement in requirements("3.11"):
+@pytest.mark.parametrize("python", PYTHONS)
+def test_constraints_pin_every_requirement_within_its_bounds(python):
+    lines = (CHECKOUT / "constraints" / f"python{python}.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    for requirement in requirements(python):
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
 
 
@@ -72,7 +70,8 @@ def requirements(python):
     """What setup.cfg requires, extras included, on a ``python`` version."""
     config = configparser.ConfigParser()
     config.read(CHECKOUT / "setup.cfg")
-    lines = config["options"]["install_requires"] + config["options.extras_require"]["test"]
+    extras = config["options.extras_require"]
+    lines = config["options"]["install_requires"] + extras["test"] + extras["check"]
     all_of_them = map(Requirement, filter(None, lines.splitlines()))
     environment = {"python_version": python}
     return [r for r in all_of_them if r.marker is None or r.marker.evaluate(environment)]
