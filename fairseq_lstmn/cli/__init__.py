@@ -7,6 +7,7 @@ A command's module has a docstring (its help), ``add_arguments(parser)`` and
 import argparse
 from importlib import import_module
 
+from fairseq_lstmn import __version__
 from fairseq_lstmn.errors import InputError
 
 COMMANDS = ("path", "doctor", "build", "prepare", "predict", "compare", "attention")
@@ -36,6 +37,7 @@ def _arguments(parser, argv):
 
 def _parser():
     parser = argparse.ArgumentParser(prog="fairseq-lstmn", description="Beside fairseq's commands.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
         module = import_module(f"fairseq_lstmn.cli.{name}")

@@ -13,6 +13,13 @@ from importlib.util import find_spec
 FAIRSEQ = ("fairseq", "fairseq-fixed")  # two distributions of the same package
 OTHERS = ("torch", "numpy", "hydra-core", "omegaconf", "sacrebleu", "sentencepiece")
 EXTENSIONS = ("fairseq.data.data_utils_fast", "fairseq.data.token_block_utils_fast")
+# which scripts/setup.sh does not build: (extension, what needs it)
+LEFT_OUT = (
+    ("fairseq.libbase", "mixtures of experts (BASE layers)"),
+    ("fairseq.libnat", "non-autoregressive translation (Levenshtein transformers)"),
+    ("alignment_train_cpu_binding", "simultaneous translation (monotonic attention)"),
+)
+REBUILD = "pip install --force-reinstall --no-deps --no-cache-dir --no-build-isolation --no-binary"
 
 
 def add_arguments(parser):
@@ -32,6 +39,8 @@ def run(args):
                 show(f"recurrence backends on {device} against recompute", checked)
     if can_import("fairseq", problems):
         check_extensions(problems)
+        if missing := left_out():
+            show("left out of fairseq, for models that this plugin has no part in", missing)
         show("models and their architectures", architectures())
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
@@ -92,6 +101,14 @@ def check_extensions(problems):
             problems.append(f"{extension} is missing: reinstall fairseq, with a C++ compiler")
         else:
             can_import(extension, problems)
+
+
+def left_out():
+    """(extension, what needs it) of all that are not built, then how to have them."""
+    missing = [row for row in LEFT_OUT if find_spec(row[0]) is None]
+    fairseq = wanted_fairseq()
+    how = ("to have them", f"{REBUILD} {fairseq.partition('==')[0]} {fairseq}")
+    return [*missing, how] if missing else []
 
 
 def devices():
