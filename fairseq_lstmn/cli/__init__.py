@@ -15,7 +15,7 @@ COMMANDS = ("path", "doctor", "build", "prepare", "predict", "compare", "attenti
 
 def main(argv=None):
     """Run ``fairseq-lstmn`` with ``argv``, the process's own by default; the exit status."""
-    args = _arguments(_parser(), argv)
+    args = _arguments(parser(), argv)
     try:
         return args.run(args)
     except InputError as error:
@@ -35,14 +35,15 @@ def _arguments(parser, argv):
     return args
 
 
-def _parser():
-    parser = argparse.ArgumentParser(prog="fairseq-lstmn", description="Beside fairseq's commands.")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+def parser():
+    """The parser of all commands; tools for the completion of shells want it as well."""
+    whole = argparse.ArgumentParser(prog="fairseq-lstmn", description="Beside fairseq's commands.")
+    whole.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = whole.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
         module = import_module(f"fairseq_lstmn.cli.{name}")
         summary = module.__doc__.partition("\n")[0].rstrip(".")
         command = commands.add_parser(name, help=summary, description=module.__doc__)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
-    return parser
+    return whole
