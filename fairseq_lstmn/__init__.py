@@ -10,7 +10,7 @@ import warnings
 
 from fairseq_lstmn.errors import report_in_one_line
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 report_in_one_line()
 

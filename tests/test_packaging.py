@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -19,7 +21,10 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 PYTHONS = "3.10", "3.11", "3.12", "3.13"
 PACKAGES = "fairseq_lstmn", "hydra_plugins"
 FOLDERS = *PACKAGES, "constraints", "examples", "scripts", "tests"
-FILES = "setup.cfg", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"
+FILES = (
+    *("setup.cfg", "pyproject.toml", "MANIFEST.in", "LICENSE"),
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff"),
+)
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
 
 
@@ -84,6 +89,12 @@ def test_wheel_holds_the_plugin_and_its_hydra_plugin(sources, wheel):
     # one such file would hide every other distribution's hydra plugins
     assert "hydra_plugins/__init__.py" not in names
     assert {name for name in names if ".dist-info/" not in name} == files_of(sources, PACKAGES)
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = yaml.safe_load((CHECKOUT / "CITATION.cff").read_text(encoding="utf-8"))
+    newest = re.search(r"^## (\S+)", (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert citation["version"] == newest[1] == fairseq_lstmn.__version__
 
 
 def test_wheel_works_in_an_empty_environment(wheel, tmp_path):
