@@ -125,6 +125,13 @@ def test_fairseq_by_python_version(python, fairseq):
     assert [f"{r.name}{r.specifier}" for r in chosen] == [fairseq]
 
 
+def test_every_python_has_constraints_and_is_tested_in_public():
+    files = (CHECKOUT / "constraints").iterdir()
+    assert sorted(path.name for path in files) == [f"python{python}.txt" for python in PYTHONS]
+    workflow = yaml.safe_load((CHECKOUT / ".github" / "workflows" / "tests.yml").read_text())
+    assert tuple(workflow["jobs"]["tests"]["strategy"]["matrix"]["python"]) == PYTHONS
+
+
 @pytest.mark.parametrize("python", PYTHONS)
 def test_constraints_pin_every_requirement_within_its_bounds(python):
     lines = (CHECKOUT / "constraints" / f"python{python}.txt").read_text().splitlines()
