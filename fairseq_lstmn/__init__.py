@@ -6,14 +6,19 @@ fairseq (or with a broken one) the recurrence in ``fairseq_lstmn.ops`` and
 ``fairseq-lstmn doctor`` still work.
 """
 
+import warnings
+
 from fairseq_lstmn.errors import report_in_one_line
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 report_in_one_line()
 
 try:
-    import fairseq  # noqa: F401
+    with warnings.catch_warnings():
+        # fairseq compiles some functions in a way that torch >= 2.14 warns of; no user can mend it
+        warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated")
+        import fairseq  # noqa: F401
 except Exception:  # absent or broken: `fairseq-lstmn doctor` says why
     pass
 else:

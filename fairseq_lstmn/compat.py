@@ -90,7 +90,7 @@ def _unpickles_everything():
     return forced or torch.__version__ < (2, 6)
 
 
-@functools.lru_cache(maxsize=None)  # once for each file
+@functools.cache  # once for each file
 def _warn_of_full_unpickling(path):
     logger.warning(
         "%s: unpickled in full, which runs any code hidden in it; do this only with files you"

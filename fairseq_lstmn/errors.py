@@ -1,13 +1,14 @@
 """Errors that a user can mend: one line that names the option or file and the value."""
 
 import sys
+from types import TracebackType
 
 
 class InputError(ValueError):
     """Bad input; the message is one line naming the option or file and its value."""
 
 
-def report_in_one_line():
+def report_in_one_line() -> None:
     """Let a command that ends in an ``InputError`` print its one line and no traceback.
 
     All other exceptions go to the hook that stood there before.
@@ -16,11 +17,13 @@ def report_in_one_line():
     if getattr(previous, "reports_input_errors", False):
         return
 
-    def hook(kind, error, traceback):
+    def hook(
+        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
         if issubclass(kind, InputError):
             print(f"error: {error}", file=sys.stderr)
         else:
             previous(kind, error, traceback)
 
-    hook.reports_input_errors = True
+    hook.reports_input_errors = True  # type: ignore[attr-defined]
     sys.excepthook = hook

@@ -9,6 +9,9 @@ attention.json with all numbers; --summary says what is attended on the whole.
 
 import io
 import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
+from typing import Any
 
 from fairseq_lstmn.data.whole_folder import add_dest, check_new, made_whole
 from fairseq_lstmn.errors import InputError
@@ -17,7 +20,7 @@ FORMATS = ("html", "json", "png", "svg")
 LIMIT = 50
 
 
-def add_arguments(parser):
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="of a model with tapes, or with attention to a source")
     parser.add_argument("input", nargs="?", help="file (default: standard input)")
     add_dest(parser)
@@ -45,7 +48,7 @@ def add_arguments(parser):
     parser.add_argument("--cpu", action="store_true", help="do not use a GPU")
 
 
-def run(args):
+def run(args: Namespace) -> int:
     check_new(args.dest)
     formats = check(args)
     # here, so that `fairseq-lstmn doctor` can say that torch or fairseq is broken
@@ -67,7 +70,7 @@ def run(args):
     return 1 if failed else 0
 
 
-def check(args):
+def check(args: Namespace) -> set[str]:
     """The formats asked for. Raises InputError for options out of range."""
     for name, least in (("layer", 1), ("limit", 1), ("beam", 1)):
         value = getattr(args, name)
@@ -83,12 +86,12 @@ def check(args):
     return set(formats.split(","))
 
 
-def given(text):
+def given(text: str) -> io.BytesIO:
     """The lines (bytes) of --text."""
     return io.BytesIO(text.encode("utf-8", "surrogateescape"))
 
 
-def write(found, made):
+def write(found: Iterable[Any], made: list[Any]) -> bool:
     """Add the readings ``found`` to every output; whether some line could not be read."""
     failed = False
     for reading in found:
@@ -102,7 +105,7 @@ def write(found, made):
     return failed
 
 
-def report(line):
+def report(line: str | None) -> None:
     """Print a line on standard error, if there is one."""
     if line is not None:
         print(line, file=sys.stderr)

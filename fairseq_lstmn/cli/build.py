@@ -4,12 +4,14 @@ Needs a C++ compiler: the one that CXX names, or else c++. The result stands in 
 and is made anew when the processor, torch or this package change.
 """
 
+from argparse import ArgumentParser, Namespace
 
-def add_arguments(parser):
+
+def add_arguments(parser: ArgumentParser) -> None:
     """There are none."""
 
 
-def run(args):
+def run(args: Namespace) -> int:
     from fairseq_lstmn.ops.cpp import cpp_library  # not above: doctor must start where torch cannot
 
     if not cpp_library.library().exists():

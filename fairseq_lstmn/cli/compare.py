@@ -6,8 +6,8 @@ results.json, table.tex, curves.svg, and runs/ with the logs and checkpoints of 
 exit status is 1 if a run failed or the budgets were not equal.
 """
 
-import argparse
 import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import fairseq_lstmn
@@ -16,8 +16,8 @@ from fairseq_lstmn.errors import InputError
 EXAMPLE = Path(fairseq_lstmn.__file__).parent / "comparison" / "example.yaml"
 
 
-def add_arguments(parser):
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.formatter_class = RawDescriptionHelpFormatter
     parser.epilog = f"a whole plan:\n\n{EXAMPLE.read_text(encoding='utf-8')}"
     parser.add_argument("plan", metavar="PLAN", help="YAML file")
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="e.g. train.lr=0.001")
@@ -34,7 +34,7 @@ def add_arguments(parser):
     )
 
 
-def run(args):
+def run(args: Namespace) -> int:
     if args.jobs is not None and args.jobs < 1:
         raise InputError(f"--jobs {args.jobs}: must be 1 or more")
     for override in args.overrides:

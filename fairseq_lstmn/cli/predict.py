@@ -6,14 +6,21 @@ of letters, is done to them. Writes a line for each, in the same order: its labe
 probability of every class, or what is wrong with it.
 """
 
+from __future__ import annotations
+
 import json
 import sys
+from argparse import ArgumentParser, Namespace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from fairseq_lstmn.errors import InputError
 
+if TYPE_CHECKING:  # the same holds for types
+    from fairseq_lstmn.trained.classifier import Answer
 
-def add_arguments(parser):
+
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="of a model that classifies")
     parser.add_argument("input", nargs="?", help="file (default: standard input)")
     parser.add_argument(
@@ -28,7 +35,7 @@ def add_arguments(parser):
     parser.add_argument("--cpu", action="store_true", help="do not use a GPU")
 
 
-def run(args):
+def run(args: Namespace) -> int:
     if args.batch_size < 1:
         raise InputError(f"--batch-size {args.batch_size}: must be 1 or more")
     # here, so that `fairseq-lstmn doctor` can say that torch or fairseq is broken
@@ -52,7 +59,7 @@ def run(args):
     return 1 if failed else 0
 
 
-def write_tsv(answer, classes):
+def write_tsv(answer: Answer, classes: list[str]) -> None:
     if answer.error is None:
         cells = [label_of(answer, classes), *(f"{p:.4f}" for p in answer.probabilities), ""]
     else:
@@ -60,13 +67,13 @@ def write_tsv(answer, classes):
     print("\t".join(cells))
 
 
-def write_json(answer, classes):
-    found = {"error": answer.error}
+def write_json(answer: Answer, classes: list[str]) -> None:
+    found: dict[str, object] = {"error": answer.error}
     if answer.error is None:
         probabilities = dict(zip(classes, answer.probabilities))
         found = {"label": label_of(answer, classes), "probabilities": probabilities}
     print(json.dumps(found, ensure_ascii=False))
 
 
-def label_of(answer, classes):
+def label_of(answer: Answer, classes: list[str]) -> str:
     return classes[answer.probabilities.index(max(answer.probabilities))]

@@ -7,10 +7,11 @@ are numbered in alphabetical order.
 """
 
 import sys
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 
 from fairseq_lstmn.data import sentence_prediction
-from fairseq_lstmn.data.corpora import CORPORA, SST_BINARY
+from fairseq_lstmn.data.corpora import CORPORA, SST_BINARY, Corpus
 from fairseq_lstmn.data.labelled_rows import LabelledRows
 from fairseq_lstmn.data.source_files import opened
 from fairseq_lstmn.data.whole_folder import add_dest, check_new, made_whole
@@ -19,7 +20,7 @@ from fairseq_lstmn.errors import InputError
 LISTED = 20  # bad rows, before the rest is a number
 
 
-def add_arguments(parser):
+def add_arguments(parser: ArgumentParser) -> None:
     corpora = parser.add_subparsers(metavar="CORPUS", required=True)
     for name, corpus in CORPORA.items():
         command = corpora.add_parser(name, help=corpus.what, description=f"{corpus.what}.")
@@ -35,7 +36,7 @@ def add_arguments(parser):
             )
 
 
-def add_options(command, corpus):
+def add_options(command: ArgumentParser, corpus: Corpus) -> None:
     add_dest(command)
     command.add_argument(
         "--from",
@@ -59,7 +60,7 @@ def add_options(command, corpus):
     command.add_argument("--keep-case", action="store_true", help="do not lower-case")
 
 
-def run(args):
+def run(args: Namespace) -> int:
     check_new(args.dest)
     if args.threshold < 1:
         raise InputError(f"--threshold {args.threshold}: must be 1 or more")
@@ -72,7 +73,7 @@ def run(args):
     return 0
 
 
-def read(args):
+def read(args: Namespace) -> LabelledRows:
     """Return the corpus's LabelledRows, all splits with some row."""
     rows = LabelledRows(args.corpus.labels, args.keep_case)
     with opened(args.source) as files:
@@ -89,14 +90,14 @@ def read(args):
     return rows
 
 
-def list_bad(bad):
+def list_bad(bad: list[tuple[str, str]]) -> None:
     for line, _ in bad[:LISTED]:
         print(line, file=sys.stderr)
     if len(bad) > LISTED:
         print(f"... and {len(bad) - LISTED} more", file=sys.stderr)
 
 
-def report(rows):
+def report(rows: LabelledRows) -> None:
     """Print how many rows of each split are used, how many are not and the labels."""
     for split, kept in rows.splits.items():
         print(f"{split}: {len(kept):,} rows")

@@ -3,13 +3,14 @@
 import logging
 import platform
 from threading import Lock
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple
 
 import torch
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops import cpp, reference, triton
 from fairseq_lstmn.ops.passes import recompute
+from fairseq_lstmn.ops.types import Inputs, Results
 
 logger = logging.getLogger(__name__)
 
@@ -17,14 +18,14 @@ logger = logging.getLogger(__name__)
 class Backend(NamedTuple):
     """``layer`` computes one (see ``reference.layer``); ``obstacle`` says why it cannot."""
 
-    layer: Callable
-    obstacle: Callable[[torch.device], Optional[str]]
+    layer: Callable[[Inputs], Results]
+    obstacle: Callable[[torch.device], str | None]
     why: str  # what speaks for it, for the log line of ``auto``
     on_trial: bool = False  # whether ``auto`` takes it only where ``selfcheck`` finds no fault
 
 
-def runs_anywhere(device):
-    return None
+def runs_anywhere(device: torch.device) -> None:
+    """No obstacle."""
 
 
 # fastest first: ``auto`` takes the first that can run
@@ -44,22 +45,22 @@ BACKENDS = {
     "reference": Backend(reference.layer, runs_anywhere, "the equations by plain autograd"),
 }
 NAMES = ("auto", *BACKENDS)
-_announced = set()
+_announced: set[tuple[str, torch.device]] = set()
 _announcing = Lock()
 
 
-def report(device="cpu"):
+def report(device: str | torch.device = "cpu") -> list[tuple[str, str | None]]:
     """``[(name, None or the reason why it cannot run on ``device``)]``, fastest first."""
     device = torch.device(device)
     return [(name, backend.obstacle(device)) for name, backend in BACKENDS.items()]
 
 
-def on_trial(device):
+def on_trial(device: str | torch.device) -> list[str]:
     """Names of the able backends that ``auto`` takes only where ``selfcheck`` finds no fault."""
     return [name for name, obstacle in report(device) if not obstacle and BACKENDS[name].on_trial]
 
 
-def choose(name, device):
+def choose(name: str, device: str | torch.device) -> str:
     """The name of the backend to run: ``name`` itself, or the fastest able one for ``auto``.
 
     Raises InputError for an unknown backend and for a named one that cannot run.
@@ -74,16 +75,16 @@ def choose(name, device):
 
 
 # as torch.compiler.assume_constant_result has it, which takes two seconds to import a compiler
-choose._dynamo_marked_constant = True
+choose._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
-def known(name):
+def known(name: str) -> None:
     """Raise InputError unless ``name`` is "auto" or a backend's."""
     if name not in NAMES:
         raise InputError(f"recurrence backend {name!r} is unknown, choose from {', '.join(NAMES)}")
 
 
-def _fastest(device):
+def _fastest(device: torch.device) -> str:
     from fairseq_lstmn.ops import selfcheck  # not above: it calls ``lstmn``, which calls this
 
     faults = []
@@ -101,7 +102,7 @@ def _fastest(device):
     return name
 
 
-def _announce(name, device, faults):
+def _announce(name: str, device: torch.device, faults: list[str]) -> None:
     """Say once for each device which backend is taken, as a warning if others are at fault."""
     with _announcing:
         if (name, device) in _announced:

@@ -1,14 +1,16 @@
 """Whether the recurrence's arguments fit together: one line that names the one that does not."""
 
 import torch
+from torch import Tensor
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops.ragged import to_host
+from fairseq_lstmn.ops.types import Inputs, Source, Tape, Weights
 
 FUSION_WEIGHTS = ("source_query", "source_score", "source_gate")
 
 
-def check(inputs, lengths):
+def check(inputs: Inputs, lengths: Tensor | None) -> tuple[list[int] | None, list[int] | None]:
     """Raise InputError for the first argument of ``lstmn``, as ``Inputs``, that does not fit.
 
     Returns the rows' numbers of steps and of valid prefix slots as lists, None for all of them.
@@ -32,11 +34,11 @@ def check(inputs, lengths):
     if source is not None:
         check_source(source, weights, batch, steps, width)
     valid, prefix = (None, 0) if tape is None else (tape.lengths, tape.hidden.size(1))
-    counts, valid = to_host(lengths, valid)
-    return within("lengths", counts, steps), within("tape.lengths", valid, prefix)
+    counts, slots = to_host(lengths, valid)
+    return within("lengths", counts, steps), within("tape.lengths", slots, prefix)
 
 
-def check_tape(tape, batch, width):
+def check_tape(tape: Tape, batch: int, width: int) -> None:
     if tape.hidden.dim() != 3:
         raise InputError(f"tape.hidden is not (B, P, H): {shape(tape.hidden)}")
     prefix = tape.hidden.size(1)
@@ -47,7 +49,7 @@ def check_tape(tape, batch, width):
     expect_lengths("tape.lengths", tape.lengths, batch)
 
 
-def check_source(source, weights, batch, steps, width):
+def check_source(source: Source, weights: Weights, batch: int, steps: int, width: int) -> None:
     deep = source.gate_inputs is not None
     for name in FUSION_WEIGHTS if deep else FUSION_WEIGHTS[1:]:
         if getattr(weights, name) is None:
@@ -69,17 +71,17 @@ def check_source(source, weights, batch, steps, width):
         raise InputError(f"source.mask must be bool, True at real tokens, not {source.mask.dtype}")
 
 
-def expect_lengths(name, lengths, batch):
+def expect_lengths(name: str, lengths: Tensor | None, batch: int) -> None:
     expect(name, lengths, (batch,))
     if lengths is not None and not countable(lengths.dtype):
         raise InputError(f"{name} must be integers, not {lengths.dtype}")
 
 
-def countable(dtype):
+def countable(dtype: torch.dtype) -> bool:
     return not (dtype.is_floating_point or dtype.is_complex or dtype == torch.bool)
 
 
-def within(name, counts, most):
+def within(name: str, counts: list[int] | None, most: int) -> list[int] | None:
     """``counts``, a list or None, or None when all are ``most``; raise if any is out of range."""
     if counts and (min(counts) < 0 or max(counts) > most):
         reach = f"from {min(counts)} to {max(counts)}"
@@ -87,11 +89,11 @@ def within(name, counts, most):
     return counts if counts and min(counts) < most else None
 
 
-def expect(name, tensor, wanted):
+def expect(name: str, tensor: Tensor | None, wanted: tuple[int, ...]) -> None:
     """Raise unless ``tensor`` is None or of the shape ``wanted``."""
     if tensor is not None and tuple(tensor.shape) != wanted:
         raise InputError(f"{name} is {shape(tensor)}, but {wanted} is needed")
 
 
-def shape(tensor):
+def shape(tensor: Tensor) -> tuple[int, ...]:
     return tuple(tensor.shape)

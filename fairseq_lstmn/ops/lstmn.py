@@ -6,25 +6,27 @@ B batch, T steps, P prefix slots, S source length, H hidden width, R distances.
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from fairseq_lstmn.ops import backends
 from fairseq_lstmn.ops.growing import GrowingTape
 from fairseq_lstmn.ops.prepare import cast, checked, complete, precision
-from fairseq_lstmn.ops.types import Attention, Inputs
+from fairseq_lstmn.ops.ragged import RaggedBatch
+from fairseq_lstmn.ops.types import Attention, Inputs, Source, Tape, Weights
 
 
 def lstmn(
-    query_inputs,
-    gate_inputs,
-    weights,
-    tape=None,
-    source=None,
-    lengths=None,
-    memory_span=0,
-    distance_bias=None,
-    return_attention=False,
-    backend="auto",
-):
+    query_inputs: Tensor,
+    gate_inputs: Tensor,
+    weights: Weights,
+    tape: Tape | GrowingTape | None = None,
+    source: Source | None = None,
+    lengths: Tensor | None = None,
+    memory_span: int = 0,
+    distance_bias: Tensor | None = None,
+    return_attention: bool = False,
+    backend: str = "auto",
+) -> tuple[Tensor, Tape | GrowingTape, Attention | None]:
     """Run a layer, equations 4-9 (with a ``source`` also 12-16), and hand its tape on.
 
     Args:
@@ -54,7 +56,11 @@ def lstmn(
     Raises:
         InputError: arguments that do not fit together, or a backend that cannot run.
     """
-    inputs = Inputs(query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias)
+    inputs = Inputs(
+        *(query_inputs, gate_inputs, weights),
+        tape,  # type: ignore[arg-type]  # which is made complete below
+        *(source, memory_span, distance_bias),
+    )
     layer = partial(read, backend=backend, return_attention=return_attention)
     with torch.autocast(query_inputs.device.type, enabled=False):
         if isinstance(tape, GrowingTape):
@@ -66,10 +72,12 @@ def lstmn(
     return cast(outputs, query_inputs.dtype), tape, cast(attention, query_inputs.dtype)
 
 
-def read(inputs, batch, backend, return_attention):
+def read(
+    inputs: Inputs, batch: RaggedBatch, backend: str, return_attention: bool
+) -> tuple[Tensor, Tape, Attention | None]:
     """Outputs, tape and attention of complete ``Inputs`` whose rows are those of ``batch``."""
-    backend = backends.BACKENDS[backends.choose(backend, inputs.query_inputs.device)]
-    made = batch.as_given(backend.layer(batch.longest_first(inputs)))
+    chosen = backends.BACKENDS[backends.choose(backend, inputs.query_inputs.device)]
+    made = batch.as_given(chosen.layer(batch.longest_first(inputs)))
     # a copy: callers may write into outputs, but not into the tape
     outputs = batch.zero_padding(made.hidden[:, inputs.tape.hidden.size(1) :])
     outputs = outputs.clone(memory_format=torch.contiguous_format)

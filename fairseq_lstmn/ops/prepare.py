@@ -3,16 +3,20 @@
 B batch, T steps, P prefix slots, H hidden width.
 """
 
+from typing import TypeVar
+
 import torch
+from torch import Tensor
 
 from fairseq_lstmn.ops import checks
 from fairseq_lstmn.ops.ragged import RaggedBatch, empty_slots
-from fairseq_lstmn.ops.types import Tape, mapped
+from fairseq_lstmn.ops.types import Inputs, Source, Tape, Weights, mapped
 
 HALF = (torch.float16, torch.bfloat16)
+AnyT = TypeVar("AnyT")
 
 
-def checked(inputs, lengths):
+def checked(inputs: Inputs, lengths: Tensor | None) -> tuple[Inputs, RaggedBatch]:
     """``Inputs`` that fit together and their ``RaggedBatch``; no lengths where nothing is missing.
 
     A device is asked once, and only about lengths that it holds.
@@ -20,32 +24,33 @@ def checked(inputs, lengths):
     steps, slots = checks.check(inputs, lengths)
     if slots is None and inputs.tape is not None and inputs.tape.lengths is not None:
         inputs = inputs._replace(tape=inputs.tape._replace(lengths=None))
-    shape, device = inputs.query_inputs.shape, inputs.query_inputs.device
-    return inputs, RaggedBatch(lengths, steps, *shape[:2], device)
+    batch, length, _ = inputs.query_inputs.shape
+    return inputs, RaggedBatch(lengths, steps, batch, length, inputs.query_inputs.device)
 
 
-def precision(inputs):
+def precision(inputs: Inputs) -> torch.dtype:
     """The type that a layer of ``Inputs`` is computed in."""
     dtype = inputs.query_inputs.dtype
     return torch.float32 if dtype in HALF else dtype
 
 
-def cast(value, dtype):
+def cast(value: AnyT, dtype: torch.dtype) -> AnyT:
     """``value`` with every floating tensor inside its (named) tuples in ``dtype``."""
 
-    def to_dtype(part):
+    def to_dtype(part: Tensor) -> Tensor:
         return part.to(dtype) if part.is_floating_point() and part.dtype != dtype else part
 
-    return mapped(to_dtype, value)
+    made: AnyT = mapped(to_dtype, value)
+    return made
 
 
-def complete(inputs):
+def complete(inputs: Inputs) -> Inputs:
     """``inputs`` with a tape and, if there is a source, its mask."""
     tape = complete_tape(inputs.tape, inputs.weights, inputs.query_inputs)
     return inputs._replace(tape=tape, source=complete_source(inputs.source))
 
 
-def complete_source(source):
+def complete_source(source: Source | None) -> Source | None:
     """``source`` or None, with its mask."""
     if source is None or source.mask is not None:
         return source
@@ -53,7 +58,7 @@ def complete_source(source):
     return source._replace(mask=mask)
 
 
-def complete_tape(tape, weights, like):
+def complete_tape(tape: Tape | None, weights: Weights, like: Tensor) -> Tape:
     """``tape``, or an empty one for None, with keys and summaries there; ``like`` is (B, T, H)."""
     batch, _, width = like.shape
     if tape is None:
@@ -63,8 +68,8 @@ def complete_tape(tape, weights, like):
         lengths = tape.lengths.to(like.device, torch.long)  # narrow ones would overflow
         # zeros there: a weight of 0 would not hide an infinity
         empty = empty_slots(lengths, tape.hidden.size(1)).unsqueeze(-1)
-        slots = [part if part is None else part.masked_fill(empty, 0) for part in tape[:3]]
-        tape = Tape(*slots, tape.summary, tape.source_summary, lengths)
+        hidden, memory, keys = mapped(lambda part: part.masked_fill(empty, 0), tuple(tape[:3]))
+        tape = Tape(hidden, memory, keys, tape.summary, tape.source_summary, lengths)
     zeros = like.new_zeros(batch, width)
     return tape._replace(
         keys=projected(tape.hidden, weights.key) if tape.keys is None else tape.keys,
@@ -73,7 +78,7 @@ def complete_tape(tape, weights, like):
     )
 
 
-def projected(hidden, key):
+def projected(hidden: Tensor, key: Tensor) -> Tensor:
     """W_h h_i of (4), (B, P, H).
 
     In float64, which autocast leaves alone where it reaches the backward pass of this product.

@@ -4,23 +4,27 @@ B batch, T steps, P prefix slots, H hidden width.
 """
 
 from bisect import bisect_right
+from typing import TypeVar
 
 import torch
+from torch import Tensor
 
-from fairseq_lstmn.ops.types import Tape, mapped
+from fairseq_lstmn.ops.types import Inputs, Results, Tape, mapped
+
+TensorOrNone = TypeVar("TensorOrNone", Tensor, Tensor | None)
 
 
-def empty_slots(lengths, slots):
+def empty_slots(lengths: Tensor, slots: int) -> Tensor:
     """(B, slots), True at the slots of a tape that are not among the last ``lengths`` (B,)."""
     distance = torch.arange(slots, 0, -1, device=lengths.device)
     return distance > lengths.unsqueeze(1)
 
 
-def to_host(*lengths):
+def to_host(*lengths: Tensor | None) -> list[list[int] | None]:
     """Each (B,) of integers, or None, as a list; what stands on a device comes in one copy."""
     there = [part for part in lengths if part is not None]
     if not there:
-        return lengths
+        return [None for _ in lengths]
     device = there[0].device
     found = iter(torch.stack([part.to(device, torch.long) for part in there]).tolist())
     return [part if part is None else next(found) for part in lengths]
@@ -32,23 +36,30 @@ class RaggedBatch:
     Nothing here waits for a device.
     """
 
-    def __init__(self, lengths, counts, batch, steps, device):
+    def __init__(
+        self,
+        lengths: Tensor | None,
+        counts: list[int] | None,
+        batch: int,
+        steps: int,
+        device: torch.device,
+    ) -> None:
         self.batch, self.steps, self.counts = batch, steps, counts
-        self.lengths = None
-        if counts is not None:
+        self.lengths: Tensor | None = None
+        if lengths is not None and counts is not None:
             self.lengths = lengths.to(device, torch.long, non_blocking=True)
             self.padding = torch.arange(steps, device=device) >= self.lengths.unsqueeze(1)
             self.order = self.lengths.argsort(descending=True, stable=True)
 
-    def longest_first(self, inputs):
+    def longest_first(self, inputs: Inputs) -> Inputs:
         """``Inputs`` with zeros at padded steps and the longest rows first, and their ``rows``.
 
         The tape leaves its room, where rows stand in the order that was given.
         """
-        if self.lengths is None:
+        if self.lengths is None or self.counts is None:
             return inputs
 
-        def in_order(part):
+        def in_order(part: Tensor) -> Tensor:
             return part.index_select(0, self.order)
 
         source = inputs.source
@@ -62,50 +73,51 @@ class RaggedBatch:
             gate_inputs=in_order(self.zero_padding(inputs.gate_inputs)),
             tape=mapped(in_order, inputs.tape),
             source=mapped(in_order, source),
-            rows=self._rows(),
+            rows=self._rows(self.counts),
             room=None,
         )
 
-    def as_given(self, made):
+    def as_given(self, made: Results) -> Results:
         """``Results`` made of rows ``longest_first`` with the rows in the order that was given."""
         if self.lengths is None:
             return made
         given = self.order.argsort()
-        return mapped(lambda part: part.index_select(0, given), made)
+        reordered: Results = mapped(lambda part: part.index_select(0, given), made)
+        return reordered
 
-    def _rows(self):
+    def _rows(self, counts: list[int]) -> list[int]:
         """How many rows have a step t, T counts."""
-        ordered = sorted(self.counts)
+        ordered = sorted(counts)
         return [self.batch - bisect_right(ordered, t) for t in range(self.steps)]
 
-    def zero_padding(self, values):
+    def zero_padding(self, values: TensorOrNone) -> TensorOrNone:
         """Zero at padded steps, whatever stood there, in ``values`` (B, T, ...) or None."""
         if self.lengths is None or values is None:
             return values
         return values.masked_fill(self.padding.unsqueeze(-1), 0)
 
-    def extend(self, tape, made):
+    def extend(self, tape: Tape, made: Results) -> Tape:
         """``tape`` (complete) after the valid ones of the ``made`` steps, newest slot last."""
-        slots = [self._align(grown) for grown in (made.hidden, made.memory, made.keys)]
+        assert tape.summary is not None and tape.source_summary is not None
+        hidden, memory, keys = map(self._align, (made.hidden, made.memory, made.keys))
         lengths = self._slots_filled(tape)
-        if self.lengths is not None:
-            empty = empty_slots(lengths, slots[0].size(1)).unsqueeze(-1)
-            slots = [values.masked_fill(empty, 0) for values in slots]
+        if self.lengths is not None and lengths is not None:
+            empty = empty_slots(lengths, hidden.size(1)).unsqueeze(-1)
+            hidden, memory, keys = (part.masked_fill(empty, 0) for part in (hidden, memory, keys))
         return Tape(
-            *slots,
+            *(hidden, memory, keys),
             self._last(tape.summary, made.summaries),
             self._last(tape.source_summary, made.source_summaries),
             lengths,
         )
 
-    def _slots_filled(self, tape):
+    def _slots_filled(self, tape: Tape) -> Tensor | None:
         """How many of the new tape's slots are valid in each row; None for all."""
-        if self.lengths is None and tape.lengths is None:
-            return None
-        before = tape.hidden.size(1) if tape.lengths is None else tape.lengths
-        return before + (self.steps if self.lengths is None else self.lengths)
+        if tape.lengths is None:
+            return None if self.lengths is None else tape.hidden.size(1) + self.lengths
+        return tape.lengths + (self.steps if self.lengths is None else self.lengths)
 
-    def _align(self, slots):
+    def _align(self, slots: Tensor) -> Tensor:
         """Shift the rows of ``slots`` (B, P + T, H) right by their padding."""
         if self.lengths is None:
             return slots
@@ -114,7 +126,7 @@ class RaggedBatch:
         index = from_slot.clamp(min=0).unsqueeze(-1).expand_as(slots)
         return slots.gather(1, index)
 
-    def _last(self, before, summaries):
+    def _last(self, before: Tensor, summaries: Tensor) -> Tensor:
         """Each row's vector (B, H) at its last valid step, ``before`` where it has none."""
         if self.lengths is None:
             return summaries[:, -1].clone()  # of its own: a tape outlives what it was made with

@@ -3,7 +3,15 @@
 B batch, P slots of a tape, C capacity, H hidden width.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
+from torch import Tensor
+
+if TYPE_CHECKING:  # types import this module
+    from fairseq_lstmn.ops.types import Tape
 
 
 class Room:
@@ -15,33 +23,36 @@ class Room:
     pass will read the slots, which then may not change any more.
     """
 
-    def __init__(self, slots, keys, filled, authors=None):
+    def __init__(
+        self, slots: Tensor, keys: Tensor, filled: int, authors: Tensor | None = None
+    ) -> None:
         self.slots, self.keys, self.filled, self.authors = slots, keys, filled, authors
         self.final = False
 
     @staticmethod
     @torch.no_grad()
-    def of(tape, space):
+    def of(tape: Tape, space: int) -> Room:
         """A copy of a complete ``tape``'s slots with ``space`` behind them."""
+        assert tape.keys is not None
         slots = with_space(space, tape.hidden, tape.memory)
         return Room(slots, with_space(space, tape.keys), tape.hidden.size(1))
 
     @torch.no_grad()
-    def larger(self, count, space):
+    def larger(self, count: int, space: int) -> Room:
         """A room of its own for the last ``count`` slots with ``space`` behind them."""
         seen = slice(self.filled - count, self.filled)
-        parts = [with_space(space, part[:, seen]) for part in (self.slots, self.keys)]
+        slots, keys = (with_space(space, part[:, seen]) for part in (self.slots, self.keys))
         authors = None
         if self.authors is not None:
-            authors = own_authors(parts[0])
+            authors = own_authors(slots)
             authors[:, :count] = self.authors[:, seen]
-        return Room(*parts, count, authors)
+        return Room(slots, keys, count, authors)
 
-    def can_grow(self, steps):
+    def can_grow(self, steps: int) -> bool:
         """Whether there is space for ``steps`` more slots."""
         return self.filled + steps <= self.slots.size(1)
 
-    def window(self, count, more):
+    def window(self, count: int, more: int) -> tuple[Tensor, Tensor]:
         """The last ``count`` slots and keys with ``more`` behind them.
 
         To autograd they are tensors of their own: what is written behind them changes no slot.
@@ -49,11 +60,11 @@ class Room:
         span = slice(self.filled - count, self.filled + more)
         return self.slots[:, span].data, self.keys[:, span].data
 
-    def has(self, hidden):
+    def has(self, hidden: Tensor) -> bool:
         """Whether ``hidden`` stands here."""
         return hidden.untyped_storage().data_ptr() == self.slots.untyped_storage().data_ptr()
 
-    def reorder(self, count, rows):
+    def reorder(self, count: int, rows: Tensor) -> None:
         """Row b becomes what row ``rows[b]`` was, b < B' <= B, at the last ``count`` slots.
 
         Not if they are final.
@@ -72,13 +83,13 @@ class Room:
         self.slots, self.keys, self.authors = parts
 
 
-def own_authors(slots):
+def own_authors(slots: Tensor) -> Tensor:
     """(B, C), where every row of ``slots`` (B, C, V) wrote its own."""
     rows = torch.arange(slots.size(0), device=slots.device)
     return rows.unsqueeze(1).repeat(1, slots.size(1))
 
 
-def with_space(space, *parts):
+def with_space(space: int, *parts: Tensor) -> Tensor:
     """``parts`` (B, P, V) side by side, with room for ``space`` more slots behind them."""
     batch, count, _ = parts[0].shape
     widths = [part.size(2) for part in parts]

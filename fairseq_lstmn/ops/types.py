@@ -4,7 +4,10 @@ B batch, T steps, S source length, G sentences, P prefix slots, H hidden width, 
 All vectors are row vectors; equation numbers are those of Cheng et al. 2016.
 """
 
-from typing import List, NamedTuple, Optional
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.serialization import add_safe_globals
@@ -12,7 +15,7 @@ from torch.serialization import add_safe_globals
 from fairseq_lstmn.ops.room import Room
 
 
-def mapped(function, value):
+def mapped(function: Callable[[Tensor], Any], value: Any) -> Any:
     """``value``, a tensor or (named) tuples of tensors and others, ``function`` on every tensor."""
     if isinstance(value, Tensor):
         return function(value)
@@ -33,23 +36,24 @@ class Tape(NamedTuple):
 
     hidden: Tensor  # (B, P, H)
     memory: Tensor  # (B, P, H)
-    keys: Optional[Tensor] = None  # (B, P, H), W_h h_i
-    summary: Optional[Tensor] = None  # (B, H), h~ of the last step
-    source_summary: Optional[Tensor] = None  # (B, H), g~ of the last step; with a source only
-    lengths: Optional[Tensor] = None  # (B,) integers in 0..P
+    keys: Tensor | None = None  # (B, P, H), W_h h_i
+    summary: Tensor | None = None  # (B, H), h~ of the last step
+    source_summary: Tensor | None = None  # (B, H), g~ of the last step; with a source only
+    lengths: Tensor | None = None  # (B,) integers in 0..P
 
-    def latest(self, slots):
+    def latest(self, slots: int) -> Tape:
         """The tape with no more than its latest ``slots`` slots."""
         first = max(0, self.hidden.size(1) - slots)
-        kept = [part if part is None else part[:, first:] for part in self[:3]]
-        lengths = None if self.lengths is None else self.lengths.clamp(max=kept[0].size(1))
-        return Tape(*kept, self.summary, self.source_summary, lengths)
+        hidden, memory, keys = mapped(lambda part: part[:, first:], tuple(self[:3]))
+        lengths = None if self.lengths is None else self.lengths.clamp(max=hidden.size(1))
+        return Tape(hidden, memory, keys, self.summary, self.source_summary, lengths)
 
-    def map(self, function):
+    def map(self, function: Callable[[Tensor], Tensor]) -> Tape:
         """The tape with ``function`` applied to every tensor."""
-        return Tape(*[part if part is None else function(part) for part in self])
+        made: Tape = mapped(function, self)
+        return made
 
-    def reorder(self, rows):
+    def reorder(self, rows: Tensor) -> Tape:
         """The tape with ``rows`` (B',) for its rows."""
         return self.map(lambda part: part.index_select(0, rows))
 
@@ -64,9 +68,9 @@ class Weights(NamedTuple):
     summary_query: Tensor  # (H, H), W_h~ of (4)
     score: Tensor  # (H,), v of (4)
     summary_gates: Tensor  # (4H, H), the part of (7) on h~_t
-    source_query: Optional[Tensor] = None  # (H, H), W_g~ of (12); shallow fusion: W_q or None
-    source_score: Optional[Tensor] = None  # (H,), u of (12)
-    source_gate: Optional[Tensor] = None  # (H, H), the part of (14) on g~_t; shallow fusion:
+    source_query: Tensor | None = None  # (H, H), W_g~ of (12); shallow fusion: W_q or None
+    source_score: Tensor | None = None  # (H,), u of (12)
+    source_gate: Tensor | None = None  # (H, H), the part of (14) on g~_t; shallow fusion:
     # (4H, H), the part of (7) on g~_t
 
 
@@ -82,16 +86,16 @@ class Source(NamedTuple):
     keys: Tensor  # (G, S, H), W_g g_j
     slots: Tensor  # (G, S, 2H), [g_j; al_j] of Y and A; shallow fusion: (G, S, H), g_j
     query_inputs: Tensor  # (B, T, H), W_x' x_t of (12)
-    gate_inputs: Optional[Tensor]  # (B, T, H), (14) on x_t with its bias; deep fusion only
-    mask: Optional[Tensor] = None  # (G, S) bool, True at real tokens
+    gate_inputs: Tensor | None  # (B, T, H), (14) on x_t with its bias; deep fusion only
+    mask: Tensor | None = None  # (G, S) bool, True at real tokens
 
-    def for_each(self, rows):
+    def for_each(self, rows: int) -> Source:
         """The source with a sentence for each of ``rows`` rows."""
         if len(self.keys) == rows:
             return self
         readers = rows // len(self.keys)
-        keys, slots, mask = (
-            part.repeat_interleave(readers, dim=0) for part in (self.keys, self.slots, self.mask)
+        keys, slots, mask = mapped(
+            lambda part: part.repeat_interleave(readers, dim=0), (self.keys, self.slots, self.mask)
         )
         return self._replace(keys=keys, slots=slots, mask=mask)
 
@@ -100,8 +104,8 @@ class Attention(NamedTuple):
     """Attention of every step; weights are zero where it may not look, all at padded steps."""
 
     tape: Tensor  # (B, T, P + T), s of (5) over prefix slots, then this call's own
-    source: Optional[Tensor] = None  # (B, T, S), p of (13)
-    context: Optional[Tensor] = None  # (B, T, H), what it read, g~_t of (13)
+    source: Tensor | None = None  # (B, T, S), p of (13)
+    context: Tensor | None = None  # (B, T, H), what it read, g~_t of (13)
 
 
 class Inputs(NamedTuple):
@@ -111,11 +115,11 @@ class Inputs(NamedTuple):
     gate_inputs: Tensor  # (B, T, 4H)
     weights: Weights
     tape: Tape  # of which only lengths may be None
-    source: Optional[Source]  # with its mask
+    source: Source | None  # with its mask
     memory_span: int
-    distance_bias: Optional[Tensor]  # (R + 1,)
-    rows: Optional[List[int]] = None  # T counts, falling: step t is the first rows[t] rows'
-    room: Optional[Room] = None  # where the tape ends, for a backend that writes behind it
+    distance_bias: Tensor | None  # (R + 1,)
+    rows: list[int] | None = None  # T counts, falling: step t is the first rows[t] rows'
+    room: Room | None = None  # where the tape ends, for a backend that writes behind it
 
 
 class Results(NamedTuple):
@@ -127,7 +131,7 @@ class Results(NamedTuple):
     summaries: Tensor  # (B, T, H), h~_t
     attention: Tensor  # (B, T, P + T)
     source_summaries: Tensor  # (B, T, H), g~_t; what the tape held before without a source
-    source_attention: Optional[Tensor]  # (B, T, S), None without a source
+    source_attention: Tensor | None  # (B, T, S), None without a source
 
 
 add_safe_globals([Tape, Weights, Source, Attention])

@@ -14,6 +14,12 @@ def test_path_prints_what_user_dir_takes(capsys):
     assert (Path(printed.strip()) / "models").is_dir()
 
 
+def test_version(capsys):
+    with pytest.raises(SystemExit, match="^0$"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"fairseq-lstmn {fairseq_lstmn.__version__}\n"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit, match="^0$"):

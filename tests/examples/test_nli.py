@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter, defaultdict
-from functools import lru_cache
+from functools import cache
 from itertools import product
 from math import log
 
@@ -92,7 +92,7 @@ def without_distractors(premise):
     return " ".join(filter(None, parts)), found[1].split(" and ")
 
 
-@lru_cache(maxsize=None)
+@cache
 def possible(one, other):
     """All that can be true of one individual: {(is in ``one``, is in ``other``)}."""
     atoms = sorted(one | other)
@@ -105,7 +105,7 @@ def possible(one, other):
     return frozenset(found)
 
 
-@lru_cache(maxsize=None)
+@cache
 def has_members(one, other):
     """What is true at least of some individual, since each kind has members in each state."""
     found = set()
@@ -123,7 +123,7 @@ def multisets(sorts, most):
     return np.array(worlds)
 
 
-@lru_cache(maxsize=None)
+@cache
 def all_worlds(nouns, members, verbs):
     """Return the sorts of individuals, (in noun 1, 2, in verb 1, 2), and the worlds of them."""
     sorts = np.array([(*n, *v) for n, v in product(sorted(nouns), sorted(verbs))])
@@ -134,7 +134,7 @@ def all_worlds(nouns, members, verbs):
     return sorts, worlds
 
 
-@lru_cache(maxsize=None)
+@cache
 def holds(nouns, members, verbs, meaning, place):
     """In which of the worlds the sentence holds of noun and verb number ``place``."""
     sorts, worlds = all_worlds(nouns, members, verbs)
@@ -210,7 +210,7 @@ def test_negation_is_true_when_the_statement_is_not():
         for (said, no), (denied, not_) in product(
             phrases, nli.PHRASES[other.quantity, other.positive]
         ):
-            for n, m in ((n, m) for n in range(1, 7) for m in range(n + 1)):
+            for n, m in ((all_, some) for all_ in range(1, 7) for some in range(all_ + 1)):
                 truth = MEANINGS[said](n - m if no else m, n)
                 assert MEANINGS[denied](n - m if not_ else m, n) != truth
 

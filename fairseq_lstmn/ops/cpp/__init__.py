@@ -5,14 +5,15 @@ import torch
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops.cpp import cpp_library
 from fairseq_lstmn.ops.passes import operators, recompute
+from fairseq_lstmn.ops.types import Inputs, Results
 
 
-def layer(inputs):
+def layer(inputs: Inputs) -> Results:
     """See ``reference.layer``."""
     return recompute.layer(inputs, "cpp")
 
 
-def obstacle(device):
+def obstacle(device: torch.device) -> str | None:
     """Why the kernels cannot run on ``device``; None if they can."""
     if device.type != "cpu":
         return "runs on the CPU only"
@@ -21,7 +22,7 @@ def obstacle(device):
     return cpp_library.load(cpp_library.library())
 
 
-def arithmetic():
+def arithmetic() -> operators.Arithmetic:
     """The kernels' ``Arithmetic``, for an exported model too, which asks ``obstacle`` nothing."""
     reason = obstacle(torch.device("cpu"))
     if reason:

@@ -27,13 +27,13 @@ INSTRUCTIONS = {
 }  # by torch's name for what this processor can do; others run what every one of its kind can
 
 
-def flags():
+def flags() -> tuple[str, ...]:
     """The compiler's flags for this processor."""
     return (*FLAGS, *INSTRUCTIONS.get(torch.backends.cpu.get_cpu_capability(), ()))
 
 
 @functools.cache
-def library():
+def library() -> Path:
     """Where the kernels for this machine are, or will be when they are built."""
     made_from = hashlib.sha256(" ".join((platform.machine(), torch.__version__, *flags())).encode())
     for source in sorted(SOURCES.glob("*.*")):
@@ -42,7 +42,7 @@ def library():
     return cache / "fairseq_lstmn" / f"kernels-{made_from.hexdigest()[:16]}.so"
 
 
-def build():
+def build() -> None:
     """Compile the kernels to ``library()``, with the compiler CXX names or else c++.
 
     Raises InputError where there is no compiler, or it fails, or nothing can be written.
@@ -60,7 +60,7 @@ def build():
         raise InputError(f"{library()} cannot be written: {error.strerror}") from None
 
 
-def run_compiler(compiler, made):
+def run_compiler(compiler: str, made: Path) -> None:
     torch_folder = Path(torch.__file__).parent
     include, libraries = torch_folder / "include", torch_folder / "lib"
     command = [
@@ -79,7 +79,7 @@ def run_compiler(compiler, made):
 
 
 @functools.cache
-def load(path):
+def load(path: Path) -> str | None:
     """Bring the kernels of ``path`` into torch.ops; None, or why that cannot be done."""
     try:
         torch.ops.load_library(path)

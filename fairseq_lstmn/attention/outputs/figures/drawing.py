@@ -1,6 +1,6 @@
 """Drawings on paper: words, shades and curves, placed in points from the upper left corner."""
 
-from functools import lru_cache
+from functools import cache
 from typing import Callable, NamedTuple
 
 from fairseq_lstmn.attention.outputs.figures.shades import colour
@@ -19,7 +19,7 @@ class Drawing(NamedTuple):
     draw: Callable
 
 
-@lru_cache(maxsize=None)
+@cache
 def width_of(word):
     """Of a word, in points."""
     from matplotlib.font_manager import FontProperties

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Makes constraints/pythonX.Y.txt, the set that scripts/setup.sh installs, for every Python that it
+# takes; none of them is needed for this, and nothing is downloaded but lists. What stands there
+# stays while setup.cfg allows it. Arguments go to `uv pip compile`, such as --upgrade.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+command -v uv >/dev/null || { echo "constraints: uv is wanted: pip install uv" >&2; exit 1; }
+
+for version in 3.10 3.11 3.12 3.13; do
+    file="constraints/python$version.txt"
+    [[ -e "$file" ]] || cp constraints/python3.11.txt "$file"
+    # beside what setup.cfg asks for, what builds fairseq
+    printf '%s\n' Cython setuptools wheel |
+        uv pip compile --quiet --python-version "$version" --all-extras --no-annotate \
+            --custom-compile-command "bash scripts/constraints.sh" \
+            --output-file "$file" "$@" setup.cfg -
+    # Triton and CUDA's libraries: every torch wants its own, and says so itself
+    sed -i -E '/^(cuda|nvidia|triton)\b/d' "$file"
+done
