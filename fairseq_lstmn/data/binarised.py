@@ -24,7 +24,9 @@ def open_whole(make_dataset, path, *args, **kwargs):
     try:
         dataset = make_dataset(path, *args, **kwargs)
     except Exception as error:  # a damaged file can end in any of them
-        raise InputError(f"{path}.idx, .bin: cannot be read as binarised text ({short(error)})")
+        raise InputError(
+            f"{path}.idx, .bin: cannot be read as binarised text ({short(error)})"
+        ) from error
     if isinstance(dataset, MMapIndexedDataset):
         text = data_file_path(path)
         held, needed = os.path.getsize(text), bytes_needed(dataset._index)

@@ -1,6 +1,7 @@
 """fairseq's loader threads, which must not outlive the work."""
 
 import atexit
+import contextlib
 import queue
 import weakref
 
@@ -30,7 +31,5 @@ def end(iterator):
     consumer, batches = iterator._consumer, iterator._queue
     consumer._max_len = 0
     while consumer.is_alive():
-        try:
+        with contextlib.suppress(queue.Empty):
             batches.get(timeout=0.05)  # makes room for a batch that it wants to put
-        except queue.Empty:
-            pass

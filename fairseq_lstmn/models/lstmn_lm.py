@@ -125,6 +125,7 @@ def check(cfg, task):
     sizes = "decoder_embed_dim", "decoder_hidden_size", "decoder_layers", "decoder_out_embed_dim"
     check_at_least(cfg, 1, *sizes)
     check_at_least(cfg, 0, "carry_tape")
+    check_probabilities(cfg, "dropout", "decoder_dropout_in", "decoder_dropout_out")
     if cfg.tape_layers is not None and not 0 <= cfg.tape_layers <= cfg.decoder_layers:
         raise InputError(
             f"--tape-layers {cfg.tape_layers}: must lie in 0..{cfg.decoder_layers}, as many as "

@@ -29,7 +29,9 @@ def two_nodes(folder):
         try:
             nodes = connected(held, hosts)
         except (OSError, subprocess.CalledProcessError) as error:
-            warnings.warn(f"two nodes share one network, this machine makes no others: {error}")
+            warnings.warn(
+                f"two nodes share one network, this machine makes no others: {error}", stacklevel=2
+            )
             nodes = [("localhost", []), ("localhost", [])]
         yield nodes
 
