@@ -1,6 +1,6 @@
 """Kill training runs with SIGKILL, resume them, and compare what they end with.
 
-    python scripts/robustness/kill_and_resume.py --kills 34
+    python scripts/robustness/kill_and_resume.py
 
 Three small models are trained with dropout on one thread: a language model with carried tapes, a
 translation model with deep fusion and a model of sentence pairs whose pretrained vectors go slower
