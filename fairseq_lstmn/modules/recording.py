@@ -17,11 +17,18 @@ def recorded(model):
     of layers that read a source, ``source`` (B, T, S). What the model returns is as without.
     """
     calls = {layer: [] for layer in model.modules() if isinstance(layer, LSTMNLayer)}
+    asked = {}  # whether a layer's caller wants the attention of the call at work
+
+    def ask(layer, args, kwargs):
+        bound = inspect.signature(layer.forward).bind(*args, **kwargs)
+        asked[layer] = bound.arguments.get("return_attention", False)
+        bound.arguments["return_attention"] = True
+        return bound.args, bound.kwargs
 
     def keep(layer, args, output):
         outputs, tape, attention = output
         calls[layer].append(attention)
-        return outputs, tape, None if attention.source is None else attention
+        return outputs, tape, attention if asked[layer] else None
 
     hooks = []
     try:
@@ -32,10 +39,3 @@ def recorded(model):
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def ask(layer, args, kwargs):
-    """The arguments of a layer's call, with attention to be returned."""
-    bound = inspect.signature(layer.forward).bind(*args, **kwargs)
-    bound.arguments["return_attention"] = True
-    return bound.args, bound.kwargs

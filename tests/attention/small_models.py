@@ -21,6 +21,7 @@ BOTH = {**DECODER, **ENCODER}
 CASES = {
     "lm": ("lstmn_lm", DECODER),
     "lm, 3 layers, span": ("lstmn_lm", dict(DECODER, decoder_layers=3, memory_span=2)),
+    "lm, pointer": ("lstmn_lm", dict(DECODER, decoder_layers=2, tape_layers=1, pointer=True)),
     "lm, adaptive softmax": (
         "lstmn_lm",
         dict(DECODER, criterion="adaptive_loss", adaptive_softmax_cutoff="10"),

@@ -8,10 +8,14 @@ from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
 from fairseq_lstmn.modules.recording import recorded
 
 
-def stack(fusion="none"):
+def stack(fusion="none", **options):
     torch.manual_seed(0)
     return LSTMNStack(
-        3, 5, layers=2, fusion=lambda k, width: build_fusion(k, width, 5, 5, fusion, "token", "add")
+        3,
+        5,
+        layers=2,
+        fusion=lambda k, width: build_fusion(k, width, 5, 5, fusion, "token", "add"),
+        **options,
     )
 
 
@@ -36,6 +40,13 @@ def test_outputs_are_as_without(fusion):
         first, second = calls[layer]
         assert first.tape.shape == (2, 6, 6) and torch.equal(first.tape, second.tape)
         assert (first.source is None) == (layer.fusion is None)
+
+
+def test_attention_that_was_asked_for_is_returned():
+    model, x = stack(return_attention=True), torch.randn(2, 6, 3)
+    with recorded(model) as calls:
+        _, _, attention = read(model, x)
+    assert attention is calls[model.layers[1]][0]
 
 
 def test_hooks_go_with_the_block():
