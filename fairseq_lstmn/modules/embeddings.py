@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import math
 import zlib
 
 import torch
@@ -73,6 +74,7 @@ def split_line(fields, embed_dim):
 
 def as_number(field):
     try:
-        return float(field)
+        number = float(field)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None

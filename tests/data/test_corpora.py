@@ -167,6 +167,7 @@ BAD_ROWS = [
     ("sst", "(3 (2 <S>) (2 it))", "a mark that fairseq adds by itself: '<s>'"),
     ("snli", '{"gold_label": "neutral"', "broken JSON"),
     ("snli", '["neutral"]', "broken JSON"),
+    ("snli", "[" * 100_000, "broken JSON"),
     ("snli", nli_without("gold_label"), "missing column: 'gold_label'"),
     ("snli", nli_without("sentence2_binary_parse"), "missing column: 'sentence2_binary_parse'"),
     ("snli", nli_line(3, MAN, DOG), "missing column: 'gold_label'"),

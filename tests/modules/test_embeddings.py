@@ -51,6 +51,8 @@ def test_the_first_line_is_skipped_only_if_it_holds_counts(vectors):
         ("the 1 2 3 4\n", 1),
         ("the 1 2 3\nat 1 x 3\n", 2),
         ("the 1 2 3\n\n", 2),
+        ("the 1 2 3\nat 1 nan 3\n", 2),
+        ("the 1 inf 3\n", 1),
     ],
 )
 def test_vectors_of_another_size_are_named(vectors, text, line):

@@ -31,7 +31,7 @@ def tables(files, names):
 def row(split, text):
     try:
         fields = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for brackets in brackets without end
         fields = None
     if not isinstance(fields, dict):
         raise BadRow("broken JSON")
