@@ -16,7 +16,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from comparison import compare
+from left_behind import compare
 from models import MODELS
 from runs import Kill, train
 

@@ -25,14 +25,15 @@ def test_killed_runs_end_as_if_nobody_had_killed_them():
 
 
 @pytest.fixture
-def comparison(monkeypatch):
+def compare(monkeypatch):
+    """``left_behind.compare``, the modules of which are no others' afterwards."""
     monkeypatch.syspath_prepend(SCRIPTS)
-    yield importlib.import_module("comparison")
-    for name in ("comparison", "runs", "moments"):
+    yield importlib.import_module("left_behind").compare
+    for name in ("left_behind", "runs", "moments"):
         sys.modules.pop(name, None)
 
 
-def left_behind(folder, weight=1.0, ids=((0, 1), (2,)), files=("checkpoint_last.pt",)):
+def folder_of_a_run(folder, weight=1.0, ids=((0, 1), (2,)), files=("checkpoint_last.pt",)):
     """A folder such as a run of one epoch leaves."""
     (folder / "checkpoints").mkdir(parents=True)
     state = {
@@ -61,8 +62,8 @@ def left_behind(folder, weight=1.0, ids=((0, 1), (2,)), files=("checkpoint_last.
     ],
     ids=["same", "weight", "example", "update", "missing", "left over"],
 )
-def test_what_two_runs_left_behind_is_compared(tmp_path, comparison, change, difference, complaint):
-    reference = left_behind(tmp_path / "reference")
-    found, complaints = comparison.compare(left_behind(tmp_path / "run", **change), reference)
+def test_what_two_runs_left_behind_is_compared(tmp_path, compare, change, difference, complaint):
+    reference = folder_of_a_run(tmp_path / "reference")
+    found, complaints = compare(folder_of_a_run(tmp_path / "run", **change), reference)
     assert found == difference
     assert any(complaint in line for line in complaints) if complaint else complaints == []
