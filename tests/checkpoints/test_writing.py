@@ -1,5 +1,6 @@
 """A disk that takes no more leaves the checkpoints before whole, and nothing else."""
 
+import io
 import resource
 from contextlib import contextmanager
 
@@ -51,26 +52,16 @@ def test_copying_on_a_full_disk(tmp_path, path, size):
 def test_a_write_that_fails_once_is_not_continued(tmp_path, path, monkeypatch):
     """Nothing could read what is written behind the remains of a first attempt."""
 
-    class FailsOnce:
-        def __init__(self, file):
-            self.file, self.failed = file, False
+    class FailsOnce(io.FileIO):
+        failed = False
 
         def write(self, content):
-            if not self.failed and self.file.tell() > 1000:
+            if not self.failed and self.tell() > 1000:
                 self.failed = True
                 raise OSError(28, "No space left on device")
-            return self.file.write(content)
+            return super().write(content)
 
-        def flush(self):
-            self.file.flush()
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            self.file.close()
-
-    monkeypatch.setattr(PathManager, "open", lambda path, mode: FailsOnce(open(path, mode)))
+    monkeypatch.setattr(PathManager, "open", FailsOnce)
     with pytest.raises(InputError, match="No space left on device"):
         save(path, extra_state={})
     assert same(torch.load(path), small_state())
