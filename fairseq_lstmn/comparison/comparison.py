@@ -19,6 +19,7 @@ from fairseq_lstmn.comparison.arguments import (
 from fairseq_lstmn.comparison.runs import make_run
 from fairseq_lstmn.comparison.scoring import score_options, scoring_of
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.tasks.embed_std import EmbedStdConfig
 
 # a comparison sets these itself, or could not resume or choose by validation with them
 OWN = (
@@ -167,13 +168,17 @@ class Comparison:
                     raise InputError(f"{section}.{name}: {path}: no such file")
 
     def _of_task_and_criterion(self):
-        """Names of the options of the task and of the criterion."""
+        """Names of the options of the task, but for those on its models, and of the criterion."""
         chosen = (
             TASK_DATACLASS_REGISTRY.get(self._task_name),
             CRITERION_DATACLASS_REGISTRY.get(self.plan.train.get("criterion", "cross_entropy")),
         )
         return {
-            field.name.replace("_", "-") for config in chosen if config for field in fields(config)
+            field.name.replace("_", "-")
+            for config in chosen
+            if config
+            for field in fields(config)
+            if field not in fields(EmbedStdConfig)
         }
 
     @property

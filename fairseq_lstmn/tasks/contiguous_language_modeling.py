@@ -38,7 +38,8 @@ class ContiguousLanguageModelingTask(LanguageModelingTask):
         return super().setup_task(args, **kwargs)
 
     def build_model(self, args, from_checkpoint=False):
-        return with_embed_std(super().build_model(args, from_checkpoint), self.args)
+        model = super().build_model(args, from_checkpoint)
+        return with_embed_std(model, self.args.embed_std, getattr(args, "decoder_embed_path", None))
 
     def load_dataset(self, split, epoch=1, combine=False, **kwargs):
         super().load_dataset(split, epoch, combine, **kwargs)

@@ -28,10 +28,16 @@ def check_embed_std(cfg):
         raise InputError(f"--embed-std {cfg.embed_std}: must be 0 or above")
 
 
-def with_embed_std(model, cfg):
-    """The language model, its input vectors drawn from N(0, embed_std^2) if that is set."""
-    if cfg.embed_std is not None:
-        embedding = model.decoder.embed_tokens
-        nn.init.normal_(embedding.weight, std=cfg.embed_std)
-        nn.init.zeros_(embedding.weight[embedding.padding_idx])
+def with_embed_std(model, embed_std, vectors=None):
+    """The language model, its input vectors drawn from N(0, embed_std^2) unless that is None.
+
+    Raises InputError where they are read from the file ``vectors``.
+    """
+    if embed_std is None:
+        return model
+    if vectors:
+        raise InputError(f"--embed-std {embed_std}: --decoder-embed-path {vectors} has the vectors")
+    embedding = model.decoder.embed_tokens
+    nn.init.normal_(embedding.weight, std=embed_std)
+    nn.init.zeros_(embedding.weight[embedding.padding_idx])
     return model

@@ -95,7 +95,8 @@ class RecallTask(FairseqTask):
         )
 
     def build_model(self, cfg, from_checkpoint=False):
-        return with_embed_std(super().build_model(cfg, from_checkpoint), self.cfg)
+        model = super().build_model(cfg, from_checkpoint)
+        return with_embed_std(model, self.cfg.embed_std, getattr(cfg, "decoder_embed_path", None))
 
     @property
     def source_dictionary(self):

@@ -243,6 +243,12 @@ def test_what_fairseq_does_not_take_is_one_line(compared, changes, line, tmp_pat
     assert not (tmp_path / "dest").exists()
 
 
+def test_a_model_may_start_its_vectors_in_a_way_of_its_own(compared):
+    own = {"arch": "lstm_lm", "embed-std": 1}
+    made = compared(train=RECALL, data=None, metrics=["accuracy"], models={"lstm": own})
+    assert "--embed-std 1" in " ".join(runs(made)[0].train.command)
+
+
 def test_files_that_options_name_are_part_of_what_makes_a_run(compared, tmp_path):
     vectors = tmp_path / "vectors.txt"
     words = "abcdefghijklmnopqrst"

@@ -37,3 +37,10 @@ def test_vectors_start_as_wide_as_asked(data):
 def test_a_negative_width_is_named(data):
     with pytest.raises(InputError, match="--embed-std -1.0: must be 0 or above"):
         build(data, "--embed-std", "-1")
+
+
+def test_vectors_of_a_file_are_not_drawn_over(data, tmp_path):
+    vectors = tmp_path / "vectors"
+    vectors.write_text("1 40\nw1 " + "0.5 " * 40 + "\n")
+    with pytest.raises(InputError, match=f"--embed-std 1.0: --decoder-embed-path {vectors} has"):
+        build(data, "--embed-std", "1", "--decoder-embed-path", str(vectors))
