@@ -158,6 +158,15 @@ register_preset(
     distance_bias_init=3.0,
     pointer=True,
 )
+# beyond the paper, where the answer depends on one exact earlier token: layers that start near an
+# LSTM, and learn from there to look up
+register_preset(
+    "lstmn_lm",
+    "lstmn_lm_recall",
+    decoder_layers=2,
+    distance_bias=4,
+    distance_bias_init=3.0,
+)
 # table 1 of the paper; no dropout is reported there
 register_preset(
     "lstmn_lm",

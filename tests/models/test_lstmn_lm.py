@@ -95,6 +95,11 @@ def test_presets(arch, sizes):
     assert (embed, hidden, len(decoder.stack.layers)) == sizes
 
 
+def test_the_preset_for_recall_starts_both_layers_near_an_lstm():
+    layers = build(arch="lstmn_lm_recall").decoder.stack.layers
+    assert [layer.distance_bias.tolist() for layer in layers] == [[3, 0, 0, 0, 0]] * 2
+
+
 def test_the_pointers_preset_has_a_tape_above_an_lstm():
     decoder = build(arch="lstmn_lm_pointer").decoder
     below, above = decoder.stack.layers
