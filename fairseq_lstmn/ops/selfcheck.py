@@ -4,7 +4,7 @@ B batch, T steps, P prefix slots, S source length, H hidden width, R distances.
 """
 
 from threading import Lock, Thread
-from typing import Dict, NamedTuple, Optional
+from typing import NamedTuple
 
 import torch
 
@@ -25,8 +25,8 @@ _lock = Lock()
 class Verdict(NamedTuple):
     """What became of a backend on a device."""
 
-    errors: Dict[str, float]  # the largest of each result and gradient
-    fault: Optional[str] = None  # what is wrong, in words for one line
+    errors: dict[str, float]  # the largest of each result and gradient
+    fault: str | None = None  # what is wrong, in words for one line
 
     def worst(self):
         """The name of the largest error, and that."""

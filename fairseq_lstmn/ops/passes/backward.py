@@ -9,7 +9,7 @@ A slot's gradient is done with when its step is taken back; in its place comes t
 sums that this step has read, from which earlier slots' gradients follow.
 """
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,11 +29,11 @@ class Gradients(NamedTuple):
     queries: Tensor  # (B, T, H)
     score: Tensor  # (B, H)
     gates: Tensor  # (B, T, 4H)
-    source_keys: Optional[Tensor] = None  # (B, S, H)
-    source_queries: Optional[Tensor] = None  # (B, T, H)
-    source_score: Optional[Tensor] = None  # (B, H)
-    source_sums: Optional[Tensor] = None  # (B, T, 2H); shallow fusion: (B, T, H)
-    fusion_gates: Optional[Tensor] = None  # (B, T, H)
+    source_keys: Tensor | None = None  # (B, S, H)
+    source_queries: Tensor | None = None  # (B, T, H)
+    source_score: Tensor | None = None  # (B, H)
+    source_sums: Tensor | None = None  # (B, T, 2H); shallow fusion: (B, T, H)
+    fusion_gates: Tensor | None = None  # (B, T, H)
 
     @staticmethod
     def start(trace, given):

@@ -5,8 +5,9 @@ An operator takes its tensors in one row, with their names (see ``fields``) in a
 H hidden width; shapes are those of ``Inputs``, ``Trace`` and ``Results``.
 """
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any, Callable, List, NamedTuple, Optional
+from typing import Any, List, NamedTuple
 
 import torch
 from torch import Tensor
@@ -60,8 +61,8 @@ class Kept(NamedTuple):
 
     trace: Trace
     weights: Weights
-    distance_bias: Optional[Tensor]
-    gradients: Optional[Results] = None  # of which any may be None
+    distance_bias: Tensor | None
+    gradients: Results | None = None  # of which any may be None
 
 
 @custom_op("fairseq_lstmn::layer", mutates_args=())
@@ -70,7 +71,7 @@ def layer(
     names: str,
     tensors: List[Tensor],
     memory_span: int,
-    rows: Optional[List[int]],
+    rows: List[int] | None,
 ) -> List[Tensor]:
     """What all steps of ``Inputs`` leave behind: those of the fields ``MADE`` that there are.
 
@@ -123,7 +124,7 @@ def layer_backward(
     names: str,
     tensors: List[Tensor],
     memory_span: int,
-    rows: Optional[List[int]],
+    rows: List[int] | None,
 ) -> List[Tensor]:
     """The gradients of the ``Inputs`` whose names are ``needed``, given what is ``Kept``."""
     kept = as_kept(names, tensors)

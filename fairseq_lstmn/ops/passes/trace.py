@@ -4,7 +4,7 @@ B batch, T steps, P prefix slots, S source length, G sentences, H hidden width. 
 [hidden; memory], 2H wide. Equation numbers are those of Cheng et al. 2016.
 """
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,12 +21,12 @@ class Trace(NamedTuple):
     attention: Tensor  # (B, T, P + T)
     gates: Tensor  # (B, T, 4H), after sigmoid and tanh
     summaries: Tensor  # (B, 1 + T, 2H), [h~; c~], first the one before the first step
-    source_slots: Optional[Tensor] = None  # (G, S, 2H), shallow fusion: (G, S, H)
-    source_keys: Optional[Tensor] = None  # (G, S, H)
-    source_queries: Optional[Tensor] = None  # (B, T, H)
-    source_attention: Optional[Tensor] = None  # (B, T, S)
-    source_summaries: Optional[Tensor] = None  # (B, 1 + T, 2H), [g~; al~]; or (B, 1 + T, H)
-    fusion_gates: Optional[Tensor] = None  # (B, T, H), r of (14); deep fusion only
+    source_slots: Tensor | None = None  # (G, S, 2H), shallow fusion: (G, S, H)
+    source_keys: Tensor | None = None  # (G, S, H)
+    source_queries: Tensor | None = None  # (B, T, H)
+    source_attention: Tensor | None = None  # (B, T, S)
+    source_summaries: Tensor | None = None  # (B, 1 + T, 2H), [g~; al~]; or (B, 1 + T, H)
+    fusion_gates: Tensor | None = None  # (B, T, H), r of (14); deep fusion only
 
     @staticmethod
     def start(inputs, room):

@@ -6,9 +6,10 @@ launched as one. B batch, T steps, P prefix slots, S source length.
 """
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from threading import Lock
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
