@@ -115,13 +115,7 @@ def made_of(trace: Trace) -> list[Tensor]:
 
 
 @layer.register_fake
-def _(
-    arithmetic: str,
-    names: str,
-    tensors: list[Tensor],
-    memory_span: int,
-    rows: list[int] | None,
-) -> list[Tensor]:
+def _(arithmetic: str, names: str, tensors: list[Tensor], *options: Any) -> list[Tensor]:
     inputs = as_inputs(names, tensors)
     return made_of(Trace.start(inputs, Room.of(inputs.tape, inputs.query_inputs.size(1))))
 
@@ -158,12 +152,7 @@ def as_kept(names: str, tensors: Sequence[Tensor]) -> Kept:
 
 @layer_backward.register_fake
 def _(
-    arithmetic: str,
-    needed: str,
-    names: str,
-    tensors: list[Tensor],
-    memory_span: int,
-    rows: list[int] | None,
+    arithmetic: str, needed: str, names: str, tensors: list[Tensor], *options: Any
 ) -> list[Tensor]:
     trace, weights, distance_bias, _ = as_kept(names, tensors)
     batch, steps, width = trace.queries.shape
@@ -184,7 +173,7 @@ def _(
             weights,
             Tape(slots, slots, slots, summary, summary),
             source,
-            memory_span,
+            0,
             distance_bias,
         )
     )
