@@ -20,7 +20,7 @@ from fairseq_lstmn.ops.room import Room
 from fairseq_lstmn.ops.types import Attention, Inputs, Tape, Weights, mapped
 
 # outputs, tape and attention of complete ``Inputs`` whose rows are those of a batch
-Layer: TypeAlias = Callable[[Inputs, RaggedBatch], tuple[Tensor, Tape, "Attention | None"]]
+Layer: TypeAlias = Callable[[Inputs, RaggedBatch], tuple[Tensor, Tape, Attention | None]]
 
 SMALLEST = 16  # slots of space that a new room has at least
 
