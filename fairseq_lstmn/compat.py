@@ -58,9 +58,8 @@ def restrict_checkpoint_loading():
     unpickles everything by default, with the same warning. A file with a wrong bit, which torch
     loads with a wrong weight, is told by its checksums.
     """
-    if hasattr(torch.serialization, "add_safe_globals"):
-        allowed = [argparse.Namespace, distributed_utils._TensorPlaceholder]
-        torch.serialization.add_safe_globals(allowed)
+    allowed = [argparse.Namespace, distributed_utils._TensorPlaceholder]
+    torch.serialization.add_safe_globals(allowed)
     # fairseq calls both through the module; only one of its examples imports one by name
     _wrap(checkpoint_utils, "load_checkpoint_to_cpu", _load_or_refuse)
     _wrap(checkpoint_utils, "load_ema_from_checkpoint", _load_or_refuse)

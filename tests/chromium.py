@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-from base64 import b64decode
 from contextlib import contextmanager
 from select import select
 
@@ -106,11 +105,6 @@ class Page:
             + [call["args"] for call in written if call["type"] in ("error", "warning", "assert")]
             + [thrown["exceptionDetails"] for thrown in self.happened("Runtime.exceptionThrown")]
         )
-
-    def screenshot(self, path):
-        """The whole page, however long, as a PNG."""
-        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        path.write_bytes(b64decode(shot["data"]))
 
 
 @contextmanager

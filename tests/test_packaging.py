@@ -22,8 +22,8 @@ PYTHONS = "3.10", "3.11", "3.12", "3.13"
 PACKAGES = "fairseq_lstmn", "hydra_plugins"
 FOLDERS = *PACKAGES, "constraints", "examples", "scripts", "tests"
 FILES = (
-    *("setup.cfg", "pyproject.toml", "MANIFEST.in", "LICENSE"),
-    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff"),
+    *("setup.cfg", "pyproject.toml", "MANIFEST.in", "LICENSE", "CITATION.cff"),
+    *(path.name for path in CHECKOUT.glob("*.md")),
 )
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
 

@@ -1,7 +1,9 @@
-"""The README's commands and plan, as they stand there, on a tiny text and for a few updates."""
+"""The commands of the README and of the benchmark's page are run, and the page of plans has one.
+
+As they stand there, on a tiny text and for a few updates.
+"""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from omegaconf import OmegaConf
 
 from fairseq_lstmn.cli.compare import EXAMPLE
 from tests.fairseq_commands import CHECKOUT, monolingual_data
+from tests.pages import blocks
 
 # what keeps a command short; the last value of an option counts
 SHORTER = {
@@ -21,15 +24,11 @@ SHORTER = {
 SHORT_PLAN = "train.max-update=2", "seeds=[1]", "tune.dropout=[0.1]"
 
 
-def blocks(language):
-    """The README's blocks of code in ``language``, in order."""
-    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
-
-
 def commands():
-    """The shell commands of the README, in order."""
-    return [line for block in blocks("bash") for line in block.replace("\\\n", " ").splitlines()]
+    """The shell commands of the pages, in order; the two that set up have tests of their own."""
+    shown = blocks("README.md", "bash") + blocks("scripts/BENCHMARKS.md", "bash")
+    lines = "".join(shown).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.split()[0] != "bash"]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +46,7 @@ def checkout(tmp_path_factory):
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: " ".join(command.split()[:2]))
-def test_command_of_the_readme(checkout, command):
+def test_command_runs(checkout, command):
     for start, options in SHORTER.items():
         if command.startswith(start):
             command = f"{command} {options}"
@@ -57,4 +56,4 @@ def test_command_of_the_readme(checkout, command):
 
 
 def test_the_plan_is_the_one_that_help_shows():
-    assert blocks("yaml") == [EXAMPLE.read_text(encoding="utf-8")]
+    assert blocks("examples/COMPARING.md", "yaml") == [EXAMPLE.read_text(encoding="utf-8")]

@@ -1,18 +1,16 @@
 """Perplexity and accuracy on identifiers seen before, against the distance, as a picture."""
 
-import logging
-
 from kinds import SEEN
 
 from fairseq_lstmn.comparison.report.series import LIGHT, looks
+from fairseq_lstmn.drawings import quieten
 
 GAP = 0.055  # between names at the ends of curves, of the height
 
 
 def draw(results, path):
     """Draw a chart for every measure, a curve for every model, into the PNG file ``path``."""
-    # fairseq's import has every logger tell everything
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    quieten()
     from matplotlib.figure import Figure
 
     every_look = looks({"models": results["scores"]["all words"]}, LIGHT)

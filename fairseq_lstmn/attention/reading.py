@@ -3,7 +3,7 @@
 T tokens of the text that attends, S tokens of the text that is attended.
 """
 
-from typing import Dict, List, NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,14 +43,14 @@ class Map(NamedTuple):
 class Reading(NamedTuple):
     """A line's texts (tokens by name) and maps; or why there are none."""
 
-    texts: Dict[str, List[str]] = {}
-    maps: List[Map] = []
-    unknown: Dict[str, List[int]] = {}  # which tokens of a text the model does not know
-    surprisals: Dict[str, List[Optional[float]]] = {}  # in bits, of a text's tokens
-    probabilities: Dict[str, float] = {}  # by class
-    alignment: List[int] = []  # which token of the source a token of the target attends most
+    texts: dict[str, list[str]] = {}
+    maps: list[Map] = []
+    unknown: dict[str, list[int]] = {}  # which tokens of a text the model does not know
+    surprisals: dict[str, list[float | None]] = {}  # in bits, of a text's tokens
+    probabilities: dict[str, float] = {}  # by class
+    alignment: list[int] = []  # which token of the source a token of the target attends most
     line: int = 0  # number in the input, from 1
-    error: Optional[str] = None
+    error: str | None = None
 
     def checked(self):
         """The reading, or its error if some weight or probability is not a number."""

@@ -156,7 +156,7 @@ def backends_on_trial(device: str) -> list[Row]:
     verdicts = [
         (name, selfcheck.verdict(name, torch.device(device))) for name in backends.on_trial(device)
     ]
-    return [row for name, verdict in verdicts for row in described(name, verdict)]
+    return [row for name, verdict in verdicts if verdict for row in described(name, verdict)]
 
 
 def described(backend: str, verdict: Verdict) -> list[Row]:

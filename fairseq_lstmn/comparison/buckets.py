@@ -5,7 +5,6 @@ N items, L buckets, K seeds, d statistics an item.
 
 import math
 from dataclasses import dataclass
-from typing import List
 
 import numpy as np
 
@@ -29,7 +28,7 @@ class Bucketing:
     """
 
     name: str
-    labels: List[str]
+    labels: list[str]
     index: np.ndarray
 
 

@@ -67,7 +67,7 @@ def _of_file(path, changed):
 
 def versions():
     """The versions of what a result depends on; our own models' code by its contents."""
-    fairseq = [name for name in ("fairseq", "fairseq-fixed") if _installed(name)]
+    fairseq = sorted(set(metadata.packages_distributions()["fairseq"]))  # it has two names
     found = {name: metadata.version(name) for name in (*fairseq, "torch", "numpy")}
     code = (
         path
@@ -77,10 +77,3 @@ def versions():
     )
     own = f"{fairseq_lstmn.__version__} (code {of_files(PACKAGE, code)[:8]})"
     return {"python": platform.python_version(), "fairseq-lstmn": own, **found}
-
-
-def _installed(name):
-    try:
-        return bool(metadata.version(name))
-    except metadata.PackageNotFoundError:
-        return False

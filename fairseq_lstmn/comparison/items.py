@@ -4,7 +4,6 @@ N items, C classes. The items of every run of a comparison are the same, in the 
 """
 
 from dataclasses import dataclass
-from typing import List
 
 import numpy as np
 
@@ -18,7 +17,7 @@ class Tokens:
         log_probabilities: its natural logarithm (N).
     """
 
-    words: List[str]
+    words: list[str]
     log_probabilities: np.ndarray
 
     @property
@@ -31,9 +30,9 @@ class Tokens:
 class Translations:
     """Of an encoder-decoder: every sentence, source, output and reference as text (N)."""
 
-    sources: List[str]
-    hypotheses: List[str]
-    references: List[str]
+    sources: list[str]
+    hypotheses: list[str]
+    references: list[str]
 
     @property
     def asked(self):
@@ -52,7 +51,7 @@ class Answers:
         lengths: tokens of its one or two sentences together (N).
     """
 
-    classes: List[str]
+    classes: list[str]
     probabilities: np.ndarray
     labels: np.ndarray
     lengths: np.ndarray
@@ -80,7 +79,7 @@ class Recalled:
         log_probabilities: of the right one, natural logarithms (N).
     """
 
-    values: List[str]
+    values: list[str]
     examples: np.ndarray
     distances: np.ndarray
     right: np.ndarray

@@ -9,7 +9,7 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Dict, List
+from typing import Any
 
 POLL = 0.2  # seconds between two looks at the children
 PATIENCE = 10  # seconds for a child to end when it is asked to
@@ -42,7 +42,7 @@ class Child:
 
     run: Any
     stage: Any
-    share: Dict[str, str]
+    share: dict[str, str]
     process: subprocess.Popen
     began: float
     attempt: int = 1
@@ -60,7 +60,7 @@ class Launcher:
 
     def __init__(self, shares, show):
         self._free, self._show = list(shares), show
-        self._children: List[Child] = []
+        self._children: list[Child] = []
 
     def launch(self, runs, score=True):
         """Run what is missing of ``runs``; a run that fails does not hold the others.

@@ -5,7 +5,6 @@ import math
 import re
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Dict, Optional, Set
 
 SAVED = re.compile(r"Saved checkpoint .* @ (\d+) updates, score (?!None)")
 
@@ -52,14 +51,14 @@ class Training:
     subset: str = "valid"
     updates: int = 0
     progress: float = 0.0
-    curve: Dict[int, Dict[str, float]] = field(default_factory=dict)
-    epochs: Dict[int, Dict[str, float]] = field(default_factory=dict)
-    words_per_second: Optional[float] = None
-    saved: Set[int] = field(default_factory=set)
+    curve: dict[int, dict[str, float]] = field(default_factory=dict)
+    epochs: dict[int, dict[str, float]] = field(default_factory=dict)
+    words_per_second: float | None = None
+    saved: set[int] = field(default_factory=set)
     seconds: float = 0.0
-    gpu_memory: Optional[int] = None
+    gpu_memory: int | None = None
     _wall: float = 0.0
-    _device_memory: Optional[float] = None
+    _device_memory: float | None = None
 
     def add(self, line):
         """Take in a line of the log; one that is no entry, or was cut off, changes nothing."""

@@ -3,9 +3,9 @@
 N items, U units of resampling, C classes, d statistics an item; "..." are any leading dimensions.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Callable, Tuple
 
 import numpy as np
 from sacrebleu.metrics import BLEU, CHRF
@@ -32,7 +32,7 @@ class Metric:
     name: str
     higher_is_better: bool
     unit: str
-    items: Tuple[type, ...]
+    items: tuple[type, ...]
     statistics: Callable
     score: Callable
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import MISSING, dataclass, field, fields
 from itertools import product
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
@@ -33,17 +33,17 @@ class Plan:
     ``data`` is None for a task that reads none.
     """
 
-    train: Dict[str, Any]
-    metrics: List[str]
-    score: Dict[str, Any]
-    models: Dict[str, Dict[str, Any]]
+    train: dict[str, Any]
+    metrics: list[str]
+    score: dict[str, Any]
+    models: dict[str, dict[str, Any]]
     baseline: str
-    seeds: List[int]
-    data: Optional[str] = None
+    seeds: list[int]
+    data: str | None = None
     title: str = "Comparison"
     budget: str = "updates"
-    match: Optional[str] = None
-    tune: Dict[str, List[Any]] = field(default_factory=dict)
+    match: str | None = None
+    tune: dict[str, list[Any]] = field(default_factory=dict)
 
     def options(self, model):
         """The options of fairseq-train for ``model``: its own go before those of all."""

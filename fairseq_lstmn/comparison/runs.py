@@ -6,7 +6,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 from fairseq_lstmn.comparison import logs
 from fairseq_lstmn.comparison.arguments import arguments, behind, spelled
@@ -25,7 +25,7 @@ class Stage:
     """A command of a run, and the file that gets all it prints."""
 
     name: str
-    command: List[str]
+    command: list[str]
     log: Path
 
     def line(self):
@@ -61,8 +61,8 @@ class Run:
 
     model: str
     seed: int
-    trial: Dict[str, Any]
-    options: Dict[str, Any]
+    trial: dict[str, Any]
+    options: dict[str, Any]
     folder: Path
     train: Stage
     score: Stage

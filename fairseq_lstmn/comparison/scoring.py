@@ -1,8 +1,8 @@
 """The commands that score, one for each kind of task, and the options they are given."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Callable, Tuple
 
 from fairseq import options as fairseq_options
 from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
@@ -41,9 +41,9 @@ class Scoring:
         read: (folder, log's text) -> (items, items a second), None while unfinished.
     """
 
-    command: Tuple[str, ...]
+    command: tuple[str, ...]
     task: type
-    metrics: Tuple[str, ...]
+    metrics: tuple[str, ...]
     subset: str
     parser: Callable
     extra: Callable

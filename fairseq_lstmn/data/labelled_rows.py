@@ -1,7 +1,8 @@
 """Rows of a labelled corpus, each a label and one or two sentences, and what is wrong with some."""
 
 from collections import Counter
-from typing import Callable, Iterable, NamedTuple, Tuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from fairseq_lstmn.data.normalisation import Normalisation
 from fairseq_lstmn.data.whole_folder import RESERVED, SPLITS
@@ -24,7 +25,7 @@ class Row(NamedTuple):
 
     split: str
     label: str
-    sentences: Tuple[str, ...]
+    sentences: tuple[str, ...]
 
 
 class Table(NamedTuple):
@@ -34,7 +35,7 @@ class Table(NamedTuple):
     """
 
     path: str
-    lines: Iterable[Tuple[int, bytes]]
+    lines: Iterable[tuple[int, bytes]]
     parse: Callable[[str], Row]
 
 

@@ -168,20 +168,11 @@ register_preset(
     distance_bias_init=3.0,
 )
 # table 1 of the paper; no dropout is reported there
-register_preset(
-    "lstmn_lm",
-    "lstmn_lm_ptb",
+PTB = dict(
     dropout=0.0,
     decoder_embed_dim=150,
     decoder_hidden_size=300,
     decoder_out_embed_dim=300,
 )
-register_preset(
-    "lstmn_lm",
-    "lstmn_lm_ptb_3layer",
-    dropout=0.0,
-    decoder_embed_dim=150,
-    decoder_hidden_size=300,
-    decoder_out_embed_dim=300,
-    decoder_layers=3,
-)
+register_preset("lstmn_lm", "lstmn_lm_ptb", **PTB)
+register_preset("lstmn_lm", "lstmn_lm_ptb_3layer", decoder_layers=3, **PTB)

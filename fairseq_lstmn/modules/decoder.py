@@ -3,7 +3,7 @@
 B batch, T steps, S source length, H hidden width, G encoder width, V vocabulary, O features.
 """
 
-from typing import List, NamedTuple, Optional, Union
+from typing import NamedTuple
 
 from fairseq.models import FairseqIncrementalDecoder
 from fairseq.modules import FairseqDropout
@@ -21,8 +21,8 @@ class DecoderState(NamedTuple):
     Its tapes grow and change their rows in place.
     """
 
-    tapes: Optional[List[Union[Tape, GrowingTape]]]
-    sources: Optional[List[Optional[SourceTape]]]
+    tapes: list[Tape | GrowingTape] | None
+    sources: list[SourceTape | None] | None
 
     def reorder(self, rows):
         """The state with ``rows`` (B',) for its rows; this one can be read no more."""
@@ -35,7 +35,7 @@ class Read(NamedTuple):
     """What a decoder has made of T words behind P others."""
 
     states: Tensor  # (B, T, H), of the last layer
-    attention: Optional[Attention]  # of the topmost layer that was asked for it
+    attention: Attention | None  # of the topmost layer that was asked for it
     words: Tensor  # (B, P + T)
 
 

@@ -66,22 +66,21 @@ def discounts(decay, features):
 
 
 class TCNN(nn.Module):
-    """Layers of ``TCNNLayer``, each on the ReLU of the one below.
+    """Layers of ``TCNNLayer`` with r = H, each on the ReLU of the one below.
 
     Args:
         input_size: D.
         hidden_size: H, of every layer.
         layers: how many.
-        rank: r, H unless given.
         decay: see ``TCNNLayer``.
         dropout: between layers.
     """
 
-    def __init__(self, input_size, hidden_size, layers=3, rank=None, decay=0.5, dropout=0.0):
+    def __init__(self, input_size, hidden_size, layers=3, decay=0.5, dropout=0.0):
         super().__init__()
         widths = [input_size] + [hidden_size] * (layers - 1)
         self.layers = nn.ModuleList(
-            TCNNLayer(width, hidden_size, rank or hidden_size, decay) for width in widths
+            TCNNLayer(width, hidden_size, hidden_size, decay) for width in widths
         )
         self.output_size = layers * hidden_size
         self.dropout = FairseqDropout(dropout, module_name=self.__class__.__name__)

@@ -2,8 +2,9 @@
 
 import logging
 import platform
+from collections.abc import Callable
 from threading import Lock
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import torch
 

@@ -3,15 +3,24 @@
 B batch, T steps, P slots, H hidden width.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from threading import Lock
+from typing import Any, TypeAlias
 
 import torch
+from torch import Tensor
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops.prepare import cast, checked, complete_source, complete_tape, precision
+from fairseq_lstmn.ops.ragged import RaggedBatch
 from fairseq_lstmn.ops.room import Room
-from fairseq_lstmn.ops.types import Tape, mapped
+from fairseq_lstmn.ops.types import Attention, Inputs, Tape, Weights, mapped
+
+# outputs, tape and attention of complete ``Inputs`` whose rows are those of a batch
+Layer: TypeAlias = Callable[[Inputs, RaggedBatch], tuple[Tensor, Tape, Attention | None]]
 
 SMALLEST = 16  # slots of space that a new room has at least
 
@@ -26,63 +35,68 @@ class GrowingTape:
     ``pickle`` make of it has none. Used by two threads at a time it raises InputError.
     """
 
-    def __init__(self, tape=None):
+    def __init__(self, tape: Tape | None = None) -> None:
         self._tape = tape and tape.map(torch.clone)
-        self._room = None  # where the slots of _tape are the last ones, as soon as there is one
+        # where the slots of _tape are the last ones, as soon as there is one
+        self._room: Room | None = None
         self._weights, self._source = KeptCast(), KeptCast()
         self._lock = Lock()
 
-    def tape(self):
+    def tape(self) -> Tape | None:
         """A copy as a ``Tape``, as complete as it is; None as long as nothing was read or given."""
         with self._alone():
             return self._tape and self._tape.map(torch.clone)
 
-    def latest(self, slots):
+    def latest(self, slots: int) -> GrowingTape:
         """Forget all but the latest ``slots`` slots; returns itself."""
         with self._alone():
             self._tape = self._tape and self._tape.latest(slots)
         return self
 
-    def reorder(self, rows):
+    def reorder(self, rows: Tensor) -> GrowingTape:
         """Take ``rows`` (B',) for its rows, in place; returns itself."""
         with self._alone():
             room = self._room
             if room is not None and not room.final and len(rows) <= len(room.slots):
-                self._reorder_in_place(rows)
+                self._reorder_in_place(room, rows)
             else:
                 self._tape, self._room = self._tape and self._tape.reorder(rows), None
         return self
 
-    def _reorder_in_place(self, rows):
+    def _reorder_in_place(self, room: Room, rows: Tensor) -> None:
+        assert self._tape is not None  # it stands in the room
         count, width = self._tape.hidden.shape[1:]
-        self._room.reorder(count, rows)
-        slots, keys = self._room.window(count, 0)
+        room.reorder(count, rows)
+        slots, keys = room.window(count, 0)
         others = [part if part is None else part.index_select(0, rows) for part in self._tape[3:]]
         self._tape = Tape(slots[..., :width], slots[..., width:], keys, *others)
 
-    def grow(self, inputs, lengths, layer):
+    def grow(
+        self, inputs: Inputs, lengths: Tensor | None, layer: Layer
+    ) -> tuple[Tensor, Attention | None]:
         """Read ``Inputs`` and become the tape that ``layer(inputs, batch)`` makes of them.
 
         Returns its outputs and attention.
         """
         with self._alone():
-            inputs, batch = checked(inputs._replace(tape=self._tape), lengths)
+            inputs = inputs._replace(tape=self._tape)  # type: ignore[arg-type]  # complete below
+            inputs, batch = checked(inputs, lengths)
             with torch.set_grad_enabled(torch.is_grad_enabled() and wants_gradients(inputs)):
                 inputs = self._prepare(inputs)
                 outputs, tape, attention = layer(inputs, batch)
             self._keep(tape, inputs.room, steps=inputs.query_inputs.size(1))
         return outputs, attention
 
-    def _keep(self, tape, room, steps):
+    def _keep(self, tape: Tape, room: Room | None, steps: int) -> None:
         """Be ``tape``, whose ``steps`` stand in ``room`` if the backend has put them there."""
-        if room.has(tape.hidden):
+        if room is not None and room.has(tape.hidden):
             room.filled += steps
             room.final |= tape.hidden.requires_grad
         else:
             room = None
         self._tape, self._room = tape, room
 
-    def _prepare(self, inputs):
+    def _prepare(self, inputs: Inputs) -> Inputs:
         """``inputs`` complete, in one precision, with a room where the tape can grow."""
         dtype, steps = precision(inputs), inputs.query_inputs.size(1)
         inputs = self._cast(inputs._replace(source=complete_source(inputs.source)), dtype)
@@ -92,21 +106,21 @@ class GrowingTape:
             room = Room.of(tape, space(tape, steps))
             return inputs._replace(tape=tape, room=room)
         if not room.can_grow(steps):
-            room = room.larger(self._tape.hidden.size(1), space(self._tape, steps))
+            room = room.larger(inputs.tape.hidden.size(1), space(inputs.tape, steps))
         return inputs._replace(room=room)
 
-    def _cast(self, inputs, dtype):
+    def _cast(self, inputs: Inputs, dtype: torch.dtype) -> Inputs:
         """``inputs`` in ``dtype``, of which most came already in the call before."""
         *weights, bias = self._weights(dtype, *inputs.weights, inputs.distance_bias)
         source = inputs.source
         if source is not None:
             keys, slots = self._source(dtype, source.keys, source.slots)
             source = source._replace(keys=keys, slots=slots)
-        weights = type(inputs.weights)(*weights)
-        return cast(inputs._replace(weights=weights, source=source, distance_bias=bias), dtype)
+        inputs = inputs._replace(weights=Weights(*weights), source=source, distance_bias=bias)
+        return cast(inputs, dtype)
 
     @contextmanager
-    def _alone(self):
+    def _alone(self) -> Iterator[None]:
         """Nobody else's turn; what is made is of use in every mode, also in inference mode."""
         if not self._lock.acquire(blocking=False):
             raise InputError("a GrowingTape is used by two threads at a time: give each its own")
@@ -118,7 +132,7 @@ class GrowingTape:
         finally:
             self._lock.release()
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[GrowingTape], tuple[Tape | None]]:
         tape = self.tape()
         return GrowingTape, (tape and tape.map(torch.detach),)
 
@@ -130,10 +144,12 @@ class KeptCast:
     version counter does not see, by way of ``.data``, are not seen here.
     """
 
-    def __init__(self):
-        self.given = self.seen = self.made = None
+    def __init__(self) -> None:
+        self.given: tuple[Tensor | None, ...] = ()
+        self.seen: list[object] = []
+        self.made: tuple[Any, ...] = ()
 
-    def __call__(self, dtype, *tensors):
+    def __call__(self, dtype: torch.dtype, *tensors: Tensor | None) -> tuple[Any, ...]:
         """``tensors``, of which some may be None, in ``dtype``."""
         if all(tensor is None or tensor.dtype == dtype for tensor in tensors):
             return tensors
@@ -144,20 +160,20 @@ class KeptCast:
         return self.made
 
 
-def space(tape, steps):
+def space(tape: Tape, steps: int) -> int:
     """How much a new room has behind ``tape``: twice what it needs, a slot is copied about once."""
     return max(SMALLEST, tape.hidden.size(1) + steps)
 
 
-def stamp(tensor):
+def stamp(tensor: Tensor | None) -> object:
     """What is equal as long as ``tensor`` or None is the same; an inference tensor's never is."""
     if tensor is None:
         return None
     return object() if tensor.is_inference() else (id(tensor), tensor._version, tensor.data_ptr())
 
 
-def wants_gradients(inputs):
+def wants_gradients(inputs: Inputs) -> bool:
     """Whether a tensor of ``Inputs`` requires a gradient."""
-    found = []
+    found: list[bool] = []
     mapped(lambda part: found.append(part.requires_grad), inputs)
     return any(found)

@@ -5,18 +5,22 @@ slots, S source length, H hidden width. Slow and memory-hungry on purpose: every
 is held against this one.
 """
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
-from fairseq_lstmn.ops.types import Results
+from fairseq_lstmn.ops.types import Inputs, Results, Source, Weights
 
 
-def layer(inputs):
+def layer(inputs: Inputs) -> Results:
     """All steps of a layer: ``Results`` of ``Inputs``.
 
     Nobody looks at step t of other rows than the first ``rows[t]``; here they are made as well.
     """
     query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, *_ = inputs
     hidden, memory, keys, summary, source_summary, lengths = tape
+    assert keys is not None and summary is not None and source_summary is not None
     prefix = hidden.size(1)
     source = source and source.for_each(len(hidden))
     lengths = hidden.new_full((len(hidden),), prefix) if lengths is None else lengths
@@ -35,7 +39,9 @@ def layer(inputs):
         summary = weighted_sum(attention, hidden)  # (6)
         memory_summary = weighted_sum(attention, memory)
 
-        source_attention, to_gates, to_cell = None, 0, 0
+        source_attention: Tensor | None = None
+        to_gates: Tensor | int = 0
+        to_cell: Tensor | int = 0
         if source is not None:
             source_attention, source_summary, to_gates, to_cell = read_source(
                 source, t, summary, source_summary, weights
@@ -55,34 +61,46 @@ def layer(inputs):
     return collect(hidden, memory, keys, *zip(*made))
 
 
-def read_source(source, t, summary, source_summary, weights):
+def read_source(
+    source: Source, t: int, summary: Tensor, source_summary: Tensor, weights: Weights
+) -> tuple[Tensor, Tensor, Tensor | int, Tensor | int]:
     """Attention (B, S), context g~_t (B, H), and what joins the gates (B, 4H) and c_t (B, H)."""
-    deep = source.gate_inputs is not None
+    assert weights.source_score is not None and weights.source_gate is not None
+    assert source.mask is not None
     query = source.query_inputs[:, t]
     if weights.source_query is not None:
-        query = query + (source_summary if deep else summary) @ weights.source_query.T
+        follows = summary if source.gate_inputs is None else source_summary
+        query = query + follows @ weights.source_query.T
     scores = torch.tanh(source.keys + query.unsqueeze(1)) @ weights.source_score  # (12)
     attention = masked_softmax(scores, source.mask)
     context, *memory = weighted_sum(attention, source.slots).split(summary.size(1), dim=1)  # (13)
     to_gate = context @ weights.source_gate.T
-    if not deep:
+    if source.gate_inputs is None:
         return attention, context, to_gate, 0
     gate = (source.gate_inputs[:, t] + to_gate).sigmoid()  # (14)
     return attention, context, 0, gate * memory[0]
 
 
-def masked_softmax(scores, allowed):
+def masked_softmax(scores: Tensor, allowed: Tensor) -> Tensor:
     """Softmax over the allowed slots (B, n); all zeros where none is allowed."""
     lowest = torch.finfo(scores.dtype).min
     return scores.masked_fill(~allowed, lowest).softmax(dim=-1) * allowed
 
 
-def weighted_sum(attention, slots):
+def weighted_sum(attention: Tensor, slots: Tensor) -> Tensor:
     """sum_i s_i slot_i: (B, n), (B, n, H) -> (B, H)."""
     return (attention.unsqueeze(1) @ slots).squeeze(1)
 
 
-def collect(hidden, memory, keys, summaries, source_summaries, attention, source_attention):
+def collect(
+    hidden: Tensor,
+    memory: Tensor,
+    keys: Tensor,
+    summaries: Any,
+    source_summaries: Any,
+    attention: Any,
+    source_attention: Any,
+) -> Results:
     """Stack what the steps made; the attention rows grow by a slot a step and are padded."""
     rows = [torch.nn.functional.pad(row, (0, hidden.size(1) - row.size(1))) for row in attention]
     return Results(

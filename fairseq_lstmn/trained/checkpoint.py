@@ -1,7 +1,7 @@
 """A checkpoint's model with its task."""
 
 from pickle import UnpicklingError
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import torch
 from fairseq import checkpoint_utils
@@ -19,7 +19,7 @@ class Trained(NamedTuple):
     model: Any
     task: Any
     device: str
-    normalisation: Optional[Normalisation]  # of its training text; None if it was not recorded
+    normalisation: Normalisation | None  # of its training text; None if it was not recorded
 
     def to_device(self, arguments):
         """A dictionary of tensors where the model is."""

@@ -1,6 +1,6 @@
 """A trained classifier that answers lines of text."""
 
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import torch
 
@@ -13,8 +13,8 @@ from fairseq_lstmn.trained.lines import BadLine, LineReader
 class Answer(NamedTuple):
     """The probabilities of the classes, or why there are none."""
 
-    probabilities: Tuple[float, ...] = ()
-    error: Optional[str] = None
+    probabilities: tuple[float, ...] = ()
+    error: str | None = None
 
 
 class Classifier:

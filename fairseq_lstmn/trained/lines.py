@@ -1,7 +1,7 @@
 """Lines of text as a trained model reads them."""
 
 import sys
-from typing import List, NamedTuple
+from typing import NamedTuple
 
 from fairseq.tokenizer import tokenize_line
 from torch import Tensor
@@ -18,7 +18,7 @@ class BadLine(Exception):
 class Sentence(NamedTuple):
     """The words as they are written, and their numbers with that of the end of the sentence."""
 
-    words: List[str]
+    words: list[str]
     tokens: Tensor  # (len(words) + 1,)
 
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -15,7 +14,9 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.pages import CHECKOUT as ROOT
+from tests.pages import blocks
+
 EXAMPLES = ROOT / "examples"
 
 
@@ -50,9 +51,8 @@ def decoded(text, dictionary):
 
 def readme_commands(example):
     """Return the shell commands of an example's README, each as a list of words."""
-    text = (example / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    shown = blocks(example / "README.md", "bash")
+    lines = "".join(shown).replace("\\\n", " ").splitlines()
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 

@@ -21,11 +21,6 @@ def test_the_mean_is_over_real_tokens():
     assert torch.equal(states.grad, expected.expand_as(states))
 
 
-def test_without_lengths_all_steps_are_real():
-    states = torch.randn(2, 5, 3)
-    assert torch.allclose(mean_over_tokens(states), mean_over_tokens(states, torch.tensor([5, 5])))
-
-
 def test_half_precision_stays():
     states = torch.randn(2, 5, 3).half()
     assert mean_over_tokens(states, torch.tensor([3, 5])).dtype == torch.float16

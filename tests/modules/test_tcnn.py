@@ -51,9 +51,8 @@ def test_a_layer_sums_all_ngrams(decay, order, steps):
     assert_close(layer(x), enumerated(layer, x))
 
 
-@pytest.mark.parametrize("rank", [None, 2])
-def test_layers_stand_on_the_rectified_layer_below(rank):
-    tcnn = TCNN(3, 4, layers=3, rank=rank, decay=0.4).double()
+def test_layers_stand_on_the_rectified_layer_below():
+    tcnn = TCNN(3, 4, layers=3, decay=0.4).double()
     x = torch.randn(2, 6, 3, dtype=torch.float64)
     features = tcnn(x)
     assert features.size(-1) == tcnn.output_size == 12

@@ -3,7 +3,7 @@
 B batch, T target steps, S source length, L layers.
 """
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import torch
 from fairseq.data import data_utils
@@ -25,7 +25,7 @@ class Pair(NamedTuple):
     """A source and the translation that the line gives, if it does."""
 
     source: Sentence
-    target: Optional[Sentence]
+    target: Sentence | None
 
 
 class TranslationReader:

@@ -1,7 +1,6 @@
 """Bucket by bucket: how far every model is from the baseline, as bars that lie."""
 
 from dataclasses import dataclass
-from typing import Dict, List, Optional
 
 from fairseq_lstmn.comparison.report import svg
 from fairseq_lstmn.comparison.report.figure import legend, legend_height, placed
@@ -24,7 +23,7 @@ class Bars:
     """
 
     axis: str
-    values: Dict[str, List[Optional[float]]]
+    values: dict[str, list[float | None]]
 
 
 def for_page(results, bucket, name):

@@ -7,7 +7,6 @@ them go, with a band from the least to the greatest; what single runs go on to i
 """
 
 from dataclasses import dataclass
-from typing import List
 
 import numpy as np
 
@@ -76,7 +75,7 @@ class Average:
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    tails: List[np.ndarray]
+    tails: list[np.ndarray]
 
 
 def averaged(curves):

@@ -5,12 +5,11 @@ lies behind, ``GROUND`` for the background, ``SERIES`` for the models.
 """
 
 import io
-import logging
-import warnings
 from html import escape
 from xml.etree import ElementTree
 
 from fairseq_lstmn.comparison.report.series import LIGHT
+from fairseq_lstmn.drawings import NO_METADATA, settings
 
 INK, FAINT, GROUND = "#010200", "#010201", "#010202"
 SERIES = [f"#0103{at:02x}" for at in range(len(LIGHT))]
@@ -22,7 +21,6 @@ _PAGE = {
     GROUND: "none",
     **{colour: f"var(--series-{at})" for at, colour in enumerate(SERIES)},
 }
-_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _SETTINGS = {
     "axes.axisbelow": True,
     "axes.edgecolor": INK,
@@ -32,13 +30,10 @@ _SETTINGS = {
     "axes.spines.top": False,
     "figure.facecolor": GROUND,
     "axes.facecolor": "none",
-    "font.family": "sans-serif",
     "font.size": 12,
     "grid.color": FAINT,
     "legend.frameon": False,
-    "svg.fonttype": "none",
     "text.color": INK,
-    "text.parse_math": False,  # a name may hold dollars
     "xtick.color": INK,
     "ytick.color": INK,
 }
@@ -49,20 +44,13 @@ def drawn(draw, name, width, height):
 
     The same drawing of the same ``name`` is the same text.
     """
-    # fairseq's import has every logger tell everything
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
-    import matplotlib
-    from matplotlib.figure import Figure
-
     text = io.StringIO()
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        # the text stays text: the reader's fonts are what it needs
-        warnings.filterwarnings("ignore", message="Glyph")
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**_SETTINGS, "svg.hashsalt": name})
+    with settings(name, **_SETTINGS):
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=(width / 72, height / 72))  # SVG's points are 1/72 inch
         draw(figure)
-        figure.savefig(text, format="svg", metadata=_NO_METADATA)
+        figure.savefig(text, format="svg", metadata=NO_METADATA)
     return text.getvalue()
 
 

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from typing import List
 
 from fairseq_lstmn.comparison.report.numbers import MISSING, number
 
@@ -20,8 +19,8 @@ class Table:
     """
 
     title: str
-    header: List[str]
-    rows: List[List[str]]
+    header: list[str]
+    rows: list[list[str]]
 
     @property
     def numeric(self):

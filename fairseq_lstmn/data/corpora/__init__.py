@@ -1,7 +1,8 @@
 """Corpora of labelled sentences and pairs: where they are and what reads them."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Callable, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 from fairseq_lstmn.data.corpora import nli, sick, sst, tsv
 
@@ -15,8 +16,8 @@ class Corpus(NamedTuple):
 
     what: str
     files: str
-    address: Optional[str]
-    labels: Optional[Tuple[str, ...]]
+    address: str | None
+    labels: tuple[str, ...] | None
     tables: Callable
 
 

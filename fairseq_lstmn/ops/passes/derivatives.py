@@ -3,7 +3,11 @@
 H hidden width; shapes are those of ``Inputs``, ``Trace`` and ``Results``.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
 import torch
+from torch import Tensor
 from torch.autograd import forward_ad
 
 from fairseq_lstmn.errors import InputError
@@ -20,10 +24,11 @@ from fairseq_lstmn.ops.passes.operators import (
     made_of,
 )
 from fairseq_lstmn.ops.passes.trace import Trace
+from fairseq_lstmn.ops.room import Room
 from fairseq_lstmn.ops.types import Inputs, Results
 
 
-def differentiable(name, inputs):
+def differentiable(name: str, inputs: Inputs) -> Results:
     """See ``reference.layer``; ``name`` is that of the arithmetic."""
     tensors = flat(inputs)
     given = name, " ".join(tensors), list(tensors.values()), inputs.memory_span, inputs.rows
@@ -34,12 +39,12 @@ def differentiable(name, inputs):
     return Trace(**dict(zip(MADE, made))).made()
 
 
-def is_transformed():
+def is_transformed() -> bool:
     """Whether functorch or forward-mode differentiation is at work."""
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
-def keep(ctx, inputs, output):
+def keep(ctx: Any, inputs: tuple[Any, ...], output: Sequence[Tensor]) -> None:
     """Keep what ``layer_backward`` needs of ``layer``."""
     ctx.arithmetic, ctx.names, tensors, ctx.memory_span, ctx.rows = inputs
     given = nested(Inputs, ctx.names, tensors)
@@ -53,17 +58,22 @@ def keep(ctx, inputs, output):
     ctx.set_materialize_grads(False)
 
 
-def differentiate(ctx, gradients):
+def differentiate(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple[Any, ...]:
     """The gradients of ``layer``'s arguments, given those of its results."""
     tensors = of_tensors(ctx, gradients, ctx.needs_input_grad[2], layer_backward)
     return None, None, tensors, None, None
 
 
-def of_tensors(ctx, gradients, is_needed, run):
+def of_tensors(
+    ctx: Any,
+    gradients: Sequence[Tensor | None],
+    is_needed: Sequence[bool],
+    run: Callable[..., Sequence[Tensor]],
+) -> list[Tensor | None]:
     """The gradients of ``layer``'s tensors, None where none is needed, by ``layer_backward``."""
     kept = nested(Kept, ctx.kept, ctx.saved_tensors)
-    gradients = complete(Trace, dict(zip(MADE, gradients)))
-    tensors = flat(kept._replace(gradients=of_steps(gradients, kept.trace.keys.size(2))))
+    wanted = of_steps(complete(Trace, dict(zip(MADE, gradients))), kept.trace.keys.size(2))
+    tensors = flat(kept._replace(gradients=wanted))
     names = ctx.names.split()
     needed = [name for name, is_it in zip(names, is_needed) if is_it]
     if "tape.source_summary" in needed and kept.trace.fusion_gates is None:
@@ -72,20 +82,23 @@ def of_tensors(ctx, gradients, is_needed, run):
         *(ctx.arithmetic, " ".join(needed), " ".join(tensors), list(tensors.values())),
         *(ctx.memory_span, ctx.rows),
     )
-    found = dict(zip(needed, found))
-    return [found.get(name) for name in names]
+    of_name = dict(zip(needed, found))
+    return [of_name.get(name) for name in names]
 
 
-def of_steps(gradients, width):
+def of_steps(gradients: Any, width: int) -> Results:
     """The gradients of the fields of ``Results``, given those of a ``Trace``'s."""
 
-    def summary(part):
+    def summary(part: Any) -> Any:
         return None if part is None else part[:, 1:, :width]
 
-    slots = gradients.slots
+    hidden: Any = None  # like every other of which nothing is wanted
+    memory: Any = None
+    if gradients.slots is not None:
+        hidden, memory = gradients.slots.split(width, dim=2)
     return Results(
-        hidden=None if slots is None else slots[..., :width],
-        memory=None if slots is None else slots[..., width:],
+        hidden=hidden,
+        memory=memory,
         keys=gradients.keys,
         summaries=summary(gradients.summaries),
         attention=gradients.attention,
@@ -94,7 +107,7 @@ def of_steps(gradients, width):
     )
 
 
-def refuse(ctx, *gradients):
+def refuse(ctx: Any, *gradients: Any) -> NoReturn:
     raise InputError("second derivatives of the recurrence: only backend='reference' has them")
 
 
@@ -108,11 +121,27 @@ class Layer(torch.autograd.Function):
     generate_vmap_rule = True
 
     @classmethod
-    def run(cls, arithmetic, names, tensors, memory_span, rows, room):
-        return cls.apply(arithmetic, names, memory_span, rows, room, *tensors)
+    def run(
+        cls,
+        arithmetic: str,
+        names: str,
+        tensors: list[Tensor],
+        memory_span: int,
+        rows: list[int] | None,
+        room: Room | None,
+    ) -> tuple[Tensor, ...]:
+        made: tuple[Tensor, ...] = cls.apply(arithmetic, names, memory_span, rows, room, *tensors)
+        return made
 
     @staticmethod
-    def forward(arithmetic, names, memory_span, rows, room, *tensors):
+    def forward(
+        arithmetic: str,
+        names: str,
+        memory_span: int,
+        rows: list[int] | None,
+        room: Room | None,
+        *tensors: Tensor,
+    ) -> tuple[Tensor, ...]:
         if room is None:
             return tuple(layer(arithmetic, names, list(tensors), memory_span, rows))
         inputs = nested(Inputs, names, tensors)
@@ -120,16 +149,16 @@ class Layer(torch.autograd.Function):
         return tuple(made_of(forward_in_place(arithmetic_of(arithmetic).kernels, inputs)))
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Sequence[Tensor]) -> None:
         arithmetic, names, memory_span, rows, _, *tensors = inputs
         keep(ctx, (arithmetic, names, tensors, memory_span, rows), output)
 
     @staticmethod
-    def backward(ctx, *gradients):
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
         return *[None] * 5, *of_tensors(ctx, gradients, ctx.needs_input_grad[5:], LayerBackward.run)
 
     @staticmethod
-    def jvp(ctx, *tangents):
+    def jvp(ctx: Any, *tangents: Any) -> NoReturn:
         raise InputError("forward-mode derivatives: only backend='reference' has them")
 
 
@@ -139,24 +168,34 @@ class LayerBackward(torch.autograd.Function):
     generate_vmap_rule = True
 
     @classmethod
-    def run(cls, arithmetic, needed, names, tensors, *options):
-        return cls.apply(arithmetic, needed, names, *options, *tensors)
+    def run(
+        cls, arithmetic: str, needed: str, names: str, tensors: list[Tensor], *options: Any
+    ) -> tuple[Tensor, ...]:
+        made: tuple[Tensor, ...] = cls.apply(arithmetic, needed, names, *options, *tensors)
+        return made
 
     @staticmethod
-    def forward(arithmetic, needed, names, memory_span, rows, *tensors):
+    def forward(
+        arithmetic: str,
+        needed: str,
+        names: str,
+        memory_span: int,
+        rows: list[int] | None,
+        *tensors: Tensor,
+    ) -> tuple[Tensor, ...]:
         return tuple(layer_backward(arithmetic, needed, names, list(tensors), memory_span, rows))
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Sequence[Tensor]) -> None:
         """Nothing is kept."""
 
     backward = jvp = staticmethod(refuse)
 
 
-def one_by_one(operator):
+def one_by_one(operator: Callable[..., list[Tensor]]) -> Callable[..., Any]:
     """How ``vmap`` runs an operator: once for each of the batch."""
 
-    def run(info, dims, *arguments):
+    def run(info: Any, dims: Any, *arguments: Any) -> tuple[list[Tensor], list[int]]:
         rows = [
             operator(*(taken(*of, b) for of in zip(arguments, dims)))
             for b in range(info.batch_size)
@@ -167,14 +206,14 @@ def one_by_one(operator):
     return run
 
 
-def taken(argument, dim, b):
+def taken(argument: Any, dim: Any, b: int) -> Any:
     """Number ``b`` of the batch of an operator's argument, batched along ``dim``."""
     if isinstance(argument, list) and isinstance(dim, list):
         return [taken(*of, b) for of in zip(argument, dim)]
     return argument if dim is None else argument.select(dim, b)
 
 
-def refuse_batched_gradients(*arguments):
+def refuse_batched_gradients(*arguments: Any) -> NoReturn:
     raise InputError("gradients in batches: torch.func.vmap, or backend='reference', has them")
 
 

@@ -3,19 +3,25 @@
 B batch, T steps, P prefix slots, S source length, G sentences, H hidden width.
 """
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from fairseq_lstmn.ops.passes.fusion import fusion
 from fairseq_lstmn.ops.passes.trace import Trace, far_to_near, first, segments, window
 from fairseq_lstmn.ops.ragged import empty_slots
+from fairseq_lstmn.ops.room import Room
+from fairseq_lstmn.ops.types import Inputs, Source, Tape
 
 
-def forward(kernels, inputs, room):
+def forward(kernels: Any, inputs: Inputs, room: Room) -> Trace:
     """All steps, traced; their slots are written behind the tape in its ``room``.
 
     ``kernels`` have ``read`` and ``cell`` (see ``step_kernels``).
     """
     query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, rows, _ = inputs
+    assert tape.summary is not None
     trace = Trace.start(inputs, room)
     batch, steps, width = query_inputs.shape
     prefix = tape.hidden.size(1)
@@ -54,26 +60,27 @@ def forward(kernels, inputs, room):
                 torch.addmm(queries[:, t + 1], hidden, to_query, out=made.queries[:, t + 1])
             gates = made.gates[:, t]
             torch.addmm(gates_of[:, t], hidden, to_gates, out=gates)  # (7)
-            to_cell = fuse and fuse.forward(made, t, gates, masked)  # (12)-(14)
+            to_cell = None if fuse is None else fuse.forward(made, t, gates, masked)  # (12)-(14)
             kernels.cell(gates, memory, to_cell, made.slots[:, slot])  # (8)-(9), (15)-(16)
             torch.mm(made.slots[:, slot, :width], to_key, out=made.keys[:, slot])
     return trace
 
 
-def transposed(weight, steps):
+def transposed(weight: Tensor, steps: int) -> Tensor:
     """``weight`` (O, I) as products (B, I) @ (I, O) read it fastest, if steps repay a copy."""
     return weight.T.contiguous() if steps > 1 else weight.T
 
 
-def blocked_slots(tape, steps):
+def blocked_slots(tape: Tape, steps: int) -> Tensor | None:
     """(B, P + T), True at the prefix slots that are not valid; None when all are."""
     if tape.lengths is None:
         return None
     return empty_slots(tape.lengths + steps, tape.hidden.size(1) + steps)
 
 
-def unread(source, batch):
+def unread(source: Source | None, batch: int) -> Tensor | None:
     """(B, S), True at the source's slots that may not be read; None without a source."""
     if source is None:
         return None
+    assert source.mask is not None
     return ~source.mask.repeat_interleave(batch // max(1, len(source.mask)), dim=0)

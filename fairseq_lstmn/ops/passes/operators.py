@@ -5,8 +5,9 @@ An operator takes its tensors in one row, with their names (see ``fields``) in a
 H hidden width; shapes are those of ``Inputs``, ``Trace`` and ``Results``.
 """
 
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, Callable, List, NamedTuple, Optional
+from typing import Any, List, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,13 +21,13 @@ from fairseq_lstmn.ops.room import Room
 from fairseq_lstmn.ops.types import Inputs, Results, Source, Tape, Weights, mapped
 
 LIBRARY = torch.library.Library("fairseq_lstmn", "FRAGMENT")
-ARITHMETICS = {}  # by name, functions that make one
+ARITHMETICS: dict[str, Callable[[], "Arithmetic"]] = {}  # by name, functions that make one
 GIVEN = ("source_slots", "source_keys")  # of a trace: what the inputs have already
 MADE = tuple(name for name in Trace._fields if name not in GIVEN)
 INSIDE = ("queries", "gates", "source_queries", "fusion_gates")  # of a trace, not of ``Results``
 
 
-def directly(function, *arguments):
+def directly(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
@@ -34,23 +35,24 @@ class Arithmetic(NamedTuple):
     """How a layer's passes are computed."""
 
     kernels: Any  # what a step consists of beside products, see ``step_kernels``
-    run: Callable = directly  # how a training pass, a function, is called with its arguments
+    # how a training pass, a function, is called with its arguments
+    run: Callable[..., Any] = directly
 
 
-def provide(name, make):
+def provide(name: str, make: Callable[[], Arithmetic]) -> None:
     """Let ``make()`` be the ``Arithmetic`` of that name, in this and in every other process."""
     ARITHMETICS[name] = cache(make)
 
 
 @cache
-def name_of(arithmetic):
+def name_of(arithmetic: Arithmetic) -> str:
     """A name for an ``Arithmetic`` of this process."""
     name = f"of this process, {len(ARITHMETICS)}"
     provide(name, lambda: arithmetic)
     return name
 
 
-def arithmetic_of(name):
+def arithmetic_of(name: str) -> Arithmetic:
     """The ``Arithmetic`` of that name."""
     return ARITHMETICS[name]()
 
@@ -60,8 +62,8 @@ class Kept(NamedTuple):
 
     trace: Trace
     weights: Weights
-    distance_bias: Optional[Tensor]
-    gradients: Optional[Results] = None  # of which any may be None
+    distance_bias: Tensor | None
+    gradients: Results | None = None  # of which any may be None
 
 
 @custom_op("fairseq_lstmn::layer", mutates_args=())
@@ -70,7 +72,7 @@ def layer(
     names: str,
     tensors: List[Tensor],
     memory_span: int,
-    rows: Optional[List[int]],
+    rows: List[int] | None,
 ) -> List[Tensor]:
     """What all steps of ``Inputs`` leave behind: those of the fields ``MADE`` that there are.
 
@@ -81,37 +83,39 @@ def layer(
     return made_of(by.run(forward_from_a_copy, by.kernels, inputs))
 
 
-def as_inputs(names, tensors):
+def as_inputs(names: str, tensors: Sequence[Tensor]) -> Inputs:
     """The ``Inputs`` of an operator's arguments, each row's numbers side by side."""
-    return mapped(rows_side_by_side, nested(Inputs, names, tensors))
+    made: Inputs = mapped(rows_side_by_side, nested(Inputs, names, tensors))
+    return made
 
 
-def rows_side_by_side(tensor):
+def rows_side_by_side(tensor: Tensor) -> Tensor:
     """``tensor`` (B, T, H) where batch or steps stand first in memory, else a copy that does."""
     steps_first = tensor.dim() == 3 and tensor.transpose(0, 1).is_contiguous()
     return tensor if steps_first else tensor.contiguous()
 
 
-def forward_from_a_copy(kernels, inputs):
+def forward_from_a_copy(kernels: Any, inputs: Inputs) -> Trace:
     """``forward`` that leaves the tape where it stands."""
     return forward(kernels, inputs, Room.of(inputs.tape, inputs.query_inputs.size(1)))
 
 
-def forward_in_place(kernels, inputs):
+def forward_in_place(kernels: Any, inputs: Inputs) -> Trace:
     """``forward`` that writes behind the tape where it stands, if it has a room."""
     if inputs.room is None:
         return forward_from_a_copy(kernels, inputs)
-    apart = mapped(rows_side_by_side, inputs._replace(tape=None))
+    rest = inputs._replace(tape=None)  # type: ignore[arg-type]  # which it gets back below
+    apart: Inputs = mapped(rows_side_by_side, rest)
     return forward(kernels, apart._replace(tape=inputs.tape), inputs.room)
 
 
-def made_of(trace):
+def made_of(trace: Trace) -> list[Tensor]:
     """A row of the fields ``MADE`` that a trace has."""
-    return [part for part in trace._replace(**dict.fromkeys(GIVEN)) if part is not None]
+    return [part for name in MADE if (part := getattr(trace, name)) is not None]
 
 
 @layer.register_fake
-def _(arithmetic, names, tensors, memory_span, rows):
+def _(arithmetic: str, names: str, tensors: list[Tensor], *options: Any) -> list[Tensor]:
     inputs = as_inputs(names, tensors)
     return made_of(Trace.start(inputs, Room.of(inputs.tape, inputs.query_inputs.size(1))))
 
@@ -123,7 +127,7 @@ def layer_backward(
     names: str,
     tensors: List[Tensor],
     memory_span: int,
-    rows: Optional[List[int]],
+    rows: List[int] | None,
 ) -> List[Tensor]:
     """The gradients of the ``Inputs`` whose names are ``needed``, given what is ``Kept``."""
     kept = as_kept(names, tensors)
@@ -139,16 +143,17 @@ def layer_backward(
     return [found[name] for name in needed.split()]
 
 
-def as_kept(names, tensors):
+def as_kept(names: str, tensors: Sequence[Tensor]) -> Kept:
     """What is ``Kept``, of an operator's arguments, each row's numbers side by side."""
     kept = nested(Kept, names, tensors)
-    gradients = kept.gradients or complete(Results, {})
-    kept = mapped(rows_side_by_side, kept._replace(gradients=None))
-    return kept._replace(gradients=gradients)
+    apart: Kept = mapped(rows_side_by_side, kept._replace(gradients=None))
+    return apart._replace(gradients=kept.gradients or complete(Results, {}))
 
 
 @layer_backward.register_fake
-def _(arithmetic, needed, names, tensors, memory_span, rows):
+def _(
+    arithmetic: str, needed: str, names: str, tensors: list[Tensor], *options: Any
+) -> list[Tensor]:
     trace, weights, distance_bias, _ = as_kept(names, tensors)
     batch, steps, width = trace.queries.shape
     slots = trace.keys.new_empty(batch, trace.keys.size(1) - steps, width)
@@ -168,7 +173,7 @@ def _(arithmetic, needed, names, tensors, memory_span, rows):
             weights,
             Tape(slots, slots, slots, summary, summary),
             source,
-            None,
+            0,
             distance_bias,
         )
     )

@@ -6,15 +6,21 @@ input, forget, candidate, output. ``d_x`` is the gradient of x.
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 BLOCK = 2**18  # elements: 1 MiB in float32, at home in a core's L2 cache
 sigmoid_backward = torch.ops.aten.sigmoid_backward
 tanh_backward = torch.ops.aten.tanh_backward
 
 
-def read(keys, slots, queries, score, bias, blocked, attention, sums, first, last):
+def read(
+    keys: Tensor, slots: Tensor, queries: Tensor, score: Tensor,
+    bias: Tensor | None, blocked: Tensor | None,
+    attention: Tensor, sums: Tensor, first: int, last: int,
+) -> None:  # fmt: skip
     """Read the slots ``first`` to ``last``: weights softmax_i(v . tanh(k_i + q)), and their sum.
 
     Equations (4)-(6) and (12)-(13). Each sentence is read by B / G successive rows.
@@ -42,7 +48,7 @@ def read(keys, slots, queries, score, bias, blocked, attention, sums, first, las
     sums.copy_(torch.bmm(weights.unflatten(0, sentences), slots[:, seen]).flatten(0, 1))
 
 
-def tanh_blocks(keys, queries):
+def tanh_blocks(keys: Tensor, queries: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Blocks of G with their tanh(key_i + query) (g, B / G, n, H), which live until the next.
 
     The tanh of all rows is made in blocks that fit a core's cache, and never kept.
@@ -63,9 +69,10 @@ def tanh_blocks(keys, queries):
 
 
 def read_backward(
-    keys, slots, queries, score, attention, d_sums, d_attention, d_score, d_queries, d_keys,
-    first, last,
-):  # fmt: skip
+    keys: Tensor, slots: Tensor, queries: Tensor, score: Tensor, attention: Tensor,
+    d_sums: Tensor, d_attention: Tensor | None,
+    d_score: Tensor, d_queries: Tensor, d_keys: Tensor, first: int, last: int,
+) -> Tensor:  # fmt: skip
     """Take ``read`` back, a row a sentence; return the gradient of the scores (B, n').
 
     The gradients of the slots are left to products over many steps.
@@ -94,7 +101,7 @@ def read_backward(
     return d_scores
 
 
-def cell(gates, memory, fused, slot):
+def cell(gates: Tensor, memory: Tensor, fused: Tensor | None, slot: Tensor) -> None:
     """Equations (7)-(9): write [h_t; c_t] into ``slot`` (B, 2H), activate ``gates`` in place.
 
     ``gates`` (B, 4H); ``memory`` (B, H) is c~_t; ``fused`` (B, H) joins c_t in deep fusion (15),
@@ -112,7 +119,9 @@ def cell(gates, memory, fused, slot):
     slot[:, :width] = show * state.tanh()  # (9), (16)
 
 
-def cell_backward(gates, memory, slot, d_slot, d_gates):
+def cell_backward(
+    gates: Tensor, memory: Tensor, slot: Tensor, d_slot: Tensor, d_gates: Tensor
+) -> None:
     """Take ``cell`` back: write ``d_gates`` (B, 4H), and [d c_t; d c~_t] over ``d_slot`` (B, 2H).
 
     ``d_slot`` comes as the gradient of [h_t; c_t] from outside the step; the d c_t that is written

@@ -4,12 +4,19 @@ B batch, T steps, P prefix slots, S source length, G sentences, H hidden width. 
 [hidden; memory], 2H wide. Equation numbers are those of Cheng et al. 2016.
 """
 
-from typing import NamedTuple, Optional
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
-from fairseq_lstmn.ops.types import Results, mapped
+from fairseq_lstmn.ops.room import Room
+from fairseq_lstmn.ops.types import Inputs, Results, mapped
+
+OfSource: TypeAlias = Any  # a Tensor; None without a source, where nobody reads it
+AnyT = TypeVar("AnyT")
 
 
 class Trace(NamedTuple):
@@ -21,18 +28,19 @@ class Trace(NamedTuple):
     attention: Tensor  # (B, T, P + T)
     gates: Tensor  # (B, T, 4H), after sigmoid and tanh
     summaries: Tensor  # (B, 1 + T, 2H), [h~; c~], first the one before the first step
-    source_slots: Optional[Tensor] = None  # (G, S, 2H), shallow fusion: (G, S, H)
-    source_keys: Optional[Tensor] = None  # (G, S, H)
-    source_queries: Optional[Tensor] = None  # (B, T, H)
-    source_attention: Optional[Tensor] = None  # (B, T, S)
-    source_summaries: Optional[Tensor] = None  # (B, 1 + T, 2H), [g~; al~]; or (B, 1 + T, H)
-    fusion_gates: Optional[Tensor] = None  # (B, T, H), r of (14); deep fusion only
+    source_slots: OfSource = None  # (G, S, 2H), shallow fusion: (G, S, H)
+    source_keys: OfSource = None  # (G, S, H)
+    source_queries: OfSource = None  # (B, T, H)
+    source_attention: OfSource = None  # (B, T, S)
+    source_summaries: OfSource = None  # (B, 1 + T, 2H), [g~; al~]; or (B, 1 + T, H)
+    fusion_gates: OfSource = None  # (B, T, H), r of (14); deep fusion only
 
     @staticmethod
-    def start(inputs, room):
+    def start(inputs: Inputs, room: Room) -> Trace:
         """The trace before the first step, the prefix in its room."""
         query_inputs, gate_inputs, _, tape, source, *_ = inputs
         batch, steps, width = query_inputs.shape
+        assert tape.summary is not None and tape.source_summary is not None
         slots, keys = room.window(tape.hidden.size(1), steps)
         trace = Trace(
             slots,
@@ -53,23 +61,25 @@ class Trace(NamedTuple):
             fusion_gates=None if source.gate_inputs is None else source.gate_inputs.clone(),
         )
 
-    def made(self):
+    def made(self) -> Results:
         """The fields of ``Results``; those about the source are None without one."""
         width = self.keys.size(2)
         hidden, memory = self.slots.split(width, dim=2)
-        fused = self.source_summaries is not None
+        contexts: OfSource = None
+        if self.source_summaries is not None:
+            contexts = self.source_summaries[:, 1:, :width]
         return Results(
             hidden,
             memory,
             self.keys,
             self.summaries[:, 1:, :width],
             self.attention,
-            self.source_summaries[:, 1:, :width] if fused else None,
+            contexts,
             self.source_attention,
         )
 
 
-def before_first(summary, steps, width):
+def before_first(summary: Tensor, steps: int, width: int) -> Tensor:
     """(B, 1 + T, width): ``summary`` (B, H) in front of the steps' own; the rest is zero.
 
     In memory the steps stand first: what products read and write there lies side by side.
@@ -78,12 +88,13 @@ def before_first(summary, steps, width):
     return torch.nn.functional.pad(summary.unsqueeze(0), rest).transpose(0, 1)
 
 
-def first(rows, parts):
+def first(rows: int, parts: AnyT) -> AnyT:
     """Nested tuples of tensors (B, ...), of each the first ``rows``, in the same memory."""
-    return mapped(lambda part: part[:rows], parts)
+    made: AnyT = mapped(lambda part: part[:rows], parts)
+    return made
 
 
-def segments(rows, batch, steps):
+def segments(rows: Sequence[int] | None, batch: int, steps: int) -> list[tuple[range, int]]:
     """``[(range of steps, how many rows have them)]``, in order; ``rows`` as in ``Inputs``."""
     if rows is None:
         return [(range(steps), batch)]
@@ -91,12 +102,12 @@ def segments(rows, batch, steps):
     return [(range(t, end), rows[t]) for t, end in zip(starts, [*starts[1:], steps])]
 
 
-def window(slot, memory_span):
+def window(slot: int, memory_span: int) -> slice:
     """The slots that the step which writes ``slot`` attends."""
     return slice(max(0, slot - memory_span) if memory_span else 0, slot)
 
 
-def far_to_near(distance_bias, slots):
+def far_to_near(distance_bias: Tensor, slots: int) -> Tensor:
     """Where in ``distance_bias`` (R + 1,) the slots at distances ``slots``..1 look."""
     distances = torch.arange(slots, 0, -1, device=distance_bias.device)
     return (distances - 1).clamp(max=len(distance_bias) - 1)

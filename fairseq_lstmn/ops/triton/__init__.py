@@ -11,9 +11,10 @@ import torch
 
 from fairseq_lstmn.ops.passes import operators, recompute
 from fairseq_lstmn.ops.triton import cuda_graphs, graphs
+from fairseq_lstmn.ops.types import Inputs, Results
 
 
-def layer(inputs):
+def layer(inputs: Inputs) -> Results:
     """See ``reference.layer``; training launches recorded CUDA graphs."""
     device = inputs.query_inputs.device
     if device.type != "cuda" or torch.compiler.is_compiling():
@@ -22,13 +23,13 @@ def layer(inputs):
         return graphs.layer(inputs, arithmetic(), cuda_graphs.graphs_of(device))
 
 
-def eager_layer(inputs):
+def eager_layer(inputs: Inputs) -> Results:
     """See ``reference.layer``; each kernel is launched by Python."""
     with torch.cuda.device_of(inputs.query_inputs):
         return recompute.layer(inputs, "triton")
 
 
-def arithmetic():
+def arithmetic() -> operators.Arithmetic:
     """The kernels' ``Arithmetic``."""
     from fairseq_lstmn.ops.triton import triton_kernels  # not above: Triton may be missing
 
@@ -36,11 +37,11 @@ def arithmetic():
 
 
 @cache
-def is_installed():
+def is_installed() -> bool:
     return find_spec("triton") is not None
 
 
-def obstacle(device):
+def obstacle(device: torch.device) -> str | None:
     """Why the kernels cannot run on ``device``; None if they can.
 
     Triton's interpreter (``TRITON_INTERPRET=1``), for tests, runs them on the CPU.

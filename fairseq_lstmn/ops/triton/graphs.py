@@ -5,17 +5,23 @@ back. It is recorded when arguments of a shape come for the second time, and fro
 launched as one. B batch, T steps, P prefix slots, S source length.
 """
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from threading import Lock
-from typing import Callable, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from fairseq_lstmn.ops.passes import recompute
-from fairseq_lstmn.ops.types import Results, Source, mapped
+from fairseq_lstmn.ops.passes import operators, recompute
+from fairseq_lstmn.ops.types import Inputs, Results, Source, mapped
+
+if TYPE_CHECKING:  # it imports this module
+    from fairseq_lstmn.ops.triton.cuda_graphs import Cuda
 
 BUCKET = 8  # T and S are rounded up to its multiples, so that few shapes come
 LIMIT = 32  # recorded passes: each keeps memory for its arguments and results
@@ -24,7 +30,7 @@ IDLE = 1024  # calls until a recorded pass may give way, so that recording never
 logger = logging.getLogger(__name__)
 
 
-def layer(inputs, arithmetic, graphs):
+def layer(inputs: Inputs, arithmetic: operators.Arithmetic, graphs: Graphs) -> Results:
     """See ``reference.layer``; ``graphs`` run the passes where gradients are enabled.
 
     Not those of a tape with a room, which stand at another place in every call.
@@ -37,17 +43,20 @@ def layer(inputs, arithmetic, graphs):
     return cut(made, count, prefix + count, slots)
 
 
-def in_bucket(inputs):
+def in_bucket(inputs: Inputs) -> Inputs:
     """``inputs`` with T and S rounded up: zeros behind the steps, masked slots in the source."""
 
-    def longer(part):
+    def longer(part: Any) -> Any:
         return None if part is None else pad(part, (0, 0, 0, -part.size(1) % BUCKET))
 
     source = inputs.source
     if source is not None:
-        tensors = map(longer, (source.keys, source.slots, source.query_inputs, source.gate_inputs))
-        mask = pad(source.mask, (0, -source.mask.size(1) % BUCKET))
-        source = Source(*tensors, mask)
+        assert source.mask is not None
+        source = Source(
+            *(longer(source.keys), longer(source.slots)),
+            *(longer(source.query_inputs), longer(source.gate_inputs)),
+            mask=pad(source.mask, (0, -source.mask.size(1) % BUCKET)),
+        )
     return inputs._replace(
         query_inputs=longer(inputs.query_inputs),
         gate_inputs=longer(inputs.gate_inputs),
@@ -56,7 +65,7 @@ def in_bucket(inputs):
     )
 
 
-def cut(made, steps, seen, slots):
+def cut(made: Results, steps: int, seen: int, slots: int) -> Results:
     """What is left of ``Results`` with T ``steps``, P + T ``seen`` and S ``slots``."""
     source_attention = made.source_attention
     return Results(
@@ -73,8 +82,8 @@ def cut(made, steps, seen, slots):
 class Recording(NamedTuple):
     """A pass in a device's hands."""
 
-    replay: Callable  # launches it: the results are written anew
-    results: tuple
+    replay: Callable[[], None]  # launches it: the results are written anew
+    results: Any
     pool: object  # the memory it works in, which later ones may share
 
 
@@ -87,34 +96,38 @@ class Graphs:
     made is copied before the turn ends.
     """
 
-    def __init__(self, device):
+    def __init__(self, device: Cuda) -> None:
         self.device = device
         self.lock = Lock()
         self.limit = LIMIT
         self.calls = 0
-        self.came = {}  # shapes that are not recorded, the first to come first
-        self.recorded = {}  # ``Graph`` by shape
+        self.came: dict[
+            Hashable, None
+        ] = {}  # shapes that are not recorded, the first to come first
+        self.recorded: dict[Hashable, Graph] = {}  # by shape
 
-    def run(self, function, *arguments):
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """``function(*arguments)``; the results are the caller's own."""
         if self.device.is_capturing():  # into the caller's own graph
             return function(*arguments)
         shape = function, self.device.settings(), shape_of(arguments)
         with self.lock:
             self.calls += 1
-            graph = self.recorded.get(shape) or self._record(shape, arguments)
+            graph = self.recorded.get(shape) or self._record(function, shape, arguments)
             if graph is not None:
                 graph.launched = self.calls
                 with self.device.in_turn():
                     return graph.run(arguments)
         return function(*arguments)
 
-    def free(self):
+    def free(self) -> None:
         """Forget all recorded passes: their memory is the device's again."""
         with self.lock:
             self._forget(list(self.recorded))
 
-    def _record(self, shape, arguments):
+    def _record(
+        self, function: Callable[..., Any], shape: Hashable, arguments: tuple[Any, ...]
+    ) -> Graph | None:
         """A new ``Graph`` if ``shape`` comes again and there is space, else None."""
         if shape not in self.came:
             self.came[shape] = None
@@ -125,7 +138,7 @@ class Graphs:
             return None
         pool = next((graph.pool for graph in self.recorded.values()), None)
         try:
-            graph = Graph(shape[0], arguments, self.device, pool)
+            graph = Graph(function, arguments, self.device, pool)
         except torch.OutOfMemoryError:  # training can do without
             self.limit = len(self.recorded) // 2
             logger.info("recorded passes fill the memory: at most %d from now on", self.limit)
@@ -135,14 +148,14 @@ class Graphs:
         self.recorded[shape] = graph
         return graph
 
-    def _make_space(self):
+    def _make_space(self) -> bool:
         """Whether one more pass may be recorded; if need be, those that are idle are forgotten."""
         if len(self.recorded) >= self.limit:
             latest = self.calls - IDLE
             self._forget([key for key, of in self.recorded.items() if of.launched < latest])
         return len(self.recorded) < self.limit
 
-    def _forget(self, shapes):
+    def _forget(self, shapes: list[Hashable]) -> None:
         if shapes:
             self.device.finish()  # with their memory
         for shape in shapes:
@@ -152,27 +165,30 @@ class Graphs:
 class Graph:
     """A recorded pass, with the memory where it reads its arguments."""
 
-    def __init__(self, function, arguments, device, pool):
+    def __init__(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...], device: Cuda, pool: Any
+    ) -> None:
+        self.launched = 0  # the number of the latest call
         self.arguments = mapped(Tensor.clone, arguments)
         self.replay, self.results, self.pool = device.record(
             partial(function, *self.arguments), pool
         )
 
-    def run(self, arguments):
+    def run(self, arguments: tuple[Any, ...]) -> Any:
         for place, given in zip(tensors_in(self.arguments), tensors_in(arguments)):
             place.copy_(given)
         self.replay()
         return mapped(Tensor.clone, self.results)
 
 
-def shape_of(value):
+def shape_of(value: Any) -> Any:
     """What tells whether a pass recorded for another value does for this one."""
     if isinstance(value, Tensor):
         return tuple(value.shape), value.dtype, value.device
     return tuple(map(shape_of, value)) if isinstance(value, tuple) else value
 
 
-def tensors_in(value):
+def tensors_in(value: Any) -> Iterator[Tensor]:
     """The tensors in nested tuples, in ``mapped``'s order."""
     if isinstance(value, Tensor):
         yield value

@@ -4,12 +4,13 @@ from functools import partial
 
 from fairseq_lstmn.attention.outputs.figures.arcs import arcs
 from fairseq_lstmn.attention.outputs.figures.drawing import with_key
-from fairseq_lstmn.attention.outputs.figures.files import figure_of, quieten, save
+from fairseq_lstmn.attention.outputs.figures.files import figure_of, save
 from fairseq_lstmn.attention.outputs.figures.matrix import matrix
 from fairseq_lstmn.attention.outputs.figures.reading_rows import reading_rows
 from fairseq_lstmn.attention.outputs.left_out import left_out
 from fairseq_lstmn.attention.reading import BACKWARD
 from fairseq_lstmn.attention.scale import Scale
+from fairseq_lstmn.drawings import quieten
 
 VIEWS = {"reading": reading_rows, "arcs": arcs, "matrix": matrix}
 

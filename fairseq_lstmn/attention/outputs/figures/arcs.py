@@ -4,7 +4,8 @@ Within a text the words stand in a line or, where that would be too wide, in a c
 texts in two columns.
 """
 
-from typing import Callable, List, NamedTuple, Tuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from fairseq_lstmn.attention.outputs.figures.drawing import WIDTH, Drawing, curve, width_of, write
 from fairseq_lstmn.attention.reading import ACROSS
@@ -19,7 +20,7 @@ class Places(NamedTuple):
 
     width: float
     height: float
-    words: List[Tuple]
+    words: list[tuple]
     points: Callable
 
 

@@ -1,7 +1,8 @@
 """Drawings on paper: words, shades and curves, placed in points from the upper left corner."""
 
+from collections.abc import Callable
 from functools import cache
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 from fairseq_lstmn.attention.outputs.figures.shades import colour
 

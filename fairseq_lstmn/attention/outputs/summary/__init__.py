@@ -2,7 +2,7 @@
 
 import json
 
-from fairseq_lstmn.attention.outputs.figures.files import quieten, save
+from fairseq_lstmn.attention.outputs.figures.files import save
 from fairseq_lstmn.attention.outputs.summary.distances import Distances
 from fairseq_lstmn.attention.outputs.summary.picture import picture
 from fairseq_lstmn.attention.outputs.summary.repeats import Repeats
@@ -50,7 +50,6 @@ class Summary:
             text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
             (self.folder / "summary.json").write_text(text, encoding="utf-8")
         if drawn := self.formats & {"png", "svg"}:
-            quieten()
             save(lambda: picture(result), self.folder / "summary", drawn, "What is attended")
 
 

@@ -5,6 +5,7 @@ B batch, H hidden width.
 
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from fairseq_lstmn.ops.triton.triton_kernels.functions import sigmoid, tanh
 from fairseq_lstmn.ops.triton.triton_kernels.launch import named
@@ -12,7 +13,7 @@ from fairseq_lstmn.ops.triton.triton_kernels.launch import named
 ELEMENTS = 1024  # numbers of H in a program
 
 
-def cell(gates, memory, fused, slot):
+def cell(gates: Tensor, memory: Tensor, fused: Tensor | None, slot: Tensor) -> None:
     """As ``cell.cell``."""
     rows, width = memory.shape
     _cell[(rows, triton.cdiv(width, ELEMENTS))](
@@ -46,7 +47,9 @@ def _cell(
     tl.store(slot + row * slot_row + h, show * tanh(state), mask=there)  # (9), (16)
 
 
-def cell_backward(gates, memory, slot, d_slot, d_gates):
+def cell_backward(
+    gates: Tensor, memory: Tensor, slot: Tensor, d_slot: Tensor, d_gates: Tensor
+) -> None:
     """As ``cell.cell_backward``."""
     rows, width = memory.shape
     _cell_backward[(rows, triton.cdiv(width, ELEMENTS))](

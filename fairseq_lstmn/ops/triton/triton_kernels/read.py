@@ -6,12 +6,17 @@ split into, H hidden width, V width of a slot (2H or H).
 
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from fairseq_lstmn.ops.triton.triton_kernels.functions import tanh
 from fairseq_lstmn.ops.triton.triton_kernels.launch import load_slots, named, split, tiles
 
 
-def read(keys, slots, queries, score, bias, blocked, attention, sums, first, last):
+def read(
+    keys: Tensor, slots: Tensor, queries: Tensor, score: Tensor,
+    bias: Tensor | None, blocked: Tensor | None,
+    attention: Tensor, sums: Tensor, first: int, last: int,
+) -> None:  # fmt: skip
     """Write the weights of slots ``first`` to ``last`` and the sums of slots: (4)-(6), (12)-(13).
 
     ``keys`` (G, n, H), ``slots`` (G, n, V), ``queries`` (B, H), ``score`` (H,), ``bias`` (n,) or

@@ -7,15 +7,17 @@ B batch, n slots, P parts that a row's slots are split into, H hidden width, V w
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from fairseq_lstmn.ops.triton.triton_kernels.functions import tanh
 from fairseq_lstmn.ops.triton.triton_kernels.launch import load_slots, named, split, tiles
 
 
 def read_backward(
-    keys, slots, queries, score, attention, d_sums, d_attention, d_score, d_queries, d_keys,
-    first, last,
-):  # fmt: skip
+    keys: Tensor, slots: Tensor, queries: Tensor, score: Tensor, attention: Tensor,
+    d_sums: Tensor, d_attention: Tensor | None,
+    d_score: Tensor, d_queries: Tensor, d_keys: Tensor, first: int, last: int,
+) -> Tensor:  # fmt: skip
     """Take ``read`` back where every row has its own sentence; the gradient of scores (B, n').
 
     Adds to ``d_score`` (B, H) and ``d_keys`` (B, n, H), which lack the factor v until the end,
@@ -29,7 +31,7 @@ def read_backward(
     if parts > 1:
         part_d_score, part_d_queries = in_parts = queries.new_zeros(2, parts * rows, width)
 
-    def launch(**phase):
+    def launch(**phase: bool) -> None:
         _read_backward[rows, parts](
             **named(keys=keys, slots=slots, queries=queries, score=score, attention=attention),
             **named(d_sums=d_sums, d_attention=d_attention, d_weights=d_weights),
