@@ -198,6 +198,7 @@ def keep_carried_tapes():
 
     Every fairseq keeps parameters and buffers only.
     """
+    _wrap(checkpoint_utils, "save_checkpoint", carried.gather_tapes)
     _wrap(Trainer, "save_checkpoint", carried.save_with_tapes)
     _wrap(Trainer, "load_checkpoint", carried.load_with_tapes)
 
