@@ -27,7 +27,7 @@ from fairseq.file_io import PathManager
 from fairseq.models import distributed_fairseq_model
 from fairseq.search import DiverseBeamSearch
 from fairseq.sequence_generator import SequenceGenerator, SequenceGeneratorWithAlignment
-from fairseq.tasks import FairseqTask
+from fairseq.tasks import TASK_REGISTRY, FairseqTask
 from fairseq.trainer import Trainer
 from omegaconf import OmegaConf
 
@@ -257,6 +257,10 @@ def name_damaged_data():
     """
     _wrap(Dictionary, "add_from_file", binarised.read_dictionary)
     _wrap(indexed_dataset, "make_dataset", binarised.open_whole)
+    _wrap(data_utils, "infer_language_pair", binarised.name_languages)
+    for task in set(TASK_REGISTRY.values()):
+        if "load_dataset" in vars(task):
+            _wrap(task, "load_dataset", binarised.load_subset)
 
 
 def keep_the_last_batch():
