@@ -136,10 +136,13 @@ def _load_one_by_one(load, filenames, arg_overrides=None, task=None, *args, **kw
 def tell_dictionaries_apart():
     """A model is not used with another dictionary that happens to have the same size.
 
-    Every fairseq does so, silently, also with one model of an ensemble.
+    Every fairseq does so, silently, also with one model of an ensemble and where a training is
+    resumed.
     """
     _wrap(FairseqTask, "state_dict", dictionaries.state_with_dictionaries)
     _wrap(FairseqTask, "load_state_dict", dictionaries.load_state_of_same_dictionaries)
+    _wrap(checkpoint_utils, "load_checkpoint_to_cpu", dictionaries.hand_record_to_trainer)
+    _wrap(Trainer, "load_checkpoint", dictionaries.resume_with_same_dictionaries)
 
 
 def save_plain_checkpoints():
@@ -488,9 +491,9 @@ def _wrap(owner, name, around):
 
 
 MENDS = (
+    tell_dictionaries_apart,  # before the next, which tells what it cannot read as damage
     restrict_checkpoint_loading,
     name_checkpoints_that_do_not_fit,
-    tell_dictionaries_apart,
     save_plain_checkpoints,
     write_checkpoints_whole,
     go_on_from_a_sound_checkpoint,

@@ -316,6 +316,17 @@ def test_a_subset_that_is_not_there_is_named_by_every_command(language_model, tr
     assert last_line("generate", translation.data, *path, "--gen-subset", "vaild") == line
 
 
+def test_training_is_not_resumed_with_other_words(language_model, tmp_path):
+    data = shutil.copytree(language_model.data, tmp_path / "other")
+    words = (data / "dict.txt").read_text().splitlines(keepends=True)
+    (data / "dict.txt").write_text("".join(reversed(words)))
+    from_it = "--restore-file", language_model.checkpoints / "checkpoint_last.pt"
+    options = (*TRAIN_LANGUAGE_MODEL, *from_it, "--save-dir", tmp_path, "--max-epoch", 4)
+    assert last_line("train", data, *options) == (
+        f"error: {from_it[1]}: its source dictionary has other words than the one of {data}"
+    )
+
+
 def stand_in_trainer(folder, restore_file="checkpoint_last.pt"):
     settings = Namespace(save_dir=str(folder), restore_file=restore_file)
     cfg = Namespace(checkpoint=settings)
