@@ -245,11 +245,15 @@ def _evaluate_plain_value(text):
 
 
 def stop_at_no_numbers():
-    """Training ends by naming the update and the parameter that is NaN or infinite.
+    """Training ends by naming the update and what is NaN or infinite: a parameter, a loss.
 
-    Every fairseq ends with a traceback where a gradient is, and goes on where only the loss is.
+    Every fairseq ends with a traceback where a gradient is, goes on where only the loss is, and
+    takes no later checkpoint for the best after a score that was NaN.
     """
     _wrap(Trainer, "train_step", finite.train_on_numbers)
+    _wrap(Trainer, "get_valid_iterator", finite.remember_subset)
+    _wrap(Trainer, "valid_step", finite.validate_on_numbers)
+    _wrap(checkpoint_utils, "save_checkpoint", finite.choose_by_numbers)
 
 
 def name_damaged_data():
