@@ -77,6 +77,13 @@ def test_a_model_that_has_read_nothing_starts_with_nothing():
     assert taken(other) is None
 
 
+@pytest.mark.parametrize("state", [{"epoch": 1}, None])
+def test_a_checkpoint_without_tapes_starts_with_nothing(state):
+    other = trainer()
+    assert load(state, other) is state
+    assert taken(other) is None
+
+
 def test_a_process_in_trouble_saves_without_the_others():
     """What it saves alone has no tapes, neither its own nor those of an earlier save."""
     alone = reading()
@@ -92,10 +99,8 @@ def test_another_number_of_processes_starts_with_nothing_and_says_so(caplog):
     other = trainer(processes=2)
     load(saved(reading()), other)
     assert taken(other) is None
-    [warning] = caplog.messages
-    assert warning == (
-        "last.pt: carried tapes of 1 processes, this training has 2; they start empty"
-    )
+    line = "last.pt: carried tapes of 1 processes, this training has 2; they start empty"
+    assert [(record.levelname, record.message) for record in caplog.records] == [("WARNING", line)]
 
 
 def test_fairseq_calls_all_of_them():
