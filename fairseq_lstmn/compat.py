@@ -27,7 +27,7 @@ from fairseq.file_io import PathManager
 from fairseq.models import distributed_fairseq_model
 from fairseq.search import DiverseBeamSearch
 from fairseq.sequence_generator import SequenceGenerator, SequenceGeneratorWithAlignment
-from fairseq.tasks import FairseqTask
+from fairseq.tasks import TASK_REGISTRY, FairseqTask
 from fairseq.trainer import Trainer
 from omegaconf import OmegaConf
 
@@ -135,10 +135,13 @@ def _load_one_by_one(load, filenames, arg_overrides=None, task=None, *args, **kw
 def tell_dictionaries_apart():
     """A model is not used with another dictionary that happens to have the same size.
 
-    Every fairseq does so, silently, also with one model of an ensemble.
+    Every fairseq does so, silently, also with one model of an ensemble and where a training is
+    resumed.
     """
     _wrap(FairseqTask, "state_dict", dictionaries.state_with_dictionaries)
     _wrap(FairseqTask, "load_state_dict", dictionaries.load_state_of_same_dictionaries)
+    _wrap(checkpoint_utils, "load_checkpoint_to_cpu", dictionaries.hand_record_to_trainer)
+    _wrap(Trainer, "load_checkpoint", dictionaries.resume_with_same_dictionaries)
 
 
 def save_plain_checkpoints():
@@ -197,6 +200,7 @@ def keep_carried_tapes():
 
     Every fairseq keeps parameters and buffers only.
     """
+    _wrap(checkpoint_utils, "save_checkpoint", carried.gather_tapes)
     _wrap(Trainer, "save_checkpoint", carried.save_with_tapes)
     _wrap(Trainer, "load_checkpoint", carried.load_with_tapes)
 
@@ -240,11 +244,15 @@ def _evaluate_plain_value(text):
 
 
 def stop_at_no_numbers():
-    """Training ends by naming the update and the parameter that is NaN or infinite.
+    """Training ends by naming the update and what is NaN or infinite: a parameter, a loss.
 
-    Every fairseq ends with a traceback where a gradient is, and goes on where only the loss is.
+    Every fairseq ends with a traceback where a gradient is, goes on where only the loss is, and
+    takes no later checkpoint for the best after a score that was NaN.
     """
     _wrap(Trainer, "train_step", finite.train_on_numbers)
+    _wrap(Trainer, "get_valid_iterator", finite.remember_subset)
+    _wrap(Trainer, "valid_step", finite.validate_on_numbers)
+    _wrap(checkpoint_utils, "save_checkpoint", finite.choose_by_numbers)
 
 
 def name_damaged_data():
@@ -255,6 +263,10 @@ def name_damaged_data():
     """
     _wrap(Dictionary, "add_from_file", binarised.read_dictionary)
     _wrap(indexed_dataset, "make_dataset", binarised.open_whole)
+    _wrap(data_utils, "infer_language_pair", binarised.name_languages)
+    for task in set(TASK_REGISTRY.values()):
+        if "load_dataset" in vars(task):
+            _wrap(task, "load_dataset", binarised.load_subset)
 
 
 def keep_the_last_batch():
@@ -482,9 +494,9 @@ def _wrap(owner, name, around):
 
 
 MENDS = (
+    tell_dictionaries_apart,  # before the next, which tells what it cannot read as damage
     restrict_checkpoint_loading,
     name_checkpoints_that_do_not_fit,
-    tell_dictionaries_apart,
     save_plain_checkpoints,
     write_checkpoints_whole,
     go_on_from_a_sound_checkpoint,

@@ -293,6 +293,40 @@ def test_a_checkpoint_without_numbers_is_named(translation, tmp_path):
         checkpoint_utils.load_model_ensemble_and_task([str(path)])
 
 
+def last_line(command, *arguments):
+    """What a command says that ends by a fault of its input."""
+    result = run(command, *arguments, check=False)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stdout
+    return result.stdout.splitlines()[-1]
+
+
+def test_a_subset_that_is_not_there_is_named_by_every_command(language_model, translation):
+    text, checkpoint = language_model.data, language_model.checkpoints / "checkpoint_last.pt"
+    missing = "no binarised text of the subset 'vaild' is there"
+    asked = "--no-save", "--train-subset", "vaild"
+    line = f"error: {text}/vaild: {missing}"
+    assert last_line("train", text, *TRAIN_LANGUAGE_MODEL, *asked) == line
+    path = *ON_CPU, "--path", checkpoint
+    assert last_line("eval-lm", text, *path, "--gen-subset", "vaild") == line
+    needed = "--task", "language_modeling", "--batch-size", 4, "--valid-subset", "vaild"
+    assert last_line("validate", text, *path, *needed) == line
+    path = *ON_CPU, "--path", translation.checkpoint
+    line = f"error: {translation.data}: {missing}"
+    assert last_line("generate", translation.data, *path, "--gen-subset", "vaild") == line
+
+
+def test_training_is_not_resumed_with_other_words(language_model, tmp_path):
+    data = shutil.copytree(language_model.data, tmp_path / "other")
+    words = (data / "dict.txt").read_text().splitlines(keepends=True)
+    (data / "dict.txt").write_text("".join(reversed(words)))
+    from_it = "--restore-file", language_model.checkpoints / "checkpoint_last.pt"
+    options = (*TRAIN_LANGUAGE_MODEL, *from_it, "--save-dir", tmp_path, "--max-epoch", 4)
+    assert last_line("train", data, *options) == (
+        f"error: {from_it[1]}: its source dictionary has other words than the one of {data}"
+    )
+
+
 def stand_in_trainer(folder, restore_file="checkpoint_last.pt"):
     settings = Namespace(save_dir=str(folder), restore_file=restore_file)
     cfg = Namespace(checkpoint=settings)

@@ -28,11 +28,47 @@ def load_state_of_same_dictionaries(load_state_dict, task, state):
     Checkpoints without a record, by fairseq alone or older than it, are taken as they are.
     """
     state = dict(state)
-    recorded, own = state.pop(RECORDED, {}), sums(task)
+    compare(state.pop(RECORDED, {}), task)
+    return load_state_dict(task, state)
+
+
+def hand_record_to_trainer(load_checkpoint_to_cpu, *args, **kwargs):
+    """fairseq's function of that name; the record is in the extra state too.
+
+    That is all that a trainer hands back of a checkpoint's state, in every process.
+    """
+    state = load_checkpoint_to_cpu(*args, **kwargs)
+    task_state = state.get("task_state") or {}
+    if RECORDED in task_state:
+        state["extra_state"] = {**state["extra_state"], RECORDED: task_state[RECORDED]}
+    return state
+
+
+def resume_with_same_dictionaries(load_checkpoint, trainer, filename, *args, **kwargs):
+    """fairseq's ``Trainer.load_checkpoint``; raises InputError for other words.
+
+    One line names the checkpoint and the data.
+    """
+    extra_state = load_checkpoint(trainer, filename, *args, **kwargs)
+    try:
+        compare((extra_state or {}).get(RECORDED, {}), trainer.task)
+    except OtherWords as error:
+        raise InputError(f"{filename}: {error}") from error
+    return extra_state
+
+
+def compare(recorded, task):
+    """Raise OtherWords, naming the side and the data, where the task's words are not recorded."""
+    own = sums(task)
     for side in own:
         if recorded.get(side, own[side]) != own[side]:
-            raise OtherWords(f"its {side} dictionary has other words than the one of this data")
-    return load_state_dict(task, state)
+            raise OtherWords(f"its {side} dictionary has other words than the one of {data(task)}")
+
+
+def data(task):
+    """The data folder of ``task``, as the user has given it."""
+    settings = getattr(task, "args", None) or task.cfg  # a language model's are in the former
+    return getattr(settings, "data", "this data")
 
 
 def sums(task):

@@ -1,12 +1,42 @@
 """Data folders that are not as ``fairseq-preprocess`` left them."""
 
 import os
+import re
 import textwrap
 
 import numpy as np
 from fairseq.data.indexed_dataset import MMapIndexedDataset, data_file_path
 
 from fairseq_lstmn.errors import InputError
+
+# as fairseq's tasks say it, an exception's text or an assertion's
+NOT_FOUND = re.compile(r"Dataset not found: \S+ \((.*)\)|could not find dataset: (.*)")
+
+
+def load_subset(load_dataset, task, split, *args, **kwargs):
+    """A task's ``load_dataset``; raises InputError for a subset that its data folder has not."""
+    try:
+        return load_dataset(task, split, *args, **kwargs)
+    except (FileNotFoundError, AssertionError) as error:
+        missing = NOT_FOUND.fullmatch(str(error))
+        if missing is None:
+            raise
+        place = missing[1] or missing[2]
+        raise InputError(f"{place}: no binarised text of the subset {split!r} is there") from error
+
+
+def name_languages(infer_language_pair, folder):
+    """fairseq's ``infer_language_pair``; raises InputError where no name of a file has a pair."""
+    try:
+        pair = infer_language_pair(folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read as a data folder ({short(error)})") from error
+    if None in pair:
+        raise InputError(
+            f"{folder}: no text of a language pair is there by whose name --source-lang and"
+            " --target-lang could be told"
+        )
+    return pair
 
 
 def read_dictionary(add_from_file, dictionary, file):

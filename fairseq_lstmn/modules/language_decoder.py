@@ -73,9 +73,9 @@ class CarriedTapes:
     """The latest slots of each layer's tape and their words, handed from batch to batch.
 
     Kept apart for training and evaluation, so that a validation run in the middle of an epoch
-    leaves the training text's tapes alone. Those of training are in the checkpoints of a run with
-    one process (``training.carried``). Rows of a text that goes on are never padded, so a word's
-    column is its slot's.
+    leaves the training text's tapes alone. Those of training are in the checkpoints
+    (``training.carried``). Rows of a text that goes on are never padded, so a word's column is its
+    slot's.
     """
 
     def __init__(self, slots):

@@ -1,10 +1,13 @@
 """Numbers that are no numbers: runs and checkpoints end by naming where they are."""
 
+import logging
 import math
 
 import torch
 
 from fairseq_lstmn.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 
 def check_weights(model, origin):
@@ -30,6 +33,44 @@ def train_on_numbers(train_step, trainer, *args, **kwargs):
     if not math.isfinite(loss):
         raise InputError(f"update {update}: the loss is {loss}; see --lr and --clip-norm")
     return logged
+
+
+def remember_subset(get_valid_iterator, trainer, subset, *args, **kwargs):
+    """fairseq's ``Trainer.get_valid_iterator``, asked for before each subset is validated."""
+    trainer.validated_subset = subset
+    return get_valid_iterator(trainer, subset, *args, **kwargs)
+
+
+def validate_on_numbers(valid_step, trainer, *args, **kwargs):
+    """fairseq's ``Trainer.valid_step``.
+
+    Raises InputError, naming the update and the subset, for a loss that is no number: no other
+    would ever count as better than it, and no checkpoint as the best from there on.
+    """
+    logged = valid_step(trainer, *args, **kwargs)
+    loss = logged["loss"]
+    if not math.isfinite(loss):
+        raise InputError(
+            f"update {trainer.get_num_updates()}: the loss on {trainer.validated_subset!r} is"
+            f" {loss}; see --lr and --clip-norm"
+        )
+    return logged
+
+
+def choose_by_numbers(save_checkpoint, settings, trainer, epoch_itr, score):
+    """fairseq's ``checkpoint_utils.save_checkpoint``, with no score instead of one that is NaN.
+
+    So is a correlation with answers that are all the same.
+    """
+    if score is not None and math.isnan(score):
+        logger.warning(
+            "update %d: --best-checkpoint-metric %s is %s; no best checkpoint is chosen by it",
+            trainer.get_num_updates(),
+            settings.best_checkpoint_metric,
+            score,
+        )
+        score = None
+    return save_checkpoint(settings, trainer, epoch_itr, score)
 
 
 def describe(model):

@@ -1,11 +1,17 @@
 """Data folders that are not as they were left: each fault is named in one line."""
 
+from argparse import Namespace
+
 import numpy as np
 import pytest
 import torch
 from fairseq.data import Dictionary, data_utils
 from fairseq.data.indexed_dataset import MMapIndexedDatasetBuilder
+from fairseq.tasks.language_modeling import LanguageModelingTask
+from fairseq.tasks.sentence_prediction import SentencePredictionTask
+from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
+from fairseq_lstmn.data import binarised
 from fairseq_lstmn.errors import InputError
 
 SENTENCES = [[5, 6, 2], [7, 2], [5, 5, 5, 2]]
@@ -58,3 +64,48 @@ def test_a_dictionary_of_another_form_is_named(tmp_path, content):
 def test_a_folder_without_a_dictionary_is_named(tmp_path):
     with pytest.raises(InputError, match=f"^{tmp_path}/dict.txt: .*No such file"):
         Dictionary.load(str(tmp_path / "dict.txt"))
+
+
+def language(folder):
+    return LanguageModelingTask(Namespace(data=folder, dataset_impl=None), Dictionary())
+
+
+def translation(folder):
+    cfg = TranslationConfig(data=folder, source_lang="in", target_lang="out")
+    return TranslationTask(cfg, Dictionary(), Dictionary())
+
+
+def sentences(folder):
+    return SentencePredictionTask(Namespace(data=folder), Dictionary(), Dictionary())
+
+
+@pytest.mark.parametrize(
+    "task, place", [(language, "/tset"), (translation, ""), (sentences, "/input0/tset")]
+)
+def test_a_subset_that_is_not_there_is_named(tmp_path, task, place):
+    with pytest.raises(InputError) as error:
+        task(str(tmp_path)).load_dataset("tset")
+    line = f"{tmp_path}{place}: no binarised text of the subset 'tset' is there"
+    assert str(error.value) == line
+
+
+@pytest.mark.parametrize("kind", [FileNotFoundError, AssertionError])
+def test_other_faults_of_loading_stay(kind):
+    def load(task, split):
+        raise kind("something else")
+
+    with pytest.raises(kind, match="^something else$"):
+        binarised.load_subset(load, None, "test")
+
+
+def test_a_folder_in_which_no_language_is_named(tmp_path):
+    (tmp_path / "dict.in.txt").touch()
+    with pytest.raises(InputError, match=f"^{tmp_path}: no text of a language pair .*--source-l"):
+        data_utils.infer_language_pair(str(tmp_path))
+    (tmp_path / "test.in-out.in.idx").touch()
+    assert data_utils.infer_language_pair(str(tmp_path)) == ["in", "out"]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match=f"^{tmp_path}/none: cannot be read .*No such file"):
+        data_utils.infer_language_pair(f"{tmp_path}/none")

@@ -5,6 +5,8 @@ from argparse import Namespace
 
 import pytest
 import torch
+from fairseq import checkpoint_utils
+from fairseq.trainer import Trainer
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.training import finite
@@ -55,3 +57,37 @@ def test_a_loss_is_named(trainer, loss):
 def test_numbers_and_an_overflow_scaled_away_go_on(trainer, logged):
     assert finite.train_on_numbers(lambda trainer: logged, trainer) is logged
     finite.check_weights(trainer.model, "model.pt")
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_in_validation_is_named_with_its_subset(trainer, loss):
+    for subset in ("valid", "valid1"):
+        finite.remember_subset(lambda trainer, subset: subset, trainer, subset)
+    with pytest.raises(InputError) as error:
+        finite.validate_on_numbers(lambda trainer: {"loss": loss}, trainer)
+    line = f"update 6: the loss on 'valid1' is {loss}; see --lr and --clip-norm"
+    assert str(error.value) == line
+
+
+def test_a_loss_in_validation_that_is_a_number_is_handed_on(trainer):
+    logged = {"loss": 1.5}
+    assert finite.validate_on_numbers(lambda trainer: logged, trainer) is logged
+
+
+@pytest.mark.parametrize("score, chosen", [(0.5, 0.5), (None, None), (math.nan, None)])
+def test_no_best_checkpoint_is_chosen_by_no_number(trainer, caplog, score, chosen):
+    def save(settings, trainer, epoch_itr, score):
+        return score
+
+    settings = Namespace(best_checkpoint_metric="pearson")
+    assert finite.choose_by_numbers(save, settings, trainer, None, score) == chosen
+    warning = (
+        "update 6: --best-checkpoint-metric pearson is nan; no best checkpoint is chosen by it"
+    )
+    assert caplog.messages == ([warning] if score != chosen else [])
+
+
+def test_fairseq_calls_them_in_validation():
+    assert finite.remember_subset in Trainer.get_valid_iterator.mended_by_lstmn
+    assert finite.validate_on_numbers in Trainer.valid_step.mended_by_lstmn
+    assert finite.choose_by_numbers in checkpoint_utils.save_checkpoint.mended_by_lstmn

@@ -12,6 +12,7 @@ from tests.fairseq_commands import logged
 from tests.forked_commands import run_forked
 from tests.training.corpora import write_corpora
 from tests.training.options import COMMON, PAIRS, SENTENCES, STREAMS, TEXT, TRANSLATION
+from tests.training.processes import two_processes
 
 UPDATES = 20
 # {name: (kind of corpus, options, options of one process that make it read as much as two)}
@@ -22,15 +23,6 @@ MODELS = {
     "pairs": ("pairs", PAIRS, ("--update-freq", 2)),
 }
 SHARDED = "carried", "translation"
-
-
-def two_processes(folder, *arguments):
-    """The two commands of a distributed training, which find each other through a file."""
-    meet = (
-        "--distributed-world-size", 2, "--distributed-backend", "gloo", "--distributed-no-spawn",
-        "--distributed-init-method", f"file://{folder}/meet", "--save-dir", folder,
-    )  # fmt: skip
-    return [["train", *arguments, *meet, "--distributed-rank", rank] for rank in range(2)]
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +36,10 @@ def trained(tmp_path_factory):
         first = data[kind][0]
         alone = "--save-dir", folder / f"{name}-alone"
         jobs[f"{name}-alone"] = [["train", first, *shared, *as_two, *alone]]
-        (folder / f"{name}-together").mkdir()
         jobs[f"{name}-together"] = two_processes(folder / f"{name}-together", first, *shared)
     for name in SHARDED:
         kind, options, _ = MODELS[name]
         shards = ":".join(map(str, data[kind]))
-        (folder / f"{name}-sharded").mkdir()
         jobs[f"{name}-sharded"] = two_processes(
             folder / f"{name}-sharded", shards, *options, *COMMON, "--max-epoch", 3
         )
