@@ -93,7 +93,9 @@ def test_wheel_holds_the_plugin_and_its_hydra_plugin(sources, wheel):
 
 def test_the_version_is_the_same_everywhere():
     citation = yaml.safe_load((CHECKOUT / "CITATION.cff").read_text(encoding="utf-8"))
-    newest = re.search(r"^## (\S+)", (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    newest = re.search(
+        r"^## (\d\S+)", (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M
+    )
     assert citation["version"] == newest[1] == fairseq_lstmn.__version__
 
 
