@@ -39,7 +39,7 @@ def hand_record_to_trainer(load_checkpoint_to_cpu, *args, **kwargs):
     """
     state = load_checkpoint_to_cpu(*args, **kwargs)
     task_state = state.get("task_state") or {}
-    if RECORDED in task_state:
+    if RECORDED in task_state and "extra_state" in state:  # which some leave out, to share models
         state["extra_state"] = {**state["extra_state"], RECORDED: task_state[RECORDED]}
     return state
 

@@ -39,7 +39,7 @@ class ContiguousLanguageModelingTask(LanguageModelingTask):
 
     def build_model(self, args, from_checkpoint=False):
         model = super().build_model(args, from_checkpoint)
-        return with_embed_std(model, self.args.embed_std, getattr(args, "decoder_embed_path", None))
+        return model if from_checkpoint else with_embed_std(model, self.args, args)
 
     def load_dataset(self, split, epoch=1, combine=False, **kwargs):
         super().load_dataset(split, epoch, combine, **kwargs)

@@ -28,16 +28,19 @@ def check_embed_std(cfg):
         raise InputError(f"--embed-std {cfg.embed_std}: must be 0 or above")
 
 
-def with_embed_std(model, embed_std, vectors=None):
-    """The language model, its input vectors drawn from N(0, embed_std^2) unless that is None.
+def with_embed_std(model, cfg, model_cfg):
+    """The language model, its input vectors drawn from N(0, embed_std^2) if that is set.
 
-    Raises InputError where they are read from the file ``vectors``.
+    Raises InputError where they are read from a file. For a model that is new, not from a
+    checkpoint.
     """
-    if embed_std is None:
+    if cfg.embed_std is None:
         return model
-    if vectors:
-        raise InputError(f"--embed-std {embed_std}: --decoder-embed-path {vectors} has the vectors")
+    if vectors := getattr(model_cfg, "decoder_embed_path", None):
+        raise InputError(
+            f"--embed-std {cfg.embed_std}: --decoder-embed-path {vectors} has the vectors"
+        )
     embedding = model.decoder.embed_tokens
-    nn.init.normal_(embedding.weight, std=embed_std)
+    nn.init.normal_(embedding.weight, std=cfg.embed_std)
     nn.init.zeros_(embedding.weight[embedding.padding_idx])
     return model

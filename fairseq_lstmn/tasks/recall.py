@@ -96,7 +96,7 @@ class RecallTask(FairseqTask):
 
     def build_model(self, cfg, from_checkpoint=False):
         model = super().build_model(cfg, from_checkpoint)
-        return with_embed_std(model, self.cfg.embed_std, getattr(cfg, "decoder_embed_path", None))
+        return model if from_checkpoint else with_embed_std(model, self.cfg, cfg)
 
     @property
     def source_dictionary(self):

@@ -14,7 +14,7 @@ def data(tmp_path_factory):
     return monolingual_data(tmp_path_factory.mktemp("text"))
 
 
-def build(data, *given):
+def build(data, *given, from_checkpoint=False):
     """A model of fairseq's own on the task with the options ``given``."""
     argv = [
         str(data), "--user-dir", str(PLUGIN), "--task", "contiguous_language_modeling",
@@ -23,7 +23,7 @@ def build(data, *given):
     args = options.parse_args_and_arch(options.get_training_parser(), argv)
     cfg = convert_namespace_to_omegaconf(args)
     torch.manual_seed(0)
-    return tasks.setup_task(cfg.task).build_model(cfg.model)
+    return tasks.setup_task(cfg.task).build_model(cfg.model, from_checkpoint)
 
 
 def test_vectors_start_as_wide_as_asked(data):
@@ -42,5 +42,7 @@ def test_a_negative_width_is_named(data):
 def test_vectors_of_a_file_are_not_drawn_over(data, tmp_path):
     vectors = tmp_path / "vectors"
     vectors.write_text("1 40\nw1 " + "0.5 " * 40 + "\n")
+    both = "--embed-std", "1", "--decoder-embed-path", str(vectors)
     with pytest.raises(InputError, match=f"--embed-std 1.0: --decoder-embed-path {vectors} has"):
-        build(data, "--embed-std", "1", "--decoder-embed-path", str(vectors))
+        build(data, *both)
+    build(data, *both, from_checkpoint=True)  # of before that was refused
