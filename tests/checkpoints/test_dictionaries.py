@@ -107,3 +107,9 @@ def test_a_training_that_begins_has_no_words_to_compare():
         lambda trainer, filename: None, Namespace(task=TwoSides("a", "x")), "checkpoint_last.pt"
     )
     assert begun is None
+
+
+def test_a_checkpoint_without_its_extra_state_is_read_as_it_is():
+    state = {"model": {}, "task_state": {dictionaries.RECORDED: {"source": "a sum"}}}
+    assert dictionaries.hand_record_to_trainer(lambda: state) == state
+    assert "extra_state" not in state
