@@ -3,9 +3,16 @@
 T tokens of the text that attends, S tokens of the text that is attended.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
 
 import numpy as np
+from numpy.typing import NDArray
+
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
+Row = TypeVar("Row", list[float], NDArray[Any])  # a token's weights, or what is made of them
 
 FORWARD, BACKWARD, ACROSS = "forward", "backward", "across"
 
@@ -22,15 +29,21 @@ class Map(NamedTuple):
     direction: str  # FORWARD, BACKWARD or ACROSS
     asks: str  # name of the text whose tokens attend
     reads: str  # name of the text whose tokens are attended
-    weights: np.ndarray  # (T, S), zero where a token may not look
+    weights: FloatArray  # (T, S), zero where a token may not look
 
     @property
-    def title(self):
+    def title(self) -> str:
         """What tells it from the reading's other maps."""
         direction = ", backward" if self.direction == BACKWARD else ""
         return f"{self.part}, layer {self.layer}{direction}"
 
-    def rows(self, weights=None):
+    @overload
+    def rows(self) -> list[FloatArray]: ...
+
+    @overload
+    def rows(self, weights: Iterable[Row]) -> list[Row]: ...
+
+    def rows(self, weights: Iterable[Any] | None = None) -> list[Any]:
         """For each token the part of its row of weights (T, S), or of others, where it may look."""
         weights = self.weights if weights is None else weights
         if self.direction == FORWARD:
@@ -52,7 +65,7 @@ class Reading(NamedTuple):
     line: int = 0  # number in the input, from 1
     error: str | None = None
 
-    def checked(self):
+    def checked(self) -> Reading:
         """The reading, or its error if some weight or probability is not a number."""
         if not all(np.isfinite(found.weights).all() for found in self.maps):
             return Reading(error="the model's attention is not a number (NaN)")
@@ -61,7 +74,7 @@ class Reading(NamedTuple):
             return Reading(error="the model's probabilities are no numbers (NaN or 0)")
         return self
 
-    def only(self, layer):
+    def only(self, layer: int | None) -> Reading:
         """The reading with the maps of one layer (from 1) only; None keeps all."""
         if layer is None:
             return self

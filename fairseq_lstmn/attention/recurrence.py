@@ -3,12 +3,27 @@
 B batch, T steps, S source length, P prefix slots.
 """
 
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+from torch import Tensor
 from torch.nn import functional as F
 
-from fairseq_lstmn.attention.reading import ACROSS, BACKWARD, FORWARD, Map
+from fairseq_lstmn.attention.reading import ACROSS, BACKWARD, FORWARD, FloatArray, Map
+from fairseq_lstmn.modules.lstmn_layer import LSTMNLayer
+from fairseq_lstmn.ops import Attention
+
+Calls: TypeAlias = dict[LSTMNLayer, list[Attention]]  # as ``modules.recording`` yields them
 
 
-def within(weights, lengths, part, layer, text, backward=False):
+def within(
+    weights: Tensor,
+    lengths: Iterable[int],
+    part: str,
+    layer: int,
+    text: str,
+    backward: bool = False,
+) -> Iterator[Map]:
     """A ``Map`` for each row of weights (B, T, P + T), right-padded to ``lengths`` (of T).
 
     The P slots before the first step are the text's first tokens, which attend nothing. A layer
@@ -24,7 +39,15 @@ def within(weights, lengths, part, layer, text, backward=False):
         yield Map(part, layer, direction, text, text, square)
 
 
-def across(weights, lengths, source_lengths, layer, asks, reads, left_padded=False):
+def across(
+    weights: Tensor,
+    lengths: Iterable[int],
+    source_lengths: Iterable[int],
+    layer: int,
+    asks: str,
+    reads: str,
+    left_padded: bool = False,
+) -> Iterator[Map]:
     """A ``Map`` for each row of weights (B, T, S), right-padded; the source on either side."""
     for row, length, source_length in zip(as_numpy(weights), lengths, source_lengths):
         first = row.shape[1] - source_length if left_padded else 0
@@ -32,5 +55,5 @@ def across(weights, lengths, source_lengths, layer, asks, reads, left_padded=Fal
         yield Map("fusion", layer, ACROSS, asks, reads, square)
 
 
-def as_numpy(weights):
+def as_numpy(weights: Tensor) -> FloatArray:
     return weights.float().cpu().numpy()

@@ -1,10 +1,12 @@
 """A checkpoint's model with its task."""
 
+from collections.abc import Mapping
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
 from fairseq import checkpoint_utils
+from torch import Tensor
 
 from fairseq_lstmn.data.normalisation import Normalisation, recorded
 from fairseq_lstmn.errors import InputError
@@ -21,12 +23,12 @@ class Trained(NamedTuple):
     device: str
     normalisation: Normalisation | None  # of its training text; None if it was not recorded
 
-    def to_device(self, arguments):
+    def to_device(self, arguments: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A dictionary of tensors where the model is."""
         return {name: part.to(self.device) for name, part in arguments.items()}
 
 
-def load(path, data=None, cpu=False):
+def load(path: str, data: str | None = None, cpu: bool = False) -> Trained:
     """Load a checkpoint.
 
     Args:
@@ -46,7 +48,8 @@ def load(path, data=None, cpu=False):
     return Trained(path, model.eval().to(device), task, device, recorded(folder(task)))
 
 
-def folder(task):
+def folder(task: Any) -> str | None:
     """Where a task's data is, as its option says; None for a task without data."""
     options = task.cfg or getattr(task, "args", None)  # fairseq's language_modeling has no cfg
-    return getattr(options, "data", None)
+    data: str | None = getattr(options, "data", None)
+    return data

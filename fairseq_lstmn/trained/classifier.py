@@ -1,5 +1,6 @@
 """A trained classifier that answers lines of text."""
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -7,7 +8,8 @@ import torch
 from fairseq_lstmn.data.sentence_pairs import collate
 from fairseq_lstmn.data.sentence_prediction import classes
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.trained.lines import BadLine, LineReader
+from fairseq_lstmn.trained.checkpoint import Trained
+from fairseq_lstmn.trained.lines import BadLine, LineReader, Sentence
 
 
 class Answer(NamedTuple):
@@ -20,7 +22,7 @@ class Answer(NamedTuple):
 class Classifier:
     """A ``Trained`` model with a head; raises InputError for one that has none."""
 
-    def __init__(self, trained):
+    def __init__(self, trained: Trained) -> None:
         self.trained, self.task = trained, trained.task
         self.head = getattr(self.task.cfg, "classification_head_name", None)
         if self.head not in getattr(trained.model, "classification_heads", {}):
@@ -28,7 +30,7 @@ class Classifier:
         self.classes = classes(self.task)
         self.lines = LineReader(trained.normalisation)
 
-    def answers(self, lines):
+    def answers(self, lines: Iterable[bytes]) -> list[Answer]:
         """An Answer for each of ``lines`` (bytes)."""
         read = [self._sentences(line) for line in lines]
         sound = [found for found in read if not isinstance(found, BadLine)]
@@ -38,13 +40,13 @@ class Classifier:
             for found in read
         ]
 
-    def _sentences(self, line):
+    def _sentences(self, line: bytes) -> list[Sentence] | BadLine:
         try:
             return self.sentences(line)
         except BadLine as error:
             return error
 
-    def sentences(self, line):
+    def sentences(self, line: bytes) -> list[Sentence]:
         """The one or two ``Sentence``s of a line (bytes). Raises BadLine."""
         texts = self.lines.fields(line)
         wanted = getattr(self.task, "sentences", 1)
@@ -60,7 +62,7 @@ class Classifier:
         return found
 
     @torch.no_grad()
-    def probabilities(self, rows):
+    def probabilities(self, rows: Sequence[Sequence[Sentence]]) -> list[tuple[float, ...]]:
         """Tuples of the classes' probabilities for rows of one or two ``Sentence``s."""
         tokens = [[sentence.tokens for sentence in row] for row in rows]
         arguments = self.trained.to_device(collate(tokens, self.task.source_dictionary.pad()))

@@ -1,11 +1,13 @@
 """Lines of text as a trained model reads them."""
 
 import sys
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
+from fairseq.data import Dictionary
 from fairseq.tokenizer import tokenize_line
 from torch import Tensor
 
+from fairseq_lstmn.data.normalisation import Normalisation
 from fairseq_lstmn.data.whole_folder import RESERVED
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.trained.unknown import UnknownWords
@@ -29,11 +31,11 @@ class LineReader:
         normalisation: the training text's ``Normalisation``; None reads text as it is.
     """
 
-    def __init__(self, normalisation):
+    def __init__(self, normalisation: Normalisation | None) -> None:
         self.normalisation = normalisation
         self.unknown = UnknownWords()
 
-    def fields(self, line):
+    def fields(self, line: bytes) -> list[str]:
         """The texts of a line (bytes) that TAB separates. Raises BadLine."""
         try:
             texts = line.decode("utf-8-sig").rstrip("\r\n").split("\t")
@@ -43,7 +45,7 @@ class LineReader:
             raise BadLine("empty sentence")
         return texts
 
-    def sentence(self, text, dictionary):
+    def sentence(self, text: str, dictionary: Dictionary) -> Sentence:
         """The ``Sentence`` of a text. Raises BadLine for words that fairseq adds by itself."""
         written = tokenize_line(text)
         if self.normalisation is None:
@@ -55,7 +57,7 @@ class LineReader:
         return Sentence(written, dictionary.encode_line(text, add_if_not_exist=False).long())
 
 
-def opened(path):
+def opened(path: str) -> BinaryIO:
     """The lines (bytes) of a file or, for "-", of standard input, to be closed."""
     if path == "-":
         return sys.stdin.buffer

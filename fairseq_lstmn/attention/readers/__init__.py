@@ -1,30 +1,36 @@
 """Which reader a trained model needs, and how lines reach it."""
 
-from fairseq.models import FairseqEncoderDecoderModel
+from collections.abc import Callable
+from typing import Any
+
+from fairseq.models import BaseFairseqModel, FairseqEncoderDecoderModel
 
 from fairseq_lstmn.attention.readers.classification import PairReader, SentenceReader
 from fairseq_lstmn.attention.readers.language import LanguageReader
 from fairseq_lstmn.attention.readers.translation import TranslationReader
+from fairseq_lstmn.attention.stream import Reader
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.classifiers import LSTMNClassifier
 from fairseq_lstmn.models.lstmn_lm import LSTMNLanguageModel
 from fairseq_lstmn.models.nli import LSTMNPairModel
+from fairseq_lstmn.trained.checkpoint import Trained
 
-READERS = {
+READERS: dict[type[BaseFairseqModel], Callable[[Trained], Reader[Any]]] = {
     LSTMNLanguageModel: LanguageReader,
     LSTMNClassifier: SentenceReader,
     LSTMNPairModel: PairReader,
-    FairseqEncoderDecoderModel: TranslationReader,
 }
 
 
-def reader(trained, beam=5):
+def reader(trained: Trained, beam: int = 5) -> Reader[Any]:
     """The reader of a ``Trained`` model; ``beam`` is for translations that are not given.
 
     Raises InputError for a model without attention that could be shown.
     """
     for model, made in READERS.items():
         if isinstance(trained.model, model):
-            return made(trained, beam) if made is TranslationReader else made(trained)
+            return made(trained)
+    if isinstance(trained.model, FairseqEncoderDecoderModel):
+        return TranslationReader(trained, beam)
     name = type(trained.model).__name__
     raise InputError(f"{trained.path}: its model ({name}) has no tape and no other attention")

@@ -1,23 +1,29 @@
 """Classifiers of sentences and of pairs: attention within each, the premise's, probabilities."""
 
+from collections.abc import Iterator, Sequence
+
+from fairseq.data import Dictionary
+
 from fairseq_lstmn.attention.readers.sentences import check_length, unknown
-from fairseq_lstmn.attention.reading import Reading
-from fairseq_lstmn.attention.recurrence import across, within
+from fairseq_lstmn.attention.reading import Map, Reading
+from fairseq_lstmn.attention.recurrence import Calls, across, within
 from fairseq_lstmn.modules.recording import recorded
+from fairseq_lstmn.trained.checkpoint import Trained
 from fairseq_lstmn.trained.classifier import Classifier
+from fairseq_lstmn.trained.lines import Sentence
 
 
 class SentenceReader:
     """Reads one sentence a line."""
 
-    names = ("text",)
+    names: tuple[str, ...] = ("text",)
 
-    def __init__(self, trained):
+    def __init__(self, trained: Trained) -> None:
         self.trained, self.classifier = trained, Classifier(trained)
         self.lines = self.classifier.lines
-        self.dictionary = trained.task.source_dictionary
+        self.dictionary: Dictionary = trained.task.source_dictionary
 
-    def encode(self, line):
+    def encode(self, line: bytes) -> list[Sentence]:
         """The ``Sentence``s of a line (bytes). Raises BadLine."""
         sentences = self.classifier.sentences(line)
         for sentence in sentences:
@@ -25,15 +31,15 @@ class SentenceReader:
         return sentences
 
     @staticmethod
-    def size(row):
+    def size(row: Sequence[Sentence]) -> int:
         return max(len(sentence.tokens) for sentence in row)
 
-    def read(self, rows):
+    def read(self, rows: list[list[Sentence]]) -> Iterator[Reading]:
         """A ``Reading`` for each row of ``Sentence``s."""
         lengths = [[len(sentence.tokens) for sentence in side] for side in zip(*rows)]
         with recorded(self.trained.model) as calls:
             probabilities = self.classifier.probabilities(rows)
-        for row, found, *maps in zip(rows, probabilities, *self.maps(calls, *lengths)):
+        for row, found, *maps in zip(rows, probabilities, *self.maps(calls, lengths)):
             yield Reading(
                 {name: self.tokens(part) for name, part in zip(self.names, row)},
                 maps,
@@ -41,22 +47,24 @@ class SentenceReader:
                 probabilities=dict(zip(self.classifier.classes, found)),
             )
 
-    def maps(self, calls, lengths):
-        """For every layer its rows' ``Map``s."""
+    def maps(self, calls: Calls, lengths: list[list[int]]) -> Iterator[Iterator[Map]]:
+        """For every layer its rows' ``Map``s; ``lengths`` are those of the rows' sides."""
+        [text_lengths] = lengths
         for k, layer in enumerate(self.trained.model.reader.layers, start=1):
-            yield within(calls[layer][0].tape, lengths, "text", k, "text")
+            yield within(calls[layer][0].tape, text_lengths, "text", k, "text")
 
-    def tokens(self, sentence):
+    def tokens(self, sentence: Sentence) -> list[str]:
         return [*sentence.words, self.dictionary[self.dictionary.eos()]]
 
 
 class PairReader(SentenceReader):
     """Reads a premise and a hypothesis a line."""
 
-    names = "premise", "hypothesis"
+    names = ("premise", "hypothesis")
 
-    def maps(self, calls, premise_lengths, hypothesis_lengths):
+    def maps(self, calls: Calls, lengths: list[list[int]]) -> Iterator[Iterator[Map]]:
         """Premise, hypothesis and fusion, each from the first layer on."""
+        premise_lengths, hypothesis_lengths = lengths
         reader = self.trained.model.reader
         premise = [calls[layer].pop(0) for layer in (reader.premise or reader.hypothesis).layers]
         hypothesis = [calls[layer].pop(0) for layer in reader.hypothesis.layers]
@@ -66,6 +74,6 @@ class PairReader(SentenceReader):
             yield within(found.tape, hypothesis_lengths, "hypothesis", k, "hypothesis")
         for k, found in enumerate(hypothesis, start=1):
             if found.source is not None:
-                lengths, names = (hypothesis_lengths, premise_lengths), ("hypothesis", "premise")
+                sides, names = (hypothesis_lengths, premise_lengths), ("hypothesis", "premise")
                 # a tape's slots, of which the premise's are read, stand at its end
-                yield across(found.source, *lengths, k, *names, left_padded=True)
+                yield across(found.source, *sides, k, *names, left_padded=True)

@@ -3,38 +3,46 @@
 B batch, T steps, V vocabulary.
 """
 
+from collections.abc import Iterator
 from math import log
+from typing import Any, TypeAlias
 
 import torch
-from fairseq.data import data_utils
+from fairseq.data import Dictionary, data_utils
+from fairseq.models import BaseFairseqModel
+from torch import Tensor
 
 from fairseq_lstmn.attention.readers.sentences import check_length, only_text, unknown
 from fairseq_lstmn.attention.reading import Reading
 from fairseq_lstmn.attention.recurrence import within
 from fairseq_lstmn.modules.recording import recorded
-from fairseq_lstmn.trained.lines import LineReader
+from fairseq_lstmn.trained.checkpoint import Trained
+from fairseq_lstmn.trained.lines import LineReader, Sentence
+
+# what a decoder of fairseq's returns: scores (B, T, V) and, alone or in a dict, its attention
+Output: TypeAlias = tuple[Tensor, Any]
 
 
 class LanguageReader:
     """Reads sentences behind an end of sentence, as in training by sentences."""
 
-    def __init__(self, trained):
+    def __init__(self, trained: Trained) -> None:
         self.trained = trained
-        self.dictionary = trained.task.target_dictionary
+        self.dictionary: Dictionary = trained.task.target_dictionary
         self.lines = LineReader(trained.normalisation)
 
-    def encode(self, line):
+    def encode(self, line: bytes) -> Sentence:
         """The ``Sentence`` of a line (bytes). Raises BadLine."""
         sentence = self.lines.sentence(only_text(self.lines.fields(line)), self.dictionary)
         check_length(len(sentence.tokens), self.trained.model.max_positions())
         return sentence
 
     @staticmethod
-    def size(sentence):
+    def size(sentence: Sentence) -> int:
         return len(sentence.tokens)
 
     @torch.no_grad()
-    def read(self, sentences):
+    def read(self, sentences: list[Sentence]) -> Iterator[Reading]:
         """A ``Reading`` for each ``Sentence``: the end before it, then its words."""
         lengths = [len(sentence.tokens) for sentence in sentences]
         with recorded(self.trained.model) as calls:
@@ -51,7 +59,7 @@ class LanguageReader:
             strange = {"text": unknown(self.dictionary, sentence.tokens, shift=1)}
             yield Reading(words, found, strange, surprisals)
 
-    def surprisals(self, rows, lengths):
+    def surprisals(self, rows: list[Tensor], lengths: list[int]) -> list[list[float]]:
         """The surprisal in bits of every token of ``rows``, lists as long as the longest."""
         pad, eos = self.dictionary.pad(), self.dictionary.eos()
         target = data_utils.collate_tokens(rows, pad)
@@ -65,8 +73,9 @@ class LanguageReader:
         return bits(self.trained.model, scores, target)
 
 
-def bits(model, scores, target):
+def bits(model: BaseFairseqModel, scores: Output, target: Tensor) -> list[list[float]]:
     """The surprisal -log2 p of target (B, T), as lists, from a model's output."""
     logarithms = model.get_normalized_probs(scores, log_probs=True, sample={"target": target})
     chosen = logarithms.gather(2, target.unsqueeze(2)).squeeze(2)
-    return (chosen.float() / -log(2)).tolist()
+    found: list[list[float]] = (chosen.float() / -log(2)).tolist()
+    return found

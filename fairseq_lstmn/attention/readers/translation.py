@@ -3,19 +3,22 @@
 B batch, T target steps, S source length, L layers.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from fairseq.data import data_utils
+from fairseq.data import Dictionary, data_utils
 from fairseq.sequence_generator import SequenceGenerator
+from torch import Tensor
 
-from fairseq_lstmn.attention.readers.language import bits
+from fairseq_lstmn.attention.readers.language import Output, bits
 from fairseq_lstmn.attention.readers.sentences import check_length, unknown
-from fairseq_lstmn.attention.reading import ACROSS, Reading
-from fairseq_lstmn.attention.recurrence import across, within
+from fairseq_lstmn.attention.reading import ACROSS, Map, Reading
+from fairseq_lstmn.attention.recurrence import Calls, across, within
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.lstmn import LSTMNModel
 from fairseq_lstmn.modules.recording import recorded
+from fairseq_lstmn.trained.checkpoint import Trained
 from fairseq_lstmn.trained.lines import BadLine, LineReader, Sentence
 
 BEFORE = "(source)"  # the decoder's first slot: where the encoder ended
@@ -28,22 +31,27 @@ class Pair(NamedTuple):
     target: Sentence | None
 
 
+class Translation(NamedTuple):
+    """A source and its translation, which was given or found."""
+
+    source: Sentence
+    target: Sentence
+
+
 class TranslationReader:
     """Reads a source a line, found a translation by beam search, or source TAB target.
 
     Models without tapes, such as fairseq's ``lstm``, show their attention to the source.
     """
 
-    def __init__(self, trained, beam):
-        self.trained, self.model, task = trained, trained.model, trained.task
-        self.source_dictionary, self.target_dictionary = (
-            task.source_dictionary,
-            task.target_dictionary,
-        )
+    def __init__(self, trained: Trained, beam: int) -> None:
+        self.trained, self.model = trained, trained.model
+        self.source_dictionary: Dictionary = trained.task.source_dictionary
+        self.target_dictionary: Dictionary = trained.task.target_dictionary
         self.lines = LineReader(trained.normalisation)
         self.search = SequenceGenerator([self.model], self.target_dictionary, beam_size=beam)
 
-    def encode(self, line):
+    def encode(self, line: bytes) -> Pair:
         """The ``Pair`` of a line (bytes). Raises BadLine."""
         source, *targets = self.lines.fields(line)
         if len(targets) > 1:
@@ -55,49 +63,54 @@ class TranslationReader:
         return Pair(found[0], found[1] if targets else None)
 
     @staticmethod
-    def size(pair):
+    def size(pair: Pair) -> int:
         return len(pair.source.tokens)
 
     @torch.no_grad()
-    def read(self, pairs):
+    def read(self, pairs: list[Pair]) -> Iterator[Reading]:
         """A ``Reading`` for each ``Pair``; the longest source comes first."""
-        pairs = self.with_targets(pairs)
-        lengths = [[len(sentence.tokens) for sentence in side] for side in zip(*pairs)]
-        batch = self.source_batch(pairs)
-        target = self.collate(self.target_dictionary, [pair.target for pair in pairs])
+        translations = self.with_targets(pairs)
+        sources = [pair.source for pair in translations]
+        targets = [pair.target for pair in translations]
+        lengths = [[len(sentence.tokens) for sentence in side] for side in (sources, targets)]
+        batch = self.source_batch(sources)
+        target = self.collate(self.target_dictionary, targets)
         inputs = target.roll(1, dims=1)
         inputs[:, 0] = self.target_dictionary.eos()
         with recorded(self.model) as calls:
             scores = self.model(**batch, prev_output_tokens=inputs)
         surprisals = bits(self.model, scores, target)
         maps = self.maps(calls, scores, *lengths)
-        for pair, row, *found in zip(pairs, surprisals, *maps):
+        for pair, row, *found in zip(translations, surprisals, *maps):
             yield self.reading(pair, row[: len(pair.target.tokens)], found)
 
-    def with_targets(self, pairs):
+    def with_targets(self, pairs: Sequence[Pair]) -> list[Translation]:
         """The pairs, those without a target given the best of a beam search."""
-        missing = [pair for pair in pairs if pair.target is None]
+        missing = [pair.source for pair in pairs if pair.target is None]
         found = iter(self.translations(missing) if missing else ())
-        return [pair if pair.target else pair._replace(target=next(found)) for pair in pairs]
+        return [Translation(pair.source, pair.target or next(found)) for pair in pairs]
 
-    def translations(self, pairs):
-        """A ``Sentence`` of the target for each pair."""
-        hypotheses = self.search.generate([self.model], {"net_input": self.source_batch(pairs)})
+    def translations(self, sources: list[Sentence]) -> Iterator[Sentence]:
+        """A ``Sentence`` of the target for each source."""
+        hypotheses = self.search.generate([self.model], {"net_input": self.source_batch(sources)})
         for best, *_ in hypotheses:
             tokens = best["tokens"].cpu()
             yield Sentence([self.target_dictionary[token] for token in tokens[:-1]], tokens)
 
-    def source_batch(self, pairs):
-        lengths = torch.tensor([len(pair.source.tokens) for pair in pairs])
-        tokens = self.collate(self.source_dictionary, [pair.source for pair in pairs])
+    def source_batch(self, sources: list[Sentence]) -> dict[str, Tensor]:
+        lengths = torch.tensor([len(source.tokens) for source in sources])
+        tokens = self.collate(self.source_dictionary, sources)
         return {"src_tokens": tokens, "src_lengths": lengths.to(self.trained.device)}
 
-    def collate(self, dictionary, sentences):
+    def collate(self, dictionary: Dictionary, sentences: list[Sentence]) -> Tensor:
         """Right-padded tokens (B, n) of sentences."""
         tokens = [sentence.tokens for sentence in sentences]
-        return data_utils.collate_tokens(tokens, dictionary.pad()).to(self.trained.device)
+        collated: Tensor = data_utils.collate_tokens(tokens, dictionary.pad())
+        return collated.to(self.trained.device)
 
-    def maps(self, calls, scores, source_lengths, target_lengths):
+    def maps(
+        self, calls: Calls, scores: Output, source_lengths: list[int], target_lengths: list[int]
+    ) -> Iterator[Iterator[Map]]:
         """Encoder, decoder and fusion, each from the first layer on, a direction at a time."""
         across_lengths = target_lengths, source_lengths
         if not isinstance(self.model, LSTMNModel):
@@ -112,10 +125,11 @@ class TranslationReader:
         for k, layer in enumerate(decoder, start=1):
             yield within(calls[layer][0].tape, target_lengths, "decoder", k, "decoder")
         for k, layer in enumerate(decoder, start=1):
-            if calls[layer][0].source is not None:
-                yield across(calls[layer][0].source, *across_lengths, k, "target", "source")
+            source = calls[layer][0].source
+            if source is not None:
+                yield across(source, *across_lengths, k, "target", "source")
 
-    def attention(self, scores):
+    def attention(self, scores: Output) -> Tensor:
         """The attention (B, T, S) that a model of fairseq's returns. Raises InputError for none."""
         extra = scores[1]
         if isinstance(extra, dict):
@@ -123,9 +137,10 @@ class TranslationReader:
         if extra is None:
             name = type(self.model).__name__
             raise InputError(f"{self.trained.path}: its model ({name}) has no attention to show")
-        return extra
+        found: Tensor = extra
+        return found
 
-    def reading(self, pair, surprisals, maps):
+    def reading(self, pair: Translation, surprisals: list[float], maps: list[Map]) -> Reading:
         """The ``Reading`` of a pair that has its target, of its target's surprisals and its maps.
 
         The decoder has read the target but its end when it has written all of it: attention
@@ -143,7 +158,10 @@ class TranslationReader:
             "decoder": unknown(self.target_dictionary, target.tokens, shift=2),
             "target": unknown(self.target_dictionary, target.tokens),
         }
-        bits = {"decoder": [None, None, *surprisals[:-1]], "target": surprisals}
+        bits: dict[str, list[float | None]] = {
+            "decoder": [None, None, *surprisals[:-1]],
+            "target": [*surprisals],
+        }
         if not isinstance(self.model, LSTMNModel):
             for parts in (texts, strange, bits):
                 del parts["decoder"]
