@@ -5,9 +5,12 @@ A reader makes a vector of every word; their mean is classified.
 
 from dataclasses import dataclass, field
 
+from fairseq.data import Dictionary
 from fairseq.models import register_model
+from fairseq.tasks.fairseq_task import FairseqTask
+from torch import Tensor, nn
 
-from fairseq_lstmn.models.options import RecurrenceConfig, register_preset
+from fairseq_lstmn.models.options import Config, RecurrenceConfig, register_preset
 from fairseq_lstmn.models.reading import ReadingConfig, ReadingModel, complete, lstm, lstmn
 from fairseq_lstmn.modules.pooling import mean_over_tokens
 from fairseq_lstmn.modules.tcnn import TCNN
@@ -16,18 +19,21 @@ from fairseq_lstmn.modules.tcnn import TCNN
 class SentenceClassifier(ReadingModel):
     """The mean of a reader's states, classified (Cheng et al. 2016, section 5.2)."""
 
-    def __init__(self, cfg, dictionary, reader, feature_size):
+    def __init__(
+        self, cfg: Config, dictionary: Dictionary, reader: nn.Module, feature_size: int
+    ) -> None:
         super().__init__(cfg, dictionary, feature_size)
         self.reader = reader
 
-    def features(self, src_tokens, src_lengths):
+    def features(self, src_tokens: Tensor, src_lengths: Tensor) -> Tensor:
         """The mean (B, F) over the words of right-padded src_tokens (B, T)."""
         read = self.read(self.embed(src_tokens), src_lengths)
         return mean_over_tokens(self.dropout_out(read), src_lengths)
 
-    def read(self, x, lengths):
+    def read(self, x: Tensor, lengths: Tensor) -> Tensor:
         """The reader's states (B, T, F) of x (B, T, D)."""
-        return self.reader(x, lengths)
+        states: Tensor = self.reader(x, lengths)
+        return states
 
 
 @dataclass
@@ -40,13 +46,14 @@ class LSTMNClassifier(SentenceClassifier):
     """A classifier that reads with an LSTMN."""
 
     @classmethod
-    def build_model(cls, cfg, task):
+    def build_model(cls, cfg: Config, task: FairseqTask) -> "LSTMNClassifier":
         """Build from a config or a Namespace; raises InputError for options out of range."""
         complete(cfg)
         return cls(cfg, task.source_dictionary, lstmn(cfg), cfg.encoder_hidden_size)
 
-    def read(self, x, lengths):
-        return self.reader(x, lengths=lengths)[0]
+    def read(self, x: Tensor, lengths: Tensor) -> Tensor:
+        states: Tensor = self.reader(x, lengths=lengths)[0]
+        return states
 
 
 @dataclass
@@ -59,7 +66,7 @@ class LSTMClassifier(SentenceClassifier):
     """A classifier that reads with torch's LSTM."""
 
     @classmethod
-    def build_model(cls, cfg, task):
+    def build_model(cls, cfg: Config, task: FairseqTask) -> "LSTMClassifier":
         """Build from a config or a Namespace; raises InputError for options out of range."""
         complete(cfg)
         return cls(cfg, task.source_dictionary, lstm(cfg), cfg.encoder_hidden_size)
@@ -80,7 +87,7 @@ class TCNNClassifier(SentenceClassifier):
     """The T-CNN of Lei, Barzilay & Jaakkola 2015 under the same head."""
 
     @classmethod
-    def build_model(cls, cfg, task):
+    def build_model(cls, cfg: Config, task: FairseqTask) -> "TCNNClassifier":
         """Build from a config or a Namespace; raises InputError for options out of range."""
         complete(cfg, encoder_layers=3)
         reader = TCNN(

@@ -4,13 +4,17 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from fairseq import utils
-from fairseq.dataclass import ChoiceEnum
 from fairseq.models import FairseqEncoderDecoderModel, register_model
+from fairseq.tasks.fairseq_task import FairseqTask
 from omegaconf import II
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.options import (
+    Config,
     DecoderConfig,
+    FusionKind,
+    ShallowContext,
+    ShallowQuery,
     adaptive_cutoff,
     check_at_least,
     check_probabilities,
@@ -23,7 +27,7 @@ from fairseq_lstmn.modules.decoder import EncoderStart, LSTMNDecoder
 from fairseq_lstmn.modules.embeddings import build_embedding
 from fairseq_lstmn.modules.encoder import LSTMNEncoder
 from fairseq_lstmn.modules.fusion import build_fusion
-from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
+from fairseq_lstmn.modules.lstmn_stack import LSTMNStack, MakeFusion
 from fairseq_lstmn.modules.output_layer import OutputLayer
 
 UNLIMITED = int(1e5)  # positions; what fairseq's lstm accepts where a task sets no limit
@@ -43,14 +47,14 @@ DEFAULTS = dict(
 class LSTMNConfig(DecoderConfig):
     """Options of ``lstmn`` beyond those of its decoder."""
 
-    attention_fusion: Optional[ChoiceEnum(["none", "shallow", "deep"])] = field(
+    attention_fusion: Optional[FusionKind] = field(
         default=None, metadata={"help": "how the decoder reads the encoder (default: shallow)"}
     )
-    shallow_query: ChoiceEnum(["summary", "token"]) = field(
+    shallow_query: ShallowQuery = field(
         default="summary",
         metadata={"help": "what asks in shallow fusion: the token with the summary, or alone"},
     )
-    shallow_context: ChoiceEnum(["concat", "add"]) = field(
+    shallow_context: ShallowContext = field(
         default="concat",
         metadata={"help": "how the context of shallow fusion joins the summary at the gates"},
     )
@@ -99,7 +103,7 @@ class LSTMNModel(FairseqEncoderDecoderModel):
     """An LSTMN that reads a source and an LSTMN that writes (Cheng et al. 2016, section 4)."""
 
     @classmethod
-    def build_model(cls, cfg, task):
+    def build_model(cls, cfg: Config, task: FairseqTask) -> "LSTMNModel":
         """Build from a config or a Namespace; raises InputError for options out of range."""
         complete(cfg)
         check(cfg, task)
@@ -107,7 +111,7 @@ class LSTMNModel(FairseqEncoderDecoderModel):
         return cls(encoder, build_decoder(cfg, task, encoder))
 
 
-def build_encoder(cfg, task):
+def build_encoder(cfg: Config, task: FairseqTask) -> LSTMNEncoder:
     embedding = build_embedding(
         task.source_dictionary,
         cfg.encoder_embed_dim,
@@ -128,7 +132,7 @@ def build_encoder(cfg, task):
     )
 
 
-def build_decoder(cfg, task, encoder):
+def build_decoder(cfg: Config, task: FairseqTask, encoder: LSTMNEncoder) -> LSTMNDecoder:
     embedding = encoder.embed_tokens
     if not cfg.share_all_embeddings:
         embedding = build_embedding(
@@ -164,7 +168,7 @@ def build_decoder(cfg, task, encoder):
     )
 
 
-def fusions(cfg, source_size):
+def fusions(cfg: Config, source_size: int) -> MakeFusion:
     """What makes the fusion of decoder layer k with inputs of a width."""
     fusion = str(cfg.attention_fusion)
     if not utils.eval_bool(cfg.decoder_attention):
@@ -173,12 +177,12 @@ def fusions(cfg, source_size):
     return lambda k, width: build_fusion(k, width, source_size, cfg.decoder_hidden_size, *choices)
 
 
-def positions(limit):
+def positions(limit: object) -> int:
     """A task's limit; a Namespace may leave it unresolved or None."""
     return limit if isinstance(limit, int) else UNLIMITED
 
 
-def complete(cfg):
+def complete(cfg: Config) -> None:
     """Fill in what depends on the architecture or on other options."""
     fill(cfg, DEFAULTS)
     fill(
@@ -194,7 +198,7 @@ def complete(cfg):
     )
 
 
-def check(cfg, task):
+def check(cfg: Config, task: FairseqTask) -> None:
     """Raise InputError for options that no model can be built with."""
     for side in ("encoder", "decoder"):
         check_at_least(
@@ -214,7 +218,7 @@ def check(cfg, task):
         check_shared_output(cfg)
 
 
-def check_shared_source(cfg, task):
+def check_shared_source(cfg: Config, task: FairseqTask) -> None:
     if task.source_dictionary != task.target_dictionary:
         raise InputError("--share-all-embeddings: needs a joint dictionary")
     if cfg.encoder_embed_dim != cfg.decoder_embed_dim:

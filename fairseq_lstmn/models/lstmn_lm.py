@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from fairseq.models import FairseqLanguageModel, register_model
+from fairseq.tasks.fairseq_task import FairseqTask
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.options import (
+    Config,
     DecoderConfig,
     adaptive_cutoff,
     check_at_least,
@@ -73,7 +75,7 @@ class LSTMNLanguageModel(FairseqLanguageModel):
     """A language model that reads its own past by attention (Cheng et al. 2016, section 5.1)."""
 
     @classmethod
-    def build_model(cls, cfg, task):
+    def build_model(cls, cfg: Config, task: FairseqTask) -> "LSTMNLanguageModel":
         """Build from a config or a Namespace; raises InputError for options out of range."""
         complete(cfg)
         check(cfg, task)
@@ -107,7 +109,7 @@ class LSTMNLanguageModel(FairseqLanguageModel):
         return cls(decoder)
 
 
-def complete(cfg):
+def complete(cfg: Config) -> None:
     """Fill in what depends on the architecture or on other options."""
     fill(cfg, DEFAULTS)
     fill(
@@ -120,7 +122,7 @@ def complete(cfg):
     )
 
 
-def check(cfg, task):
+def check(cfg: Config, task: FairseqTask) -> None:
     """Raise InputError for options that no model can be built with."""
     sizes = "decoder_embed_dim", "decoder_hidden_size", "decoder_layers", "decoder_out_embed_dim"
     check_at_least(cfg, 1, *sizes)
@@ -139,7 +141,7 @@ def check(cfg, task):
         check_shared_output(cfg)
 
 
-def max_positions(task):
+def max_positions(task: FairseqTask) -> int:
     """The task's explicit limit; a recurrence has none of its own, so longer blocks than those
     of training are scored in full."""
     limit = getattr(getattr(task, "args", None), "max_target_positions", None)

@@ -3,16 +3,26 @@
 A premise and a hypothesis, each read word by word; the means of both readings are classified.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Optional
 
 import torch
-from fairseq.dataclass import ChoiceEnum
+from fairseq.data import Dictionary
 from fairseq.models import register_model
+from fairseq.tasks.fairseq_task import FairseqTask
+from torch import Tensor
 
-from fairseq_lstmn.models.options import RecurrenceConfig, register_preset
+from fairseq_lstmn.models.options import (
+    Config,
+    FusionKind,
+    RecurrenceConfig,
+    ShallowContext,
+    ShallowQuery,
+    register_preset,
+)
 from fairseq_lstmn.models.reading import ReadingConfig, ReadingModel, complete, lstm, lstmn
-from fairseq_lstmn.modules.fusion import build_fusion
+from fairseq_lstmn.modules.fusion import Fusion, build_fusion
 from fairseq_lstmn.modules.pair_reader import PairReader
 from fairseq_lstmn.modules.pooling import mean_over_tokens
 
@@ -20,10 +30,19 @@ from fairseq_lstmn.modules.pooling import mean_over_tokens
 class SentencePairModel(ReadingModel):
     """The means of a pair's readings side by side, classified (Cheng et al. 2016, section 5.3)."""
 
-    def __init__(self, cfg, dictionary):
+    # the states of both, (B, S, H) and (B, T, H), of their embeddings and lengths
+    read: Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+    def __init__(self, cfg: Config, dictionary: Dictionary) -> None:
         super().__init__(cfg, dictionary, 2 * cfg.encoder_hidden_size)
 
-    def features(self, src_tokens, src_lengths, hypothesis_tokens, hypothesis_lengths):
+    def features(
+        self,
+        src_tokens: Tensor,
+        src_lengths: Tensor,
+        hypothesis_tokens: Tensor,
+        hypothesis_lengths: Tensor,
+    ) -> Tensor:
         """Means (B, 2H) over right-padded premises src_tokens (B, S) and hypotheses (B, T)."""
         read = self.read(
             self.embed(src_tokens), src_lengths, self.embed(hypothesis_tokens), hypothesis_lengths
@@ -37,14 +56,14 @@ class SentencePairModel(ReadingModel):
 class LSTMNPairConfig(ReadingConfig, RecurrenceConfig):
     """Options of ``lstmn_nli``."""
 
-    attention_fusion: Optional[ChoiceEnum(["none", "shallow", "deep"])] = field(
+    attention_fusion: Optional[FusionKind] = field(
         default=None, metadata={"help": "how the hypothesis reads the premise (default: none)"}
     )
-    shallow_query: ChoiceEnum(["summary", "token"]) = field(
+    shallow_query: ShallowQuery = field(
         default="token",
         metadata={"help": "what asks in shallow fusion: the token with the summary, or alone"},
     )
-    shallow_context: ChoiceEnum(["concat", "add"]) = field(
+    shallow_context: ShallowContext = field(
         default="add",
         metadata={"help": "how the context of shallow fusion joins the summary at the gates"},
     )
@@ -63,16 +82,16 @@ class LSTMNPairModel(SentencePairModel):
     """Premise and hypothesis on tapes of their own, without or with fusion."""
 
     @classmethod
-    def build_model(cls, cfg, task):
+    def build_model(cls, cfg: Config, task: FairseqTask) -> "LSTMNPairModel":
         """Build from a config or a Namespace; raises InputError for options out of range."""
         complete(cfg, attention_fusion="none")
         return cls(cfg, task.source_dictionary)
 
-    def __init__(self, cfg, dictionary):
+    def __init__(self, cfg: Config, dictionary: Dictionary) -> None:
         super().__init__(cfg, dictionary)
         size = cfg.encoder_hidden_size
 
-        def fusion(k, width):
+        def fusion(k: int, width: int) -> Fusion | None:
             choices = str(cfg.attention_fusion), str(cfg.shallow_query), str(cfg.shallow_context)
             return build_fusion(k, width, size, size, *choices)
 
@@ -80,8 +99,17 @@ class LSTMNPairModel(SentencePairModel):
         hypothesis = lstmn(cfg, fusion=fusion, fusion_gate_bias=cfg.fusion_gate_bias)
         self.reader = PairReader(hypothesis, premise)
 
-    def read(self, premise, premise_lengths, hypothesis, hypothesis_lengths):
-        return self.reader(premise, premise_lengths, hypothesis, hypothesis_lengths)
+    def read(
+        self,
+        premise: Tensor,
+        premise_lengths: Tensor,
+        hypothesis: Tensor,
+        hypothesis_lengths: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        states: tuple[Tensor, Tensor] = self.reader(
+            premise, premise_lengths, hypothesis, hypothesis_lengths
+        )
+        return states
 
 
 @dataclass
@@ -94,16 +122,22 @@ class LSTMPairModel(SentencePairModel):
     """Premise and hypothesis read by one torch LSTM, one after the other."""
 
     @classmethod
-    def build_model(cls, cfg, task):
+    def build_model(cls, cfg: Config, task: FairseqTask) -> "LSTMPairModel":
         """Build from a config or a Namespace; raises InputError for options out of range."""
         complete(cfg)
         return cls(cfg, task.source_dictionary)
 
-    def __init__(self, cfg, dictionary):
+    def __init__(self, cfg: Config, dictionary: Dictionary) -> None:
         super().__init__(cfg, dictionary)
         self.reader = lstm(cfg)
 
-    def read(self, premise, premise_lengths, hypothesis, hypothesis_lengths):
+    def read(
+        self,
+        premise: Tensor,
+        premise_lengths: Tensor,
+        hypothesis: Tensor,
+        hypothesis_lengths: Tensor,
+    ) -> tuple[Tensor, Tensor]:
         return (
             self.reader(premise, premise_lengths),
             self.reader(hypothesis, hypothesis_lengths),

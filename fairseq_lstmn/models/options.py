@@ -1,17 +1,35 @@
 """Options that several LSTMN models share: checked, and filled in by presets."""
 
 import dataclasses
+from argparse import Namespace
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, TypeAlias
 
 from fairseq import utils
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import MODEL_DATACLASS_REGISTRY, register_model_architecture
 from hydra.core.config_store import ConfigStore
-from omegaconf import II, OmegaConf, open_dict
+from omegaconf import II, DictConfig, OmegaConf, open_dict
 
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.modules.lstmn_layer import LayerOptions
 from fairseq_lstmn.ops import backends
+
+Config: TypeAlias = DictConfig | Namespace  # a model's options, as fairseq hands them over
+
+# fairseq reads an option's choices from its type; in a config they are enums that equal their text
+if TYPE_CHECKING:
+    Backend: TypeAlias = str
+    FusionKind: TypeAlias = str
+    ShallowQuery: TypeAlias = str
+    ShallowContext: TypeAlias = str
+else:
+    Backend = ChoiceEnum(backends.NAMES)
+    FusionKind = ChoiceEnum(["none", "shallow", "deep"])
+    ShallowQuery = ChoiceEnum(["summary", "token"])
+    ShallowContext = ChoiceEnum(["concat", "add"])
 
 
 @dataclass
@@ -37,7 +55,7 @@ class RecurrenceConfig(FairseqDataclass):
         default=None,
         metadata={"help": "where the forget gate's bias starts (default: uniform in +-0.1)"},
     )
-    recurrence_backend: ChoiceEnum(backends.NAMES) = field(
+    recurrence_backend: Backend = field(
         default="auto", metadata={"help": "implementation of the recurrence"}
     )
 
@@ -88,11 +106,11 @@ class DecoderConfig(RecurrenceConfig):
     criterion: Any = II("criterion._name")
 
 
-def layer_options(cfg):
+def layer_options(cfg: Config) -> LayerOptions:
     """The options of ``RecurrenceConfig`` as ``LSTMNLayer`` takes them."""
     fill(cfg, dict(distance_bias=0, distance_bias_init=0.0))
     check_at_least(cfg, 0, "memory_span", "distance_bias")
-    return dict(
+    return LayerOptions(
         memory_span=cfg.memory_span,
         distance_bias=cfg.distance_bias,
         distance_bias_init=cfg.distance_bias_init,
@@ -101,16 +119,17 @@ def layer_options(cfg):
     )
 
 
-def adaptive_cutoff(cfg):
+def adaptive_cutoff(cfg: Config) -> list[int] | None:
     """The cutoffs of the adaptive softmax as integers, None without ``adaptive_loss``."""
     # fairseq-validate --criterion puts the criterion's whole config here
     name = cfg.criterion._name if OmegaConf.is_config(cfg.criterion) else cfg.criterion
     if name != "adaptive_loss":
         return None
-    return utils.eval_str_list(cfg.adaptive_softmax_cutoff, type=int)
+    cutoffs: list[int] | None = utils.eval_str_list(cfg.adaptive_softmax_cutoff, type=int)
+    return cutoffs
 
 
-def check_shared_output(cfg):
+def check_shared_output(cfg: Config) -> None:
     """Raise InputError if the decoder's embedding cannot be its output layer too."""
     if cfg.decoder_embed_dim != cfg.decoder_out_embed_dim:
         raise InputError(
@@ -119,41 +138,35 @@ def check_shared_output(cfg):
         )
 
 
-def fill(cfg, values):
+def fill(cfg: Config, values: Mapping[str, object]) -> None:
     """Give every option of ``cfg`` (a config or a Namespace) that is not set its value."""
-    if OmegaConf.is_config(cfg):
-        with open_dict(cfg):
-            return _fill(cfg, values)
-    return _fill(cfg, values)
+    with open_dict(cfg) if isinstance(cfg, DictConfig) else nullcontext():
+        for name, value in values.items():
+            if getattr(cfg, name, None) is None:
+                setattr(cfg, name, value)
 
 
-def _fill(cfg, values):
-    for name, value in values.items():
-        if getattr(cfg, name, None) is None:
-            setattr(cfg, name, value)
-
-
-def register_preset(model, preset, **values):
+def register_preset(model: str, preset: str, **values: object) -> None:
     """Make ``preset`` an architecture of ``model``, for ``--arch`` and for hydra alike.
 
     The options it sets must be None by default in the model's dataclass: fairseq merges those
     defaults in before it asks an architecture, and only what is None counts as not set.
     """
 
-    @register_model_architecture(model, preset)
-    def architecture(cfg):
+    def architecture(cfg: Config) -> None:
         fill(cfg, values)
 
+    register_model_architecture(model, preset)(architecture)
     config = dataclasses.replace(MODEL_DATACLASS_REGISTRY[model](), **values)
     config._name = preset
     ConfigStore.instance().store(name=preset, group="model", node=config, provider="fairseq_lstmn")
 
 
-def option(name):
+def option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def check_at_least(cfg, least, *names):
+def check_at_least(cfg: Config, least: int, *names: str) -> None:
     """Raise InputError for the first of the options ``names`` that is below ``least``."""
     for name in names:
         value = getattr(cfg, name)
@@ -161,7 +174,7 @@ def check_at_least(cfg, least, *names):
             raise InputError(f"{option(name)} {value}: must be {least} or above")
 
 
-def check_probabilities(cfg, *names):
+def check_probabilities(cfg: Config, *names: str) -> None:
     """Raise InputError for the first of the options ``names`` outside of 0..1."""
     for name in names:
         value = getattr(cfg, name)

@@ -1,17 +1,26 @@
 """What all models that classify what they read share: options, embeddings and heads."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Optional
 
+from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
 from fairseq.models import BaseFairseqModel
 from fairseq.modules import FairseqDropout
-from torch import nn
+from torch import Tensor, nn
 
-from fairseq_lstmn.models.options import check_at_least, check_probabilities, fill, layer_options
+from fairseq_lstmn.models.options import (
+    Config,
+    check_at_least,
+    check_probabilities,
+    fill,
+    layer_options,
+)
 from fairseq_lstmn.modules.classification_head import ClassificationHead
 from fairseq_lstmn.modules.lstm_reader import LSTMReader
-from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
+from fairseq_lstmn.modules.lstmn_layer import LayerOptions
+from fairseq_lstmn.modules.lstmn_stack import LSTMNStack, MakeFusion, no_fusion
 from fairseq_lstmn.modules.word_embedding import WordEmbedding
 
 DEFAULTS = dict(
@@ -68,7 +77,7 @@ class ReadingConfig(FairseqDataclass):
     max_positions: int = field(default=512, metadata={"help": "of the task: max tokens"})
 
 
-def complete(cfg, **defaults):
+def complete(cfg: Config, **defaults: object) -> None:
     """Fill in what depends on the architecture or on other options."""
     fill(cfg, {**DEFAULTS, **defaults})
     fill(
@@ -86,16 +95,19 @@ def complete(cfg, **defaults):
     check_probabilities(cfg, *dropouts, "first_epoch_scale")
 
 
-def lstm(cfg):
+def lstm(cfg: Config) -> LSTMReader:
     """torch's LSTM of a complete config's sizes."""
     sizes = cfg.encoder_embed_dim, cfg.encoder_hidden_size, cfg.encoder_layers
     return LSTMReader(*sizes, cfg.encoder_dropout_out)
 
 
-def lstmn(cfg, **fusion):
-    """The LSTMN of a complete config's sizes; ``fusion``: more options of ``LSTMNStack``."""
+def lstmn(
+    cfg: Config, fusion: MakeFusion = no_fusion, fusion_gate_bias: float | None = None
+) -> LSTMNStack:
+    """The LSTMN of a complete config's sizes; the other two are options of ``LSTMNStack``."""
     sizes = cfg.encoder_embed_dim, cfg.encoder_hidden_size, cfg.encoder_layers
-    return LSTMNStack(*sizes, dropout=cfg.encoder_dropout_out, **fusion, **layer_options(cfg))
+    options: LayerOptions = {**layer_options(cfg), "fusion_gate_bias": fusion_gate_bias}
+    return LSTMNStack(*sizes, dropout=cfg.encoder_dropout_out, fusion=fusion, **options)
 
 
 class ReadingModel(BaseFairseqModel):
@@ -107,7 +119,9 @@ class ReadingModel(BaseFairseqModel):
         feature_size: F, width of the features.
     """
 
-    def __init__(self, cfg, dictionary, feature_size):
+    features: Callable[..., Tensor]
+
+    def __init__(self, cfg: Config, dictionary: Dictionary, feature_size: int) -> None:
         super().__init__()
         self.words = WordEmbedding(
             dictionary,
@@ -126,27 +140,39 @@ class ReadingModel(BaseFairseqModel):
         )
         self.feature_size, self.hidden_size = feature_size, cfg.encoder_hidden_size
         self.pooler_dropout = cfg.pooler_dropout
-        self.longest = cfg.max_positions
+        self.longest: int = cfg.max_positions
         self.classification_heads = nn.ModuleDict()
 
-    def register_classification_head(self, name, num_classes=None, inner_dim=None, **kwargs):
+    def register_classification_head(
+        self,
+        name: str,
+        num_classes: int,
+        inner_dim: int | None = None,
+        **kwargs: object,
+    ) -> None:
         """What fairseq's task calls once the model stands: a head of that name."""
         self.classification_heads[name] = ClassificationHead(
             self.feature_size, inner_dim or self.hidden_size, num_classes, self.pooler_dropout
         )
 
-    def embed(self, tokens):
+    def embed(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T) to vectors (B, T, D)."""
-        return self.dropout_in(self.words(tokens))
+        vectors: Tensor = self.dropout_in(self.words(tokens))
+        return vectors
 
     def forward(
-        self, src_tokens, src_lengths, features_only=True, classification_head_name=None, **others
-    ):
+        self,
+        src_tokens: Tensor,
+        src_lengths: Tensor,
+        features_only: bool = True,
+        classification_head_name: str | None = None,
+        **others: Tensor,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Scores (B, C) of the head of that name, without one features (B, F); and no extras."""
         features = self.features(src_tokens, src_lengths, **others)
         if classification_head_name is None:
             return features, {}
         return self.classification_heads[classification_head_name](features), {}
 
-    def max_positions(self):
+    def max_positions(self) -> int:
         return self.longest

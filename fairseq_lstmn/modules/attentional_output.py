@@ -5,7 +5,7 @@ B batch, T steps, H hidden width.
 
 import torch
 from fairseq.models.lstm import Linear
-from torch import nn
+from torch import Tensor, nn
 
 
 class AttentionalOutput(nn.Module):
@@ -15,10 +15,11 @@ class AttentionalOutput(nn.Module):
     the alignment later (Multi30k in examples/translation/README.md).
     """
 
-    def __init__(self, hidden_size):
+    def __init__(self, hidden_size: int) -> None:
         super().__init__()
         self.join = Linear(2 * hidden_size, hidden_size, bias=False)
 
-    def forward(self, x, context):
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """(B, T, H) of states x and contexts g~_t, (B, T, H) each."""
-        return self.join(torch.cat([context, x], dim=-1)).tanh()
+        joined: Tensor = self.join(torch.cat([context, x], dim=-1))
+        return joined.tanh()

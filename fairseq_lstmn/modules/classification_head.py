@@ -4,7 +4,7 @@ B batch, F features, H hidden width, C classes.
 """
 
 from fairseq.modules import FairseqDropout
-from torch import nn
+from torch import Tensor, nn
 
 
 class ClassificationHead(nn.Module):
@@ -19,7 +19,9 @@ class ClassificationHead(nn.Module):
         dropout: before the last map.
     """
 
-    def __init__(self, input_size, hidden_size, num_classes, dropout=0.0):
+    def __init__(
+        self, input_size: int, hidden_size: int, num_classes: int, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(input_size, hidden_size),
@@ -30,6 +32,7 @@ class ClassificationHead(nn.Module):
             nn.Linear(hidden_size, num_classes),
         )
 
-    def forward(self, features):
+    def forward(self, features: Tensor) -> Tensor:
         """Features (B, F) to scores (B, C)."""
-        return self.layers(features)
+        scores: Tensor = self.layers(features)
+        return scores

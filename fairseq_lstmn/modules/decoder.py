@@ -3,31 +3,42 @@
 B batch, T steps, S source length, H hidden width, G encoder width, V vocabulary, O features.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeAlias
 
+from fairseq.data import Dictionary
 from fairseq.models import FairseqIncrementalDecoder
 from fairseq.modules import FairseqDropout
 from torch import Tensor, nn
 
+from fairseq_lstmn.modules.encoder import EncoderOut
 from fairseq_lstmn.modules.fusion import SourceTape, to_width
+from fairseq_lstmn.modules.lstmn_layer import AnyTape
+from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
+from fairseq_lstmn.modules.output_layer import OutputLayer
 from fairseq_lstmn.ops import Attention, GrowingTape, Tape
 
 STATE = "lstmn_state"
+IncrementalState: TypeAlias = dict[str, Any]  # fairseq's: what each module keeps, by its key
 
 
-class DecoderState(NamedTuple):
-    """What a decoder keeps between the calls of incremental decoding, an entry a layer.
+@dataclass(frozen=True)
+class DecoderState(Generic[AnyTape]):
+    """Where a decoder stands, an entry a layer.
 
-    Its tapes grow and change their rows in place.
+    What it keeps between the calls of incremental decoding are ``GrowingTape``s, which grow and
+    change their rows in place.
     """
 
-    tapes: list[Tape | GrowingTape] | None
+    tapes: list[AnyTape] | None
     sources: list[SourceTape | None] | None
 
-    def reorder(self, rows):
+    def reorder(self, rows: Tensor) -> "DecoderState[AnyTape]":
         """The state with ``rows`` (B',) for its rows; this one can be read no more."""
         return DecoderState(
-            *[parts and [part and part.reorder(rows) for part in parts] for parts in self]
+            self.tapes and [tape.reorder(rows) for tape in self.tapes],
+            self.sources and [source and source.reorder(rows) for source in self.sources],
         )
 
 
@@ -52,7 +63,24 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         start: ``EncoderStart``, for a decoder that starts where an encoder ended.
     """
 
-    def __init__(self, dictionary, embedding, stack, output, dropout_in, max_positions, start=None):
+    # fairseq's decorator of the base class adds them
+    get_incremental_state: Callable[
+        [IncrementalState | None, str], DecoderState[GrowingTape] | None
+    ]
+    set_incremental_state: Callable[
+        [IncrementalState | None, str, DecoderState[GrowingTape]], IncrementalState | None
+    ]
+
+    def __init__(
+        self,
+        dictionary: Dictionary,
+        embedding: nn.Embedding,
+        stack: LSTMNStack,
+        output: OutputLayer,
+        dropout_in: float,
+        max_positions: int,
+        start: "EncoderStart | None" = None,
+    ) -> None:
         super().__init__(dictionary)
         self.embed_tokens = embedding
         self.dropout_in = FairseqDropout(dropout_in, module_name=self.__class__.__name__)
@@ -62,7 +90,13 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         self.longest = max_positions
         self.start = start
 
-    def forward(self, prev_output_tokens, encoder_out=None, incremental_state=None, **kwargs):
+    def forward(
+        self,
+        prev_output_tokens: Tensor,
+        encoder_out: EncoderOut | None = None,
+        incremental_state: IncrementalState | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, dict[str, list[Tensor | None]]]:
         """Scores (B, T, V) of the next tokens, and fairseq's dictionary of extras.
 
         Args:
@@ -77,65 +111,83 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         return self.scores(read), {"attn": [source_attention(read)]}
 
     def extract_features(
-        self, prev_output_tokens, encoder_out=None, incremental_state=None, **kwargs
-    ):
+        self,
+        prev_output_tokens: Tensor,
+        encoder_out: EncoderOut | None = None,
+        incremental_state: IncrementalState | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor | None]:
         """``forward`` without the output layer's last map: (B, T, O), and the attention."""
         read = self.read_on(prev_output_tokens, encoder_out, incremental_state, **kwargs)
         return self.features(read), source_attention(read)
 
-    def read_on(self, prev_output_tokens, encoder_out=None, incremental_state=None):
+    def read_on(
+        self,
+        prev_output_tokens: Tensor,
+        encoder_out: EncoderOut | None = None,
+        incremental_state: IncrementalState | None = None,
+    ) -> Read:
         """``Read`` of what is new in ``prev_output_tokens``, which moves the state on."""
         state = self.get_incremental_state(incremental_state, STATE)
         tokens = prev_output_tokens
         if state is None:
-            state = self.first_state(encoder_out)
-            if incremental_state is not None:
-                state = state._replace(tapes=self.stack.growing(state.tapes))
+            first = self.first_state(encoder_out)
+            if incremental_state is None:
+                x, _, attention = self.read(tokens, first)
+                return Read(x, attention, prev_output_tokens)
+            state = DecoderState(self.stack.growing(first.tapes), first.sources)
         else:
             tokens = tokens[:, -1:]
         x, tapes, attention = self.read(tokens, state)
         self.set_incremental_state(incremental_state, STATE, DecoderState(tapes, state.sources))
         return Read(x, attention, prev_output_tokens)
 
-    def features(self, read):
+    def features(self, read: Read) -> Tensor:
         """What the output layer's last map is given (B, T, O)."""
         context = None if read.attention is None else read.attention.context
         return self.output.features(read.states, context)
 
-    def scores(self, read):
+    def scores(self, read: Read) -> Tensor:
         """Scores (B, T, V) of the words that follow."""
         return self.output_layer(self.features(read))
 
-    def first_state(self, encoder_out):
+    def first_state(self, encoder_out: EncoderOut | None) -> DecoderState[Tape]:
         """Where decoding starts; without an encoder on empty tapes."""
         if encoder_out is None:
             return DecoderState(None, None)
-        tapes = self.start(encoder_out["last_hidden"], encoder_out["last_memory"])
+        assert self.start is not None  # which a decoder behind an encoder has
+        tapes: list[Tape] = self.start(encoder_out["last_hidden"], encoder_out["last_memory"])
         mask = ~encoder_out["encoder_padding_mask"][0]
         sources = self.stack.sources(encoder_out["hidden"], encoder_out["memory"], mask)
         return DecoderState(tapes, sources).reorder(encoder_out["rows"][0])
 
-    def read(self, tokens, state, lengths=None):
+    def read(
+        self, tokens: Tensor, state: DecoderState[AnyTape], lengths: Tensor | None = None
+    ) -> tuple[Tensor, list[AnyTape], Attention | None]:
         """Outputs (B, T, H), new tapes and ``Attention`` or None after ``tokens`` (B, T)."""
         x = self.dropout_in(self.embed_tokens(tokens))
+        tapes: list[AnyTape]
         x, tapes, attention = self.stack(x, state.tapes, lengths, state.sources)
         return x, self.stack.needed(tapes), attention
 
-    def output_layer(self, features):
+    def output_layer(self, features: Tensor, **kwargs: object) -> Tensor:
         """Features (B, T, O) to scores (B, T, V)."""
-        return self.output(features, self.embed_tokens.weight)
+        scores: Tensor = self.output(features, self.embed_tokens.weight)
+        return scores
 
-    def reorder_incremental_state(self, incremental_state, new_order):
+    def reorder_incremental_state(
+        self, incremental_state: IncrementalState, new_order: Tensor
+    ) -> None:
         """Follow the beam: row b becomes what row ``new_order[b]`` was."""
         state = self.get_incremental_state(incremental_state, STATE)
         if state is not None:
             self.set_incremental_state(incremental_state, STATE, state.reorder(new_order))
 
-    def max_positions(self):
+    def max_positions(self) -> int:
         return self.longest
 
 
-def source_attention(read):
+def source_attention(read: Read) -> Tensor | None:
     """The attention (B, T, S) to the source, None without one."""
     return None if read.attention is None else read.attention.source
 
@@ -143,12 +195,12 @@ def source_attention(read):
 class EncoderStart(nn.Module):
     """An encoder's last states as the decoder's first slots, projected where widths differ."""
 
-    def __init__(self, encoder_size, hidden_size):
+    def __init__(self, encoder_size: int, hidden_size: int) -> None:
         super().__init__()
         self.hidden = to_width(encoder_size, hidden_size)
         self.memory = to_width(encoder_size, hidden_size)
 
-    def forward(self, last_hidden, last_memory):
+    def forward(self, last_hidden: Sequence[Tensor], last_memory: Sequence[Tensor]) -> list[Tape]:
         """A ``Tape`` of one slot for each layer's pair of states (B, G)."""
         return [
             Tape(self.hidden(h).unsqueeze(1), self.memory(c).unsqueeze(1))

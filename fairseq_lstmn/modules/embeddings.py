@@ -4,17 +4,25 @@ import gzip
 import logging
 import math
 import zlib
+from pathlib import Path
 
 import torch
 from fairseq import utils
+from fairseq.data import Dictionary
 from fairseq.models.lstm import Embedding
+from torch import Tensor, nn
 
 from fairseq_lstmn.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 
-def build_embedding(dictionary, embed_dim, path=None, option="--decoder-embed-path"):
+def build_embedding(
+    dictionary: Dictionary,
+    embed_dim: int,
+    path: str | None = None,
+    option: str = "--decoder-embed-path",
+) -> nn.Embedding:
     """An embedding for ``dictionary``, rows of known words taken from the file at ``path``.
 
     The file has one word and its ``embed_dim`` numbers a line, separated by spaces (GloVe), may
@@ -25,10 +33,12 @@ def build_embedding(dictionary, embed_dim, path=None, option="--decoder-embed-pa
     return embedding_and_rows(dictionary, embed_dim, path, option)[0]
 
 
-def embedding_and_rows(dictionary, embed_dim, path, option):
+def embedding_and_rows(
+    dictionary: Dictionary, embed_dim: int, path: str | None, option: str
+) -> tuple[nn.Embedding, Tensor]:
     """``build_embedding``, and which of its rows (V,) were taken from the file."""
-    embedding = Embedding(len(dictionary), embed_dim, dictionary.pad())
-    vectors = {}
+    embedding: nn.Embedding = Embedding(len(dictionary), embed_dim, dictionary.pad())
+    vectors: dict[str, Tensor] = {}
     if path:
         vectors = read_vectors(path, dictionary, embed_dim, option)
         utils.print_embed_overlap(vectors, dictionary)
@@ -36,9 +46,13 @@ def embedding_and_rows(dictionary, embed_dim, path, option):
     return embedding, torch.tensor([word in vectors for word in dictionary.symbols])
 
 
-def read_vectors(path, dictionary, embed_dim, option):
+def read_vectors(
+    path: str | Path, dictionary: Dictionary, embed_dim: int, option: str
+) -> dict[str, Tensor]:
     """``{word: (embed_dim,)}`` for those words of the file that stand in ``dictionary``."""
-    vectors, number, line, counted = {}, 0, "\n", None
+    vectors: dict[str, Tensor] = {}
+    number, line = 0, "\n"
+    counted: float | None = None
     try:
         opened = gzip.open if str(path).endswith(".gz") else open
         with opened(path, "rt", encoding="utf-8") as lines:
@@ -63,16 +77,17 @@ def read_vectors(path, dictionary, embed_dim, option):
     return vectors
 
 
-def split_line(fields, embed_dim):
+def split_line(fields: list[str], embed_dim: int) -> tuple[str, list[float] | None]:
     """The word, which may hold spaces itself (GloVe 840B has some), and its numbers or None."""
-    word, numbers = fields[:-embed_dim], [as_number(field) for field in fields[-embed_dim:]]
+    word, found = fields[:-embed_dim], [as_number(field) for field in fields[-embed_dim:]]
+    numbers = [number for number in found if number is not None]
     too_many = len(word) > 1 and as_number(word[-1]) is not None
-    if not word or too_many or None in numbers:
+    if not word or too_many or len(numbers) < len(found):
         return " ".join(word), None
     return " ".join(word), numbers
 
 
-def as_number(field):
+def as_number(field: str) -> float | None:
     try:
         number = float(field)
     except ValueError:

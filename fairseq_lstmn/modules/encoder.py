@@ -4,13 +4,24 @@ B batch, S source length, D embedding width, H hidden width, K layers, G = H or,
 directions, 2H.
 """
 
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
 import torch
+from fairseq.data import Dictionary
 from fairseq.models import FairseqEncoder
 from fairseq.modules import FairseqDropout
-from torch import nn
+from torch import Tensor, nn
 
-from fairseq_lstmn.modules.lstmn_layer import LSTMNLayer
+from fairseq_lstmn.modules.lstmn_layer import LayerOptions, LSTMNLayer
 from fairseq_lstmn.modules.padding import reverse, to_left_padded, to_right_padded
+from fairseq_lstmn.ops import Tape
+
+if TYPE_CHECKING:  # typing has it since Python 3.11
+    from typing_extensions import Unpack
+
+EncoderOut: TypeAlias = dict[str, list[Tensor]]  # see LSTMNEncoder.forward
+States: TypeAlias = tuple[Tensor, Tensor]  # h and c (B, G)
 
 
 class LSTMNEncoder(FairseqEncoder):
@@ -29,33 +40,41 @@ class LSTMNEncoder(FairseqEncoder):
         layer_options: see ``LSTMNLayer``.
     """
 
+    # each an nn.ModuleList, whose own type does not say of what
+    forwards: Sequence[LSTMNLayer]
+    backwards: Sequence[LSTMNLayer]
+
     def __init__(
         self,
-        dictionary,
-        embedding,
-        hidden_size,
-        layers=1,
-        bidirectional=False,
-        dropout_in=0.0,
-        dropout_out=0.0,
-        max_positions=int(1e5),
-        **layer_options,
-    ):
+        dictionary: Dictionary,
+        embedding: nn.Embedding,
+        hidden_size: int,
+        layers: int = 1,
+        bidirectional: bool = False,
+        dropout_in: float = 0.0,
+        dropout_out: float = 0.0,
+        max_positions: int = int(1e5),
+        **layer_options: "Unpack[LayerOptions]",
+    ) -> None:
         super().__init__(dictionary)
         self.embed_tokens = embedding
         self.output_size = 2 * hidden_size if bidirectional else hidden_size
         widths = [embedding.embedding_dim] + [self.output_size] * (layers - 1)
 
-        def layer(width):
-            return LSTMNLayer(width, hidden_size, **layer_options)
+        def layers_of(widths: Iterable[int]) -> nn.ModuleList:
+            return nn.ModuleList(
+                LSTMNLayer(width, hidden_size, **layer_options) for width in widths
+            )
 
-        self.forwards = nn.ModuleList(layer(width) for width in widths)
-        self.backwards = nn.ModuleList(layer(width) for width in widths if bidirectional)
+        self.add_module("forwards", layers_of(widths))
+        self.add_module("backwards", layers_of(widths if bidirectional else []))
         self.dropout_in = FairseqDropout(dropout_in, module_name=self.__class__.__name__)
         self.dropout_out = FairseqDropout(dropout_out, module_name=self.__class__.__name__)
         self.longest = max_positions
 
-    def forward(self, src_tokens, src_lengths=None, **kwargs):
+    def forward(
+        self, src_tokens: Tensor, src_lengths: Tensor | None = None, **kwargs: object
+    ) -> EncoderOut:
         """Read src_tokens (B, S), padded on either side; ``src_lengths`` is found from them.
 
         Returns lists of tensors: ``hidden`` and ``memory``, a tape (B, S, G) a layer in the order
@@ -70,20 +89,22 @@ class LSTMNEncoder(FairseqEncoder):
         x = self.dropout_in(self.embed_tokens(src_tokens))
         if left_padded:
             x = to_right_padded(x, lengths)
-        encoded = {name: [] for name in ("hidden", "memory", "last_hidden", "last_memory")}
+        names = "hidden", "memory", "last_hidden", "last_memory"
+        encoded: EncoderOut = {name: [] for name in names}
         for k in range(len(self.forwards)):
             x, memory, last = self.read(k, x, lengths if ragged else None)
             x = self.dropout_out(x)
-            tapes = (x, self.dropout_out(memory))
+            tapes = [x, self.dropout_out(memory)]
             if left_padded:
                 tapes = [to_left_padded(tape, lengths) for tape in tapes]
-            for name, value in zip(encoded, (*tapes, *last)):
+            for name, value in zip(names, (*tapes, *last)):
                 encoded[name].append(value)
         rows = torch.arange(len(src_tokens), device=src_tokens.device)
         return {**encoded, "encoder_padding_mask": [padding], "rows": [rows]}
 
-    def read(self, k, x, lengths):
+    def read(self, k: int, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, States]:
         """Layer k over right-padded x: hidden and memory tape (B, S, G), last h and c (B, G)."""
+        tape: Tape
         outputs, tape, _ = self.forwards[k](x, lengths=lengths)
         memory, last = tape.memory, (tape.hidden[:, -1], tape.memory[:, -1])
         if lengths is not None:
@@ -96,12 +117,12 @@ class LSTMNEncoder(FairseqEncoder):
         return (
             torch.cat([outputs, reverse(outputs_back, row_lengths)], dim=2),
             torch.cat([memory, tape.memory.flip(1)], dim=2),
-            [torch.cat(pair, dim=1) for pair in zip(last, last_back)],
+            (torch.cat([last[0], last_back[0]], dim=1), torch.cat([last[1], last_back[1]], dim=1)),
         )
 
-    def reorder_encoder_out(self, encoder_out, new_order):
+    def reorder_encoder_out(self, encoder_out: EncoderOut, new_order: Tensor) -> EncoderOut:
         """Row b becomes what row ``new_order[b]`` was."""
         return {**encoder_out, "rows": [encoder_out["rows"][0].index_select(0, new_order)]}
 
-    def max_positions(self):
+    def max_positions(self) -> int:
         return self.longest

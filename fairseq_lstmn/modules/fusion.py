@@ -4,7 +4,7 @@ B batch, T steps, S source length, D width of the decoder layer's input, G of th
 layer, H of the decoder layer.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -24,11 +24,11 @@ class SourceTape(NamedTuple):
     sentences: Tensor  # (B,), which sentence each row reads
 
     @staticmethod
-    def start(keys, slots, mask):
+    def start(keys: Tensor, slots: Tensor, mask: Tensor) -> "SourceTape":
         """The tape of a batch in which every row reads a sentence of its own."""
         return SourceTape(keys, slots, mask, torch.arange(len(keys), device=keys.device))
 
-    def reorder(self, rows):
+    def reorder(self, rows: Tensor) -> "SourceTape":
         """The tape with ``rows`` (B',) for its rows."""
         sentences = self.sentences.index_select(0, rows)
         if torch.equal(sentences, self.sentences):
@@ -36,9 +36,17 @@ class SourceTape(NamedTuple):
         kept, readers = sentences.unique_consecutive(return_counts=True)
         if len(kept) == 0 or bool((readers != readers[0]).any()):
             kept, readers = sentences, torch.ones_like(sentences)
-        parts = [part.index_select(0, kept) for part in self[:3]]
+        keys, slots, mask = (part.index_select(0, kept) for part in self[:3])
         numbers = torch.arange(len(kept), device=rows.device)
-        return SourceTape(*parts, numbers.repeat_interleave(readers))
+        return SourceTape(keys, slots, mask, numbers.repeat_interleave(readers))
+
+
+class FusionWeights(TypedDict):
+    """A fusion's fields of ``ops.Weights``."""
+
+    source_query: Tensor | None
+    source_score: Tensor
+    source_gate: Tensor | None
 
 
 class ShallowFusion(nn.Module):
@@ -49,36 +57,44 @@ class ShallowFusion(nn.Module):
     is added to h~_t in (7) and needs none.
     """
 
-    def __init__(self, input_size, source_size, hidden_size, query="summary", context="concat"):
+    def __init__(
+        self,
+        input_size: int,
+        source_size: int,
+        hidden_size: int,
+        query: str = "summary",
+        context: str = "concat",
+    ) -> None:
         super().__init__()
         self.key = nn.Linear(source_size, hidden_size, bias=False)  # W_g
         self.token_query = nn.Linear(input_size, hidden_size, bias=False)  # W_x'
         self.to_hidden = to_width(source_size, hidden_size)
         self.score = nn.Parameter(torch.empty(hidden_size))  # u
-        self.query = self.gate = None
+        self.query: nn.Parameter | None = None
+        self.gate: nn.Parameter | None = None
         if query == "summary":
             self.query = nn.Parameter(torch.empty(hidden_size, hidden_size))  # W_q
         if context == "concat":
             self.gate = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
 
-    def prepare(self, hidden, memory, mask):
+    def prepare(self, hidden: Tensor, memory: Tensor, mask: Tensor) -> SourceTape:
         """The ``SourceTape`` of an encoder layer's tapes (B, S, G)."""
         return SourceTape.start(self.key(hidden), self.to_hidden(hidden), mask)
 
-    def source(self, x, tape):
+    def source(self, x: Tensor, tape: SourceTape) -> Source:
         """What ``ops.lstmn`` reads while it reads x (B, T, D)."""
         return Source(tape.keys, tape.slots, self.token_query(x), None, tape.mask)
 
-    def weights(self, summary_gates):
+    def weights(self, summary_gates: Tensor) -> FusionWeights:
         """The fusion's fields of ``ops.Weights``."""
         gate = summary_gates if self.gate is None else self.gate
-        return dict(source_query=self.query, source_score=self.score, source_gate=gate)
+        return FusionWeights(source_query=self.query, source_score=self.score, source_gate=gate)
 
 
 class DeepFusion(nn.Module):
     """Equations 12-16 of Cheng et al. 2016: the source's memory flows into the cell."""
 
-    def __init__(self, input_size, source_size, hidden_size):
+    def __init__(self, input_size: int, source_size: int, hidden_size: int) -> None:
         super().__init__()
         self.key = nn.Linear(source_size, hidden_size, bias=False)  # W_g of (12)
         self.token_query = nn.Linear(input_size, hidden_size, bias=False)  # W_x' of (12)
@@ -89,21 +105,34 @@ class DeepFusion(nn.Module):
         self.query = nn.Parameter(torch.empty(hidden_size, hidden_size))  # W_g~ of (12)
         self.gate = nn.Parameter(torch.empty(hidden_size, hidden_size))  # W_r's part on g~_t
 
-    def prepare(self, hidden, memory, mask):
+    def prepare(self, hidden: Tensor, memory: Tensor, mask: Tensor) -> SourceTape:
         """The ``SourceTape`` of an encoder layer's tapes (B, S, G)."""
         slots = torch.cat([self.to_hidden(hidden), self.to_memory(memory)], dim=2)
         return SourceTape.start(self.key(hidden), slots, mask)
 
-    def source(self, x, tape):
+    def source(self, x: Tensor, tape: SourceTape) -> Source:
         """What ``ops.lstmn`` reads while it reads x (B, T, D)."""
         return Source(tape.keys, tape.slots, self.token_query(x), self.token_gate(x), tape.mask)
 
-    def weights(self, summary_gates):
+    def weights(self, summary_gates: Tensor) -> FusionWeights:
         """The fusion's fields of ``ops.Weights``."""
-        return dict(source_query=self.query, source_score=self.score, source_gate=self.gate)
+        return FusionWeights(
+            source_query=self.query, source_score=self.score, source_gate=self.gate
+        )
 
 
-def build_fusion(k, input_size, source_size, hidden_size, fusion, query, context):
+Fusion: TypeAlias = ShallowFusion | DeepFusion  # how a layer reads a source
+
+
+def build_fusion(
+    k: int,
+    input_size: int,
+    source_size: int,
+    hidden_size: int,
+    fusion: str,
+    query: str,
+    context: str,
+) -> Fusion | None:
     """The fusion of layer k: deep in every layer, shallow in the one that reads tokens, or None.
 
     ``fusion`` is "none", "shallow" or "deep"; ``query`` and ``context`` see ``ShallowFusion``.
@@ -115,7 +144,7 @@ def build_fusion(k, input_size, source_size, hidden_size, fusion, query, context
     return None
 
 
-def to_width(source_size, hidden_size):
+def to_width(source_size: int, hidden_size: int) -> nn.Module:
     """What brings an encoder layer's vectors to the decoder's width."""
     if source_size == hidden_size:
         return nn.Identity()

@@ -3,11 +3,24 @@
 B batch, T steps, P prefix slots, O features, V vocabulary.
 """
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import torch
+from fairseq.data import Dictionary
+from torch import Tensor, nn
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.modules.decoder import DecoderState, LSTMNDecoder, Read
+from fairseq_lstmn.modules.decoder import DecoderState, IncrementalState, LSTMNDecoder, Read
+from fairseq_lstmn.modules.encoder import EncoderOut
+from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
+from fairseq_lstmn.modules.output_layer import OutputLayer
+from fairseq_lstmn.modules.pointer import Pointer
 from fairseq_lstmn.ops import Tape
+
+Carried: TypeAlias = tuple[list[Tape], Tensor]  # tapes, and the words (B, P) on them
+# the same as a checkpoint has it: each tape's fields
+CarriedState: TypeAlias = tuple[list[tuple[Tensor | None, ...]], Tensor]
 
 
 class LSTMNLanguageDecoder(LSTMNDecoder):
@@ -18,19 +31,29 @@ class LSTMNLanguageDecoder(LSTMNDecoder):
     the stack must return that layer's attention.
     """
 
-    def __init__(self, *args, carry_tape=0, pointer=None):
-        super().__init__(*args)
+    def __init__(
+        self,
+        dictionary: Dictionary,
+        embedding: nn.Embedding,
+        stack: LSTMNStack,
+        output: OutputLayer,
+        dropout_in: float,
+        max_positions: int,
+        carry_tape: int = 0,
+        pointer: Pointer | None = None,
+    ) -> None:
+        super().__init__(dictionary, embedding, stack, output, dropout_in, max_positions)
         self.carried = CarriedTapes(carry_tape) if carry_tape else None
         self.pointer = pointer
 
     def read_on(
         self,
-        prev_output_tokens,
-        encoder_out=None,
-        incremental_state=None,
-        src_lengths=None,
-        continues=None,
-    ):
+        prev_output_tokens: Tensor,
+        encoder_out: EncoderOut | None = None,
+        incremental_state: IncrementalState | None = None,
+        src_lengths: Tensor | None = None,
+        continues: bool | None = None,
+    ) -> Read:
         """``Read`` of right-padded rows (B, T) of ``src_lengths`` (B,).
 
         ``continues`` says whether every row goes on where the same row of the previous batch
@@ -39,16 +62,18 @@ class LSTMNLanguageDecoder(LSTMNDecoder):
         """
         if incremental_state is not None:
             return super().read_on(prev_output_tokens, None, incremental_state)
-        tapes, words = None, prev_output_tokens
-        if self.carried is not None:
-            tapes, words = self.take_carried(continues, prev_output_tokens)
+        tapes, words = self.take_carried(continues, prev_output_tokens)
         x, tapes, attention = self.read(prev_output_tokens, DecoderState(tapes, None), src_lengths)
         if self.carried is not None and continues is not None:
             self.carried.keep(self.training, tapes, words)
         return Read(x, attention, words)
 
-    def take_carried(self, continues, tokens):
+    def take_carried(
+        self, continues: bool | None, tokens: Tensor
+    ) -> tuple[list[Tape] | None, Tensor]:
         """Tapes or None, and the words on them with ``tokens`` (B, T) behind: (B, P + T)."""
+        if self.carried is None:
+            return None, tokens
         if continues is None and self.training:
             raise InputError(
                 f"--carry-tape {self.carried.slots}: needs --task contiguous_language_modeling, "
@@ -60,13 +85,15 @@ class LSTMNLanguageDecoder(LSTMNDecoder):
         tapes, words = found
         return tapes, torch.cat([words, tokens], dim=1)
 
-    def scores(self, read):
+    def scores(self, read: Read) -> Tensor:
         """Scores (B, T, V) of the words that follow; log-probabilities with a pointer."""
         features = self.features(read)
         scores = self.output_layer(features)
         if self.pointer is None:
             return scores
-        return self.pointer(scores, features, read.attention.tape, read.words)
+        assert read.attention is not None  # which the stack returns
+        said: Tensor = self.pointer(scores, features, read.attention.tape, read.words)
+        return said
 
 
 class CarriedTapes:
@@ -78,11 +105,11 @@ class CarriedTapes:
     slot's.
     """
 
-    def __init__(self, slots):
+    def __init__(self, slots: int) -> None:
         self.slots = slots
-        self.kept = {}
+        self.kept: dict[bool, Carried] = {}  # by whether it is training's
 
-    def take(self, training, rows):
+    def take(self, training: bool, rows: int) -> Carried | None:
         """Tapes and words (B, P) of the first ``rows`` rows, as streams end from the last row on.
 
         None if there are none.
@@ -94,12 +121,12 @@ class CarriedTapes:
             return None
         return [tape.map(lambda part: part[:rows]) for tape in tapes], words[:rows]
 
-    def keep(self, training, tapes, words):
+    def keep(self, training: bool, tapes: Sequence[Tape], words: Tensor) -> None:
         """Keep the latest slots of ``tapes``, cut off from the graph that made them."""
         kept = [tape.latest(self.slots).map(lambda part: part.detach()) for tape in tapes]
         self.kept[training] = kept, words[:, -self.slots :]
 
-    def state(self):
+    def state(self) -> CarriedState | None:
         """Training's tapes and words as plain tuples of tensors on the CPU; None without any."""
         if True not in self.kept:
             return None
@@ -108,8 +135,8 @@ class CarriedTapes:
         copied = [tuple(tape.map(lambda part: part.cpu().clone())) for tape in tapes]
         return copied, words.cpu().clone()
 
-    def restore(self, state, device):
+    def restore(self, state: CarriedState, device: torch.device | str) -> None:
         """Put what ``state`` returned back, on ``device``."""
         tapes, words = state
-        moved = [Tape(*parts).map(lambda part: part.to(device)) for parts in tapes]
+        moved = [Tape._make(parts).map(lambda part: part.to(device)) for parts in tapes]
         self.kept[True] = moved, words.to(device)

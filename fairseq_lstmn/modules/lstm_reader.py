@@ -3,7 +3,7 @@
 B batch, T steps, D input width, H hidden width.
 """
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from fairseq_lstmn.modules.lstmn_layer import INIT_RANGE
@@ -19,7 +19,9 @@ class LSTMReader(nn.Module):
         dropout: between layers.
     """
 
-    def __init__(self, input_size, hidden_size, layers=1, dropout=0.0):
+    def __init__(
+        self, input_size: int, hidden_size: int, layers: int = 1, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.output_size = hidden_size
         between = dropout if layers > 1 else 0.0  # torch warns of dropout with nothing between
@@ -27,14 +29,14 @@ class LSTMReader(nn.Module):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -INIT_RANGE, INIT_RANGE)
 
-    def forward(self, x, lengths=None):
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Outputs (B, T, H) of x (B, T, D), right-padded to ``lengths`` (B,), 1 at least, or None.
 
         The rows may stand in any order of length; outputs are zero at padded steps.
         """
         if lengths is None:
-            return self.lstm(x)[0]
+            outputs: Tensor = self.lstm(x)[0]
+            return outputs
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        outputs, _ = self.lstm(packed)
-        outputs, _ = pad_packed_sequence(outputs, batch_first=True, total_length=x.size(1))
-        return outputs
+        packed, _ = self.lstm(packed)
+        return pad_packed_sequence(packed, batch_first=True, total_length=x.size(1))[0]

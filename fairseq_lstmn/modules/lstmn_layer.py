@@ -3,13 +3,30 @@
 B batch, T steps, D input width, H hidden width, R distances.
 """
 
-import torch
-from torch import nn
+from typing import TypeAlias, TypedDict, TypeVar
 
-from fairseq_lstmn.modules.fusion import DeepFusion
-from fairseq_lstmn.ops import Weights, lstmn
+import torch
+from torch import Tensor, nn
+
+from fairseq_lstmn.modules.fusion import DeepFusion, Fusion, SourceTape
+from fairseq_lstmn.ops import Attention, GrowingTape, Tape, Weights, lstmn
 
 INIT_RANGE = 0.1  # fairseq's LSTM draws all its weights and biases from uniform(-0.1, 0.1)
+
+AnyTape = TypeVar("AnyTape", Tape, GrowingTape)
+# outputs (B, T, H), the whole new tape and what was attended
+LayerOutput: TypeAlias = tuple[Tensor, Tape | GrowingTape, Attention | None]
+
+
+class LayerOptions(TypedDict, total=False):
+    """What models hand through to every ``LSTMNLayer``."""
+
+    memory_span: int
+    distance_bias: int
+    distance_bias_init: float
+    forget_gate_bias: float | None
+    backend: str
+    fusion_gate_bias: float | None
 
 
 class LSTMNLayer(nn.Module):
@@ -30,16 +47,16 @@ class LSTMNLayer(nn.Module):
 
     def __init__(
         self,
-        input_size,
-        hidden_size,
-        memory_span=0,
-        distance_bias=0,
-        distance_bias_init=0.0,
-        forget_gate_bias=None,
-        backend="auto",
-        fusion=None,
-        fusion_gate_bias=None,
-    ):
+        input_size: int,
+        hidden_size: int,
+        memory_span: int = 0,
+        distance_bias: int = 0,
+        distance_bias_init: float = 0.0,
+        forget_gate_bias: float | None = None,
+        backend: str = "auto",
+        fusion: Fusion | None = None,
+        fusion_gate_bias: float | None = None,
+    ) -> None:
         super().__init__()
         self.memory_span = memory_span
         self.backend = backend
@@ -56,34 +73,46 @@ class LSTMNLayer(nn.Module):
             nn.init.constant_(self.input_gates.bias.chunk(4)[1], forget_gate_bias)
         if fusion_gate_bias is not None and isinstance(fusion, DeepFusion):
             nn.init.constant_(fusion.token_gate.bias, fusion_gate_bias)
-        self.distance_bias = None
+        self.distance_bias: nn.Parameter | None = None
         if distance_bias:
             self.distance_bias = nn.Parameter(torch.zeros(distance_bias + 1))
             nn.init.constant_(self.distance_bias[0], distance_bias_init)
         if memory_span == 1:
             self.freeze_attention()
 
-    def freeze_attention(self):
+    def freeze_attention(self) -> None:
         """One slot has all the attention, whatever its score: nothing of it can be trained."""
         parts = self.input_query.weight, self.key, self.summary_query, self.score
         for part in (*parts, self.distance_bias):
             if part is not None:
                 part.requires_grad_(False)
 
-    def forward(self, x, tape=None, lengths=None, source=None, return_attention=False):
+    def forward(
+        self,
+        x: Tensor,
+        tape: Tape | GrowingTape | None = None,
+        lengths: Tensor | None = None,
+        source: SourceTape | None = None,
+        return_attention: bool = False,
+    ) -> LayerOutput:
         """Read x (B, T, D), rows right-padded to ``lengths`` (B,) or None, behind ``tape``.
 
         ``source`` is the ``SourceTape`` that the layer's fusion prepared. Returns outputs
         (B, T, H), the whole new tape and ``Attention`` or None; see ``ops.lstmn``.
         """
-        fused = {} if source is None else self.fusion.weights(self.summary_gates)
+        weights = Weights(self.key, self.summary_query, self.score, self.summary_gates)
+        read = None
+        if source is not None:
+            assert self.fusion is not None  # which prepared the source
+            weights = weights._replace(**self.fusion.weights(self.summary_gates))
+            read = self.fusion.source(x, source)
         steps_first = x.transpose(0, 1).contiguous()  # a step's rows side by side are read faster
         return lstmn(
             self.input_query(steps_first).transpose(0, 1),
             self.input_gates(steps_first).transpose(0, 1),
-            Weights(self.key, self.summary_query, self.score, self.summary_gates, **fused),
+            weights,
             tape=tape,
-            source=None if source is None else self.fusion.source(x, source),
+            source=read,
             lengths=lengths,
             memory_span=self.memory_span,
             distance_bias=self.distance_bias,
@@ -91,6 +120,6 @@ class LSTMNLayer(nn.Module):
             backend=self.backend,
         )
 
-    def needed(self, tape):
+    def needed(self, tape: AnyTape) -> AnyTape:
         """What later steps need of ``tape``."""
         return tape.latest(self.memory_span) if self.memory_span else tape

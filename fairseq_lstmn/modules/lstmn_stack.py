@@ -3,15 +3,27 @@
 B batch, T steps, S source length, D input width, G encoder width, H hidden width, K layers.
 """
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
 import torch
 from fairseq.modules import FairseqDropout
-from torch import nn
+from torch import Tensor, nn
 
-from fairseq_lstmn.modules.fusion import DeepFusion
-from fairseq_lstmn.modules.lstmn_layer import LSTMNLayer
-from fairseq_lstmn.ops import GrowingTape
+from fairseq_lstmn.modules.fusion import DeepFusion, Fusion, SourceTape
+from fairseq_lstmn.modules.lstmn_layer import AnyTape, LayerOptions, LSTMNLayer
+from fairseq_lstmn.ops import Attention, GrowingTape, Tape
 
-LSTM = dict(memory_span=1, distance_bias=0)
+if TYPE_CHECKING:  # typing has it since Python 3.11
+    from typing_extensions import Unpack
+
+LSTM: LayerOptions = {"memory_span": 1, "distance_bias": 0}
+# the fusion of layer k with inputs of a width
+MakeFusion: TypeAlias = Callable[[int, int], Fusion | None]
+
+
+def no_fusion(k: int, width: int) -> None:
+    """What makes a stack that reads no source."""
 
 
 class LSTMNStack(nn.Module):
@@ -32,25 +44,27 @@ class LSTMNStack(nn.Module):
         layer_options: see ``LSTMNLayer``.
     """
 
+    layers: Sequence[LSTMNLayer]  # an nn.ModuleList, whose own type does not say of what
+
     def __init__(
         self,
-        input_size,
-        hidden_size,
-        layers=1,
-        tape_layers=None,
-        dropout=0.0,
-        skip_connections=False,
-        residuals=False,
-        fusion=lambda k, width: None,
-        return_attention=False,
-        **layer_options,
-    ):
+        input_size: int,
+        hidden_size: int,
+        layers: int = 1,
+        tape_layers: int | None = None,
+        dropout: float = 0.0,
+        skip_connections: bool = False,
+        residuals: bool = False,
+        fusion: MakeFusion = no_fusion,
+        return_attention: bool = False,
+        **layer_options: "Unpack[LayerOptions]",
+    ) -> None:
         super().__init__()
         above = hidden_size + input_size if skip_connections else hidden_size
         widths = [input_size] + [above] * (layers - 1)
         lstms = 0 if tape_layers is None else layers - tape_layers
-        lstm_options = {**layer_options, **LSTM}
-        self.layers = nn.ModuleList(
+        lstm_options: LayerOptions = {**layer_options, **LSTM}
+        made = (
             LSTMNLayer(
                 width,
                 hidden_size,
@@ -59,49 +73,60 @@ class LSTMNStack(nn.Module):
             )
             for k, width in enumerate(widths)
         )
+        self.add_module("layers", nn.ModuleList(made))
         self.dropout = FairseqDropout(dropout, module_name=self.__class__.__name__)
         self.skip_connections = skip_connections
         self.residuals = residuals
         self.return_attention = return_attention
 
-    def forward(self, x, tapes=None, lengths=None, sources=None):
+    def forward(
+        self,
+        x: Tensor,
+        tapes: Sequence[AnyTape] | None = None,
+        lengths: Tensor | None = None,
+        sources: Sequence[SourceTape | None] | None = None,
+    ) -> tuple[Tensor, list[AnyTape], Attention | None]:
         """Read x (B, T, D) behind one ``Tape`` a layer, beside one ``SourceTape`` a layer.
 
         Returns outputs (B, T, H), the whole new tapes, and the ``Attention`` of the topmost layer
         that is to return it, None if there is no such.
         """
         nothing = [None] * len(self.layers)
-        last = self.layers[-1]
-        below, grown, attention = None, [], None
+        first, last = self.layers[0], self.layers[-1]
+        below, attention = x, None
+        grown: list[AnyTape] = []
         for layer, tape, source in zip(self.layers, tapes or nothing, sources or nothing):
-            reads = x if below is None else self.dropout(below)
-            if self.skip_connections and below is not None:
+            reads = x if layer is first else self.dropout(below)
+            if self.skip_connections and layer is not first:
                 reads = torch.cat([reads, x], dim=-1)
             asked = source is not None or (self.return_attention and layer is last)
             outputs, tape, found = layer(reads, tape, lengths, source, asked)
-            below = outputs + below if self.residuals and below is not None else outputs
+            below = outputs + below if self.residuals and layer is not first else outputs
             grown.append(tape)
             attention = found or attention
         return below, grown, attention
 
-    def growing(self, tapes):
+    def growing(self, tapes: Sequence[Tape] | None) -> list[GrowingTape]:
         """Copies of ``tapes``, or empty ones for None, that grow in place."""
-        return [GrowingTape(tape) for tape in tapes or [None] * len(self.layers)]
+        if tapes is None:
+            return [GrowingTape() for _ in self.layers]
+        return [GrowingTape(tape) for tape in tapes]
 
-    def needed(self, tapes):
+    def needed(self, tapes: Sequence[AnyTape]) -> list[AnyTape]:
         """What later steps need of ``tapes``."""
         return [layer.needed(tape) for layer, tape in zip(self.layers, tapes)]
 
-    def sources(self, hidden, memory, mask):
+    def sources(
+        self, hidden: Sequence[Tensor], memory: Sequence[Tensor], mask: Tensor
+    ) -> list[SourceTape | None]:
         """A ``SourceTape`` for every layer with a fusion, of an encoder's tapes (B, S, G) a layer.
 
         Deep fusion reads the encoder's layer of the same number, shallow fusion its last one.
         ``mask`` (B, S) is True at real tokens.
         """
-        found = []
+        found: list[SourceTape | None] = []
         for k, layer in enumerate(self.layers):
-            source = k if isinstance(layer.fusion, DeepFusion) else -1
-            found.append(
-                layer.fusion and layer.fusion.prepare(hidden[source], memory[source], mask)
-            )
+            fusion = layer.fusion
+            source = k if isinstance(fusion, DeepFusion) else -1
+            found.append(fusion.prepare(hidden[source], memory[source], mask) if fusion else None)
         return found

@@ -1,8 +1,10 @@
 """From hidden states to words: fairseq's projection, shared embedding or adaptive softmax."""
 
+from collections.abc import Sequence
+
 from fairseq.models.lstm import Linear
 from fairseq.modules import AdaptiveSoftmax, FairseqDropout
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fairseq_lstmn.errors import InputError
@@ -23,18 +25,20 @@ class OutputLayer(nn.Module):
 
     def __init__(
         self,
-        hidden_size,
-        out_embed_dim,
-        vocabulary,
-        dropout,
-        shared=False,
-        adaptive_cutoff=None,
-        attentional=False,
-    ):
+        hidden_size: int,
+        out_embed_dim: int,
+        vocabulary: int,
+        dropout: float,
+        shared: bool = False,
+        adaptive_cutoff: Sequence[int] | None = None,
+        attentional: bool = False,
+    ) -> None:
         super().__init__()
         self.attentional = AttentionalOutput(hidden_size) if attentional else None
         self.dropout = FairseqDropout(dropout, module_name=self.__class__.__name__)
-        self.adaptive_softmax = self.to_features = self.to_scores = None
+        self.adaptive_softmax: AdaptiveSoftmax | None = None
+        self.to_features: nn.Linear | None = None
+        self.to_scores: nn.Linear | None = None
         if adaptive_cutoff is not None:
             check_cutoff(adaptive_cutoff, vocabulary)
             self.adaptive_softmax = AdaptiveSoftmax(
@@ -46,21 +50,21 @@ class OutputLayer(nn.Module):
         if not shared:
             self.to_scores = Linear(out_embed_dim, vocabulary)
 
-    def features(self, x, context=None):
+    def features(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, T, O) of states x (B, T, H) and, if attentional, contexts g~_t (B, T, H)."""
         if self.attentional is not None:
             x = self.attentional(x, context)
         x = self.dropout(x)
         return x if self.to_features is None else self.dropout(self.to_features(x))
 
-    def forward(self, x, shared_weight):
+    def forward(self, x: Tensor, shared_weight: Tensor) -> Tensor:
         """Features (B, T, O) to scores (B, T, V); unchanged for the adaptive softmax."""
         if self.adaptive_softmax is not None:
             return x
         return F.linear(x, shared_weight) if self.to_scores is None else self.to_scores(x)
 
 
-def check_cutoff(cutoff, vocabulary):
+def check_cutoff(cutoff: Sequence[int], vocabulary: int) -> None:
     if not cutoff or list(cutoff) != sorted(set(cutoff)) or not 0 < cutoff[-1] <= vocabulary:
         raise InputError(
             f"--adaptive-softmax-cutoff {','.join(map(str, cutoff))}: must rise and stay within "

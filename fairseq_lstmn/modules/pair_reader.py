@@ -3,8 +3,10 @@
 B batch, S premise length, T hypothesis length, D input width, H hidden width.
 """
 
-from torch import nn
+from torch import Tensor, nn
 
+from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
+from fairseq_lstmn.ops import Tape
 from fairseq_lstmn.ops.ragged import empty_slots
 
 
@@ -20,13 +22,20 @@ class PairReader(nn.Module):
             whose fusions then rest.
     """
 
-    def __init__(self, hypothesis, premise=None):
+    def __init__(self, hypothesis: LSTMNStack, premise: LSTMNStack | None = None) -> None:
         super().__init__()
         self.hypothesis, self.premise = hypothesis, premise
 
-    def forward(self, premise, premise_lengths, hypothesis, hypothesis_lengths):
+    def forward(
+        self,
+        premise: Tensor,
+        premise_lengths: Tensor,
+        hypothesis: Tensor,
+        hypothesis_lengths: Tensor,
+    ) -> tuple[Tensor, Tensor]:
         """Outputs (B, S, H) and (B, T, H) of right-padded (B, S, D) and (B, T, D)."""
         reader = self.premise or self.hypothesis
+        tapes: list[Tape]
         read, tapes, _ = reader(premise, lengths=premise_lengths)
         # slots of a tape stand at its end; attention does not mind where
         real = ~empty_slots(premise_lengths, premise.size(1))

@@ -4,7 +4,7 @@ B batch, T steps, n slots, O features, V vocabulary.
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 GATE_BIAS = 1.0  # 73% of what is said is the output layer's at first
@@ -20,12 +20,12 @@ class Pointer(nn.Module):
         size: O.
     """
 
-    def __init__(self, size):
+    def __init__(self, size: int) -> None:
         super().__init__()
         self.gate = nn.Linear(size, 1)
         nn.init.constant_(self.gate.bias, GATE_BIAS)
 
-    def forward(self, scores, features, attention, words):
+    def forward(self, scores: Tensor, features: Tensor, attention: Tensor, words: Tensor) -> Tensor:
         """Log-probabilities (B, T, V), float32 or above.
 
         Args:

@@ -7,7 +7,7 @@ import math
 
 import torch
 from fairseq.modules import FairseqDropout
-from torch import nn
+from torch import Tensor, nn
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.padding import zero_padding
@@ -33,7 +33,9 @@ class TCNNLayer(nn.Module):
     Raises InputError for another decay.
     """
 
-    def __init__(self, input_size, hidden_size, rank, decay=0.5, order=3):
+    def __init__(
+        self, input_size: int, hidden_size: int, rank: int, decay: float = 0.5, order: int = 3
+    ) -> None:
         super().__init__()
         if not 0 <= decay < 1:
             raise InputError(f"--tcnn-decay {decay}: must be at least 0 and below 1")
@@ -44,7 +46,7 @@ class TCNNLayer(nn.Module):
             nn.init.uniform_(weight, -math.sqrt(3 / width), math.sqrt(3 / width))
         nn.init.constant_(self.output.bias, BIAS_INIT)
 
-    def forward(self, x, lengths=None):
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """z (B, T, H) of x (B, T, D), right-padded to ``lengths`` (B,) or None; zero at padding."""
         unigram, *last_words = self.factors(zero_padding(x, lengths)).chunk(self.order, dim=-1)
         before = discounts(self.decay, unigram)
@@ -55,7 +57,7 @@ class TCNNLayer(nn.Module):
         return zero_padding(self.output(features), lengths)
 
 
-def discounts(decay, features):
+def discounts(decay: float, features: Tensor) -> Tensor:
     """(T, T), decay^(k - j - 1) in row k, column j < k, else 0, for features (B, T, r).
 
     Times f it is the recurrence's s_{k-1}, s_k = decay s_{k-1} + f_k, at all steps at once.
@@ -76,7 +78,14 @@ class TCNN(nn.Module):
         dropout: between layers.
     """
 
-    def __init__(self, input_size, hidden_size, layers=3, decay=0.5, dropout=0.0):
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        layers: int = 3,
+        decay: float = 0.5,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         widths = [input_size] + [hidden_size] * (layers - 1)
         self.layers = nn.ModuleList(
@@ -85,12 +94,12 @@ class TCNN(nn.Module):
         self.output_size = layers * hidden_size
         self.dropout = FairseqDropout(dropout, module_name=self.__class__.__name__)
 
-    def forward(self, x, lengths=None):
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """All layers' ReLU(z), (B, T, layers * H), the lowest first, zero at padding.
 
         x is (B, T, D), right-padded to ``lengths`` (B,) or None.
         """
-        features = []
+        features: list[Tensor] = []
         for layer in self.layers:
             x = layer(self.dropout(x) if features else x, lengths).relu()
             features.append(x)

@@ -1,8 +1,9 @@
 """Embeddings of which some rows are pretrained, and their first epoch."""
 
 import torch
+from fairseq.data import Dictionary
 from fairseq.modules import GradMultiply
-from torch import nn
+from torch import Tensor, nn
 
 from fairseq_lstmn.modules.embeddings import embedding_and_rows
 
@@ -23,31 +24,39 @@ class WordEmbedding(nn.Module):
             fairseq's uniform +-0.1.
     """
 
+    pretrained: Tensor  # (V,), in checkpoints
+
     def __init__(
-        self, dictionary, embed_dim, path=None, option="", first_epoch_scale=1.0, unknown_std=None
-    ):
+        self,
+        dictionary: Dictionary,
+        embed_dim: int,
+        path: str | None = None,
+        option: str = "",
+        first_epoch_scale: float = 1.0,
+        unknown_std: float | None = None,
+    ) -> None:
         super().__init__()
         self.embed_tokens, pretrained = embedding_and_rows(dictionary, embed_dim, path, option)
-        self.register_buffer("pretrained", pretrained)  # (V,), in checkpoints
+        self.register_buffer("pretrained", pretrained)
         if unknown_std is not None:
             draw_unknown(self.embed_tokens, pretrained, unknown_std)
         self.first_epoch_scale = first_epoch_scale
         self.epoch = 1
 
-    def set_epoch(self, epoch):
+    def set_epoch(self, epoch: int) -> None:
         """fairseq's hook: the number of the epoch that begins, from 1."""
         self.epoch = epoch
 
-    def forward(self, tokens):
+    def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T) to vectors (B, T, D)."""
-        vectors = self.embed_tokens(tokens)
+        vectors: Tensor = self.embed_tokens(tokens)
         if self.first_epoch_scale == 1 or self.epoch > 1 or not self.training:
             return vectors
         slowed = GradMultiply.apply(vectors, self.first_epoch_scale)
         return torch.where(self.pretrained[tokens].unsqueeze(-1), slowed, vectors)
 
 
-def draw_unknown(embedding, pretrained, std):
+def draw_unknown(embedding: nn.Embedding, pretrained: Tensor, std: float) -> None:
     """Draw the rows of ``embedding`` that are neither pretrained nor padding from N(0, std^2)."""
     unknown = ~pretrained
     unknown[embedding.padding_idx] = False
