@@ -17,37 +17,46 @@ import re
 import sys
 import textwrap
 import types
+from collections.abc import Callable, Iterable
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import torch
 from fairseq import checkpoint_utils, options
 from fairseq.data import Dictionary, data_utils, indexed_dataset, iterators
+from fairseq.dataclass.configs import DistributedTrainingConfig
 from fairseq.distributed import utils as distributed_utils
 from fairseq.file_io import PathManager
-from fairseq.models import distributed_fairseq_model
+from fairseq.models import BaseFairseqModel, distributed_fairseq_model
 from fairseq.search import DiverseBeamSearch
 from fairseq.sequence_generator import SequenceGenerator, SequenceGeneratorWithAlignment
-from fairseq.tasks import TASK_REGISTRY, FairseqTask
+from fairseq.tasks import TASK_REGISTRY
+from fairseq.tasks.fairseq_task import FairseqTask
 from fairseq.trainer import Trainer
+from numpy.typing import NDArray
 from omegaconf import OmegaConf
+from torch import nn
 
-from fairseq_lstmn.checkpoints import damage, dictionaries, resume, writing
+from fairseq_lstmn.checkpoints import State, damage, dictionaries, resume, writing
 from fairseq_lstmn.data import binarised, loader_threads
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.training import carried, finite
 
 logger = logging.getLogger(__name__)
 
+Rest = ParamSpec("Rest")  # what else a function of fairseq's takes
+Result = TypeVar("Result")
+
 FULL_UNPICKLING = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 
-def apply():
+def apply() -> None:
     """Mend fairseq; does nothing where nothing is needed."""
     for mend in MENDS:
         mend()
 
 
-def restrict_checkpoint_loading():
+def restrict_checkpoint_loading() -> None:
     """Checkpoints may hold tensors, plain values and two types of fairseq's, nothing else.
 
     torch >= 2.6 loads with ``weights_only=True``, which refuses the ``argparse.Namespace`` that
@@ -58,14 +67,18 @@ def restrict_checkpoint_loading():
     unpickles everything by default, with the same warning. A file with a wrong bit, which torch
     loads with a wrong weight, is told by its checksums.
     """
-    allowed = [argparse.Namespace, distributed_utils._TensorPlaceholder]
-    torch.serialization.add_safe_globals(allowed)
+    torch.serialization.add_safe_globals([argparse.Namespace, distributed_utils._TensorPlaceholder])
     # fairseq calls both through the module; only one of its examples imports one by name
     _wrap(checkpoint_utils, "load_checkpoint_to_cpu", _load_or_refuse)
     _wrap(checkpoint_utils, "load_ema_from_checkpoint", _load_or_refuse)
 
 
-def _load_or_refuse(load, path, *args, **kwargs):
+def _load_or_refuse(
+    load: Callable[Concatenate[str, Rest], Result],
+    path: str,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Result:
     if _unpickles_everything():
         _warn_of_full_unpickling(path)
     try:
@@ -84,13 +97,13 @@ def _load_or_refuse(load, path, *args, **kwargs):
         ) from error
 
 
-def _unpickles_everything():
+def _unpickles_everything() -> bool:
     forced = os.getenv(FULL_UNPICKLING, "").lower() in ("1", "y", "yes", "true")  # torch's rule
-    return forced or torch.__version__ < (2, 6)
+    return forced or torch.__version__ < "2.6"  # which torch does not compare as text
 
 
 @functools.cache  # once for each file
-def _warn_of_full_unpickling(path):
+def _warn_of_full_unpickling(path: str) -> None:
     logger.warning(
         "%s: unpickled in full, which runs any code hidden in it; do this only with files you"
         " trust (torch %s, %s=%s)",
@@ -101,7 +114,7 @@ def _warn_of_full_unpickling(path):
     )
 
 
-def name_checkpoints_that_do_not_fit():
+def name_checkpoints_that_do_not_fit() -> None:
     """A checkpoint of another size than the data's dictionaries ask for is named in one line.
 
     Every fairseq ends in a list of all such tensors, and of an ensemble names no file. One whose
@@ -110,7 +123,14 @@ def name_checkpoints_that_do_not_fit():
     _wrap(checkpoint_utils, "load_model_ensemble_and_task", _load_one_by_one)
 
 
-def _load_one_by_one(load, filenames, arg_overrides=None, task=None, *args, **kwargs):
+def _load_one_by_one(
+    load: Callable[..., tuple[list[BaseFairseqModel], Any, FairseqTask]],
+    filenames: Iterable[str],
+    arg_overrides: dict[str, Any] | None = None,
+    task: FairseqTask | None = None,
+    *args: object,
+    **kwargs: object,
+) -> tuple[list[BaseFairseqModel], Any, FairseqTask | None]:
     ensemble, cfg = [], None
     for filename in filenames:
         try:
@@ -132,7 +152,7 @@ def _load_one_by_one(load, filenames, arg_overrides=None, task=None, *args, **kw
     return ensemble, cfg, task
 
 
-def tell_dictionaries_apart():
+def tell_dictionaries_apart() -> None:
     """A model is not used with another dictionary that happens to have the same size.
 
     Every fairseq does so, silently, also with one model of an ensemble and where a training is
@@ -144,7 +164,7 @@ def tell_dictionaries_apart():
     _wrap(Trainer, "load_checkpoint", dictionaries.resume_with_same_dictionaries)
 
 
-def save_plain_checkpoints():
+def save_plain_checkpoints() -> None:
     """What fairseq saves can be loaded again under ``weights_only=True``.
 
     It stores numpy arrays under ``--eval-bleu`` and numpy scalars under
@@ -155,11 +175,16 @@ def save_plain_checkpoints():
     _wrap(checkpoint_utils, "torch_persistent_save", _save_without_numpy)
 
 
-def _save_without_numpy(save, checkpoint, *args, **kwargs):
+def _save_without_numpy(
+    save: Callable[Concatenate[State, Rest], Result],
+    checkpoint: State,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Result:
     return save(_without_numpy(checkpoint), *args, **kwargs)
 
 
-def _without_numpy(value):
+def _without_numpy(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
@@ -173,7 +198,7 @@ def _without_numpy(value):
     return value
 
 
-def write_checkpoints_whole():
+def write_checkpoints_whole() -> None:
     """A run that is killed while it saves, or finds the disk full, can be started again.
 
     Every fairseq writes the first checkpoint of a save beside its place and moves it there, but
@@ -187,7 +212,7 @@ def write_checkpoints_whole():
     _wrap(checkpoint_utils, "verify_checkpoint_directory", writing.verify_folder)
 
 
-def go_on_from_a_sound_checkpoint():
+def go_on_from_a_sound_checkpoint() -> None:
     """A run whose ``checkpoint_last.pt`` is damaged goes on from the newest sound checkpoint.
 
     Every fairseq ends with a traceback.
@@ -195,7 +220,7 @@ def go_on_from_a_sound_checkpoint():
     _wrap(Trainer, "load_checkpoint", resume.load_or_go_back)
 
 
-def keep_carried_tapes():
+def keep_carried_tapes() -> None:
     """A run that is resumed in the middle of an epoch goes on reading with the tapes it had.
 
     Every fairseq keeps parameters and buffers only.
@@ -205,7 +230,7 @@ def keep_carried_tapes():
     _wrap(Trainer, "load_checkpoint", carried.load_with_tapes)
 
 
-def restrict_evaluated_settings():
+def restrict_evaluated_settings() -> None:
     """Settings are evaluated as plain values; they cannot call anything.
 
     Every fairseq passes strings like ``--decoder-attention`` or ``--adaptive-softmax-cutoff`` to
@@ -215,7 +240,7 @@ def restrict_evaluated_settings():
     """
     for name, module in list(sys.modules.items()):
         if name.startswith("fairseq."):
-            module.eval = _evaluate_plain_value
+            vars(module)["eval"] = _evaluate_plain_value
 
 
 _PLAIN_SYNTAX = (
@@ -233,7 +258,7 @@ _PLAIN_SYNTAX = (
 )
 
 
-def _evaluate_plain_value(text):
+def _evaluate_plain_value(text: str) -> Any:
     tree = ast.parse(text, mode="eval")
     if not all(isinstance(node, _PLAIN_SYNTAX) for node in ast.walk(tree)):
         raise InputError(
@@ -243,7 +268,7 @@ def _evaluate_plain_value(text):
     return eval(compile(tree, "<setting>", "eval"))
 
 
-def stop_at_no_numbers():
+def stop_at_no_numbers() -> None:
     """Training ends by naming the update and what is NaN or infinite: a parameter, a loss.
 
     Every fairseq ends with a traceback where a gradient is, goes on where only the loss is, and
@@ -255,7 +280,7 @@ def stop_at_no_numbers():
     _wrap(checkpoint_utils, "save_checkpoint", finite.choose_by_numbers)
 
 
-def name_damaged_data():
+def name_damaged_data() -> None:
     """A dictionary or binarised text that is missing or cut off is named in one line.
 
     Every fairseq ends with a traceback; a text that is shorter than its index says ends it in
@@ -269,7 +294,7 @@ def name_damaged_data():
             _wrap(task, "load_dataset", binarised.load_subset)
 
 
-def keep_the_last_batch():
+def keep_the_last_batch() -> None:
     """No example is lost when their number is no multiple of the required batch size.
 
     fairseq > 0.12.2 drops the last batch where its size is no multiple of
@@ -280,7 +305,12 @@ def keep_the_last_batch():
     _wrap(data_utils, "batch_by_size", _batch_all)
 
 
-def _batch_all(batch_by_size, indices, *args, **kwargs):
+def _batch_all(
+    batch_by_size: Callable[Concatenate[NDArray[np.int64], Rest], list[NDArray[np.int64]]],
+    indices: NDArray[np.int64] | Iterable[int],
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> list[NDArray[np.int64]]:
     if not isinstance(indices, np.ndarray):
         indices = np.fromiter(indices, dtype=np.int64)
     if len(indices) == 0:
@@ -290,7 +320,7 @@ def _batch_all(batch_by_size, indices, *args, **kwargs):
     return [*batches, rest] if len(rest) else batches
 
 
-def rebuild_batches_every_epoch():
+def rebuild_batches_every_epoch() -> None:
     """A resumed run trains on the same batches as an uninterrupted one.
 
     fairseq > 0.12.2 composes the training batches with the seed of the epoch in which the
@@ -307,31 +337,37 @@ class _RebuildingConfig:
 
     rebuild_batches = True
 
-    def __init__(self, cfg):
+    def __init__(self, cfg: Any) -> None:
         self._cfg = cfg
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._cfg, name)
 
 
-def _get_rebuilding_iterator(get_batch_iterator, task, *args, **kwargs):
+def _get_rebuilding_iterator(
+    get_batch_iterator: Callable[Concatenate[FairseqTask, Rest], Result],
+    task: FairseqTask,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Result:
     cfg = task.cfg
     trains = "update_epoch_batch_itr" in kwargs  # only the trainer's training iterator says it
     if not trains or getattr(cfg, "rebuild_batches", None) is not None:
         return get_batch_iterator(task, *args, **kwargs)
-    task.cfg = _RebuildingConfig(cfg)
+    stand_in: Any = _RebuildingConfig(cfg)
+    task.cfg = stand_in
     try:
         return get_batch_iterator(task, *args, **kwargs)
     finally:
         task.cfg = cfg
 
 
-def end_loader_threads():
+def end_loader_threads() -> None:
     """The process does not abort ("terminate called ...") when it ends before its batches do."""
     _wrap(iterators.BufferedIterator, "_create_consumer", loader_threads.start_and_remember)
 
 
-def search_diverse_beams_of_every_batch():
+def search_diverse_beams_of_every_batch() -> None:
     """``--diverse-beam-groups`` works for more than the first batch.
 
     Every fairseq takes the numbers of the sentences in the data for rows of its table of a
@@ -342,23 +378,29 @@ def search_diverse_beams_of_every_batch():
         _wrap(generator, "generate", _generate_without_numbers)
 
 
-def _generate_without_numbers(generate, generator, models, sample, **kwargs):
+def _generate_without_numbers(
+    generate: Callable[..., Result],
+    generator: SequenceGenerator,
+    models: list[BaseFairseqModel],
+    sample: dict[str, Any],
+    **kwargs: object,
+) -> Result:
     if isinstance(generator.search, DiverseBeamSearch):
         sample = {key: value for key, value in sample.items() if key != "id"}
     return generate(generator, models, sample, **kwargs)
 
 
-def restore_numpy_long():
+def restore_numpy_long() -> None:
     """``--sample-break-mode eos`` and ``--num-batch-buckets`` work without ``np.compat``.
 
     numpy >= 2 has no ``np.compat``, whose ``long`` (Python's ``int``) is what TokenBlockDataset
     and LanguagePairDataset ask for. LM generation and interactive need the former as well.
     """
     if not hasattr(np, "compat"):
-        np.compat = types.SimpleNamespace(long=int)
+        vars(np)["compat"] = types.SimpleNamespace(long=int)
 
 
-def mend_length_buckets():
+def mend_length_buckets() -> None:
     """``--num-batch-buckets`` works without ``np.percentile(interpolation=...)``.
 
     numpy renamed the argument to ``method`` in 1.22 and removed the old name in 2.4.
@@ -368,15 +410,15 @@ def mend_length_buckets():
     broken = data_utils.get_buckets
     for module in list(sys.modules.values()):  # some have imported it by name
         if getattr(module, "get_buckets", None) is broken:
-            module.get_buckets = _get_buckets
+            vars(module)["get_buckets"] = _get_buckets
 
 
-def _get_buckets(sizes, num_buckets):
+def _get_buckets(sizes: NDArray[np.integer[Any]], num_buckets: int) -> NDArray[Any]:
     bounds = np.percentile(sizes, np.linspace(0, 100, num_buckets + 1), method="lower")
     return np.unique(bounds[1:])
 
 
-def tell_models_the_epoch():
+def tell_models_the_epoch() -> None:
     """Models hear which epoch begins, also on a resume in the middle of one.
 
     Every fairseq defines ``BaseFairseqModel.set_epoch`` and never calls it.
@@ -384,12 +426,14 @@ def tell_models_the_epoch():
     _wrap(Trainer, "begin_epoch", _begin_epoch)
 
 
-def _begin_epoch(begin_epoch, trainer, epoch):
+def _begin_epoch(
+    begin_epoch: Callable[[Trainer, int], Result], trainer: Trainer, epoch: int
+) -> Result:
     trainer.get_model().set_epoch(epoch)
     return begin_epoch(trainer, epoch)
 
 
-def keep_offsets_from_wrapping():
+def keep_offsets_from_wrapping() -> None:
     """``fairseq-preprocess --workers N`` writes a sound index for more than 2 GiB of tokens.
 
     The sizes merged from the workers' parts are ``np.int32``; numpy >= 2 adds them up to
@@ -399,12 +443,17 @@ def keep_offsets_from_wrapping():
     _wrap(indexed_dataset.MMapIndexedDatasetBuilder, "finalize", _finalize_with_python_sizes)
 
 
-def _finalize_with_python_sizes(finalize, builder, *args, **kwargs):
+def _finalize_with_python_sizes(
+    finalize: Callable[Concatenate[indexed_dataset.MMapIndexedDatasetBuilder, Rest], Result],
+    builder: indexed_dataset.MMapIndexedDatasetBuilder,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Result:
     builder._sizes = [int(size) for size in builder._sizes]
     return finalize(builder, *args, **kwargs)
 
 
-def take_no_device_for_a_tpu():
+def take_no_device_for_a_tpu() -> None:
     """``--bf16`` and ``--memory-efficient-bf16`` train in bfloat16 on the device that is there.
 
     Every fairseq lets them imply ``--tpu``, and so ends on a CPU or GPU in ``torch_xla`` missing
@@ -413,15 +462,21 @@ def take_no_device_for_a_tpu():
     _wrap(options, "parse_args_and_arch", _parse_tpu_as_given)
 
 
-def _parse_tpu_as_given(parse, parser, input_args=None, *args, **kwargs):
+def _parse_tpu_as_given(
+    parse: Callable[..., Result],
+    parser: argparse.ArgumentParser,
+    input_args: list[str] | None = None,
+    *args: object,
+    **kwargs: object,
+) -> Result:
     parsed = parse(parser, input_args, *args, **kwargs)
-    namespace = parsed[0] if isinstance(parsed, tuple) else parsed
+    namespace: Any = parsed[0] if isinstance(parsed, tuple) else parsed
     if getattr(namespace, "bf16", False):
         namespace.tpu = "--tpu" in (sys.argv if input_args is None else input_args)
     return parsed
 
 
-def join_the_processes_of_torchrun():
+def join_the_processes_of_torchrun() -> None:
     """Processes that torchrun starts train together, whatever the number of GPUs.
 
     Every fairseq takes its world size from the GPUs of its own node: with one or none, each
@@ -432,14 +487,21 @@ def join_the_processes_of_torchrun():
     _wrap(distributed_utils, "_infer_torch_distributed_launch_init", _take_rank_of_torchrun)
 
 
-def _take_world_size_of_torchrun(infer, cfg, *args, **kwargs):
+def _take_world_size_of_torchrun(
+    infer: Callable[Concatenate[DistributedTrainingConfig, Rest], None],
+    cfg: DistributedTrainingConfig,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> None:
     names = "MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK"
     if cfg.distributed_init_method is None and all(name in os.environ for name in names):
         cfg.distributed_world_size = int(os.environ["WORLD_SIZE"])
     return infer(cfg, *args, **kwargs)
 
 
-def _take_rank_of_torchrun(infer, cfg):
+def _take_rank_of_torchrun(
+    infer: Callable[[DistributedTrainingConfig], None], cfg: DistributedTrainingConfig
+) -> None:
     if torch.cuda.device_count():
         return infer(cfg)
     cfg.distributed_init_method = "env://"
@@ -447,7 +509,7 @@ def _take_rank_of_torchrun(infer, cfg):
     cfg.distributed_no_spawn = True
 
 
-def distribute_models_on_cpu():
+def distribute_models_on_cpu() -> None:
     """``--ddp-backend pytorch_ddp``, the default, trains on several CPUs.
 
     Every fairseq names a GPU to torch's ``DistributedDataParallel``, which refuses it for a model
@@ -456,13 +518,15 @@ def distribute_models_on_cpu():
     _wrap(distributed_fairseq_model, "DistributedDataParallel", _distribute_where_it_is)
 
 
-def _distribute_where_it_is(distribute, module, **kwargs):
+def _distribute_where_it_is(
+    distribute: Callable[..., nn.Module], module: nn.Module, **kwargs: object
+) -> nn.Module:
     if not next(module.parameters()).is_cuda:
         kwargs.update(device_ids=None, output_device=None)
     return distribute(module=module, **kwargs)
 
 
-def send_plain_settings():
+def send_plain_settings() -> None:
     """A training in several processes can be resumed.
 
     One process reads the checkpoint and sends it to the others, with its settings as an OmegaConf
@@ -471,13 +535,18 @@ def send_plain_settings():
     _wrap(distributed_utils, "broadcast_object", _broadcast_plain_settings)
 
 
-def _broadcast_plain_settings(broadcast, state, *args, **kwargs):
+def _broadcast_plain_settings(
+    broadcast: Callable[Concatenate[object, Rest], Result],
+    state: object,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Result:
     if isinstance(state, dict) and OmegaConf.is_config(state.get("cfg")):
         state = {**state, "cfg": OmegaConf.to_container(state["cfg"])}
     return broadcast(state, *args, **kwargs)
 
 
-def _wrap(owner, name, around):
+def _wrap(owner: Any, name: str, around: Callable[..., Any]) -> None:
     """Replace ``owner.name`` by ``around(original, ...)``, once for each ``around``."""
     original = getattr(owner, name)
     mends = getattr(original, "mended_by_lstmn", ())
@@ -485,10 +554,10 @@ def _wrap(owner, name, around):
         return
 
     @functools.wraps(original)
-    def mended(*args, **kwargs):
+    def mended(*args: object, **kwargs: object) -> Any:
         return around(original, *args, **kwargs)
 
-    mended.mended_by_lstmn = (*mends, around)
+    vars(mended)["mended_by_lstmn"] = (*mends, around)
     is_static = isinstance(inspect.getattr_static(owner, name), staticmethod)
     setattr(owner, name, staticmethod(mended) if is_static else mended)
 

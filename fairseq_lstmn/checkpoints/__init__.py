@@ -1,1 +1,5 @@
 """What a checkpoint file holds and whether it is sound; ``compat`` ties it to fairseq."""
+
+from typing import Any, TypeAlias
+
+State: TypeAlias = dict[str, Any]  # a checkpoint, or its task's or extra state, as fairseq has them

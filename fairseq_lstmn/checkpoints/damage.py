@@ -11,7 +11,7 @@ class DamagedCheckpoint(InputError):
     """A file that cannot be read as a checkpoint; the message is one line naming it."""
 
 
-def check_sums(path):
+def check_sums(path: str) -> None:
     """Read the file at ``path`` once and compare its checksums, if it is an archive.
 
     torch writes a CRC-32 of every tensor and never looks at it: most files with one wrong bit

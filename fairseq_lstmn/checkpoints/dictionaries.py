@@ -5,10 +5,17 @@ with the wrong one every answer is nonsense that no size gives away.
 """
 
 import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, ParamSpec
 
 from fairseq.data import Dictionary
+from fairseq.tasks.fairseq_task import FairseqTask
 
+from fairseq_lstmn.checkpoints import State
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.training.trainer import Trainer
+
+Rest = ParamSpec("Rest")  # what else a function of fairseq's takes
 
 RECORDED = "dictionaries"  # in the state of a task, which fairseq keeps in its checkpoints
 
@@ -17,12 +24,14 @@ class OtherWords(InputError):
     """A checkpoint was trained with another dictionary."""
 
 
-def state_with_dictionaries(state_dict, task):
+def state_with_dictionaries(state_dict: Callable[[FairseqTask], State], task: FairseqTask) -> State:
     """fairseq's ``task.state_dict()`` with the SHA-256 of the words on each side."""
     return {**state_dict(task), RECORDED: sums(task)}
 
 
-def load_state_of_same_dictionaries(load_state_dict, task, state):
+def load_state_of_same_dictionaries(
+    load_state_dict: Callable[[FairseqTask, State], None], task: FairseqTask, state: State
+) -> None:
     """fairseq's ``task.load_state_dict(state)``; raises OtherWords for other words.
 
     Checkpoints without a record, by fairseq alone or older than it, are taken as they are.
@@ -32,7 +41,9 @@ def load_state_of_same_dictionaries(load_state_dict, task, state):
     return load_state_dict(task, state)
 
 
-def hand_record_to_trainer(load_checkpoint_to_cpu, *args, **kwargs):
+def hand_record_to_trainer(
+    load_checkpoint_to_cpu: Callable[Rest, State], *args: Rest.args, **kwargs: Rest.kwargs
+) -> State:
     """fairseq's function of that name; the record is in the extra state too.
 
     That is all that a trainer hands back of a checkpoint's state, in every process.
@@ -44,7 +55,13 @@ def hand_record_to_trainer(load_checkpoint_to_cpu, *args, **kwargs):
     return state
 
 
-def resume_with_same_dictionaries(load_checkpoint, trainer, filename, *args, **kwargs):
+def resume_with_same_dictionaries(
+    load_checkpoint: Callable[Concatenate[Trainer, str, Rest], State | None],
+    trainer: Trainer,
+    filename: str,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> State | None:
     """fairseq's ``Trainer.load_checkpoint``; raises InputError for other words.
 
     One line names the checkpoint and the data.
@@ -57,7 +74,7 @@ def resume_with_same_dictionaries(load_checkpoint, trainer, filename, *args, **k
     return extra_state
 
 
-def compare(recorded, task):
+def compare(recorded: Mapping[str, str], task: FairseqTask) -> None:
     """Raise OtherWords, naming the side and the data, where the task's words are not recorded."""
     own = sums(task)
     for side in own:
@@ -65,13 +82,14 @@ def compare(recorded, task):
             raise OtherWords(f"its {side} dictionary has other words than the one of {data(task)}")
 
 
-def data(task):
+def data(task: FairseqTask) -> str:
     """The data folder of ``task``, as the user has given it."""
-    settings = getattr(task, "args", None) or task.cfg  # a language model's are in the former
-    return getattr(settings, "data", "this data")
+    settings: Any = getattr(task, "args", None) or task.cfg  # a language model's are in the former
+    folder: str = getattr(settings, "data", "this data")
+    return folder
 
 
-def sums(task):
+def sums(task: FairseqTask) -> dict[str, str]:
     """``{"source": SHA-256, "target": SHA-256}`` of the dictionaries that ``task`` has."""
     found = {}
     for side in ("source", "target"):

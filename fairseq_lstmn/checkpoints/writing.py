@@ -2,20 +2,32 @@
 
 import contextlib
 import os
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Concatenate, ParamSpec, TypeVar
 
 import torch
 from fairseq.file_io import PathManager
 
+from fairseq_lstmn.checkpoints import State
 from fairseq_lstmn.errors import InputError
 
+Rest = ParamSpec("Rest")  # what else a function of fairseq's takes
+Result = TypeVar("Result")
 
-def save_whole(save, checkpoint, filename, *args, **kwargs):
+
+def save_whole(
+    save: Callable[Concatenate[State, str, Rest], Result],
+    checkpoint: State,
+    filename: str,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Result:
     """fairseq's ``torch_persistent_save``; raises InputError where the disk takes no more."""
     with whole(filename, part=f"{filename}.tmp"):
         return save(checkpoint, filename, *args, **kwargs)
 
 
-def save_once(save, checkpoint, file):
+def save_once(save: Callable[[State, str], None], checkpoint: State, file: str | BinaryIO) -> None:
     """fairseq's ``_torch_persistent_save`` without its second and third attempt.
 
     They write behind what the first has left. Nothing can read a file so made, and yet it is
@@ -24,7 +36,13 @@ def save_once(save, checkpoint, file):
     return save(checkpoint, file) if isinstance(file, str) else torch.save(checkpoint, file)
 
 
-def copy_whole(copy_file, source, destination, *args, **kwargs):
+def copy_whole(
+    copy_file: Callable[Concatenate[str, str, Rest], Result],
+    source: str,
+    destination: str,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Result:
     """fairseq's ``PathManager.copy``, beside the destination first and then moved there."""
     if not PathManager.supports_rename(destination):  # a remote store's, which copies by itself
         return copy_file(source, destination, *args, **kwargs)
@@ -35,7 +53,7 @@ def copy_whole(copy_file, source, destination, *args, **kwargs):
     return copied
 
 
-def verify_folder(verify, save_dir):
+def verify_folder(verify: Callable[[str], None], save_dir: str) -> None:
     """fairseq's ``verify_checkpoint_directory``; raises InputError for one it cannot write to."""
     try:
         return verify(save_dir)
@@ -44,7 +62,7 @@ def verify_folder(verify, save_dir):
 
 
 @contextlib.contextmanager
-def whole(path, part):
+def whole(path: str, part: str) -> Iterator[None]:
     """Remove ``part`` and raise InputError where writing it fails."""
     try:
         yield
@@ -59,7 +77,7 @@ def whole(path, part):
         ) from error
 
 
-def first_os_error(error):
+def first_os_error(error: BaseException | None) -> OSError | None:
     """``error`` or the one during whose handling it came that is the system's; None if none is."""
     while error is not None and not isinstance(error, OSError):
         error = error.__context__

@@ -6,17 +6,32 @@ process has tapes of its own; the one that writes gets those of all.
 """
 
 import logging
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
+from fairseq.dataclass.configs import CheckpointConfig
 
+from fairseq_lstmn.checkpoints import State
 from fairseq_lstmn.modules.language_decoder import CarriedTapes
+from fairseq_lstmn.training.trainer import Trainer
+
+Rest = ParamSpec("Rest")  # what else a function of fairseq's takes
+Result = TypeVar("Result")
+Tapes = TypeVar("Tapes")  # a process's, or None
 
 logger = logging.getLogger(__name__)
 
 KEPT = "carried_tapes"  # in a checkpoint's extra_state: by rank
 
 
-def gather_tapes(save_checkpoint, settings, trainer, *args, **kwargs):
+def gather_tapes(
+    save_checkpoint: Callable[Concatenate[CheckpointConfig, Trainer, Rest], Result],
+    settings: CheckpointConfig,
+    trainer: Trainer,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Result:
     """fairseq's ``checkpoint_utils.save_checkpoint``, called in every process before one writes."""
     carried = of_trainer(trainer)
     if carried is None or settings.no_save:
@@ -28,17 +43,22 @@ def gather_tapes(save_checkpoint, settings, trainer, *args, **kwargs):
         del trainer.gathered_tapes
 
 
-def gathered(state, trainer):
+def gathered(state: Tapes, trainer: Trainer) -> list[Tapes | None]:
     """``[state of each process]`` by rank."""
     processes = trainer.data_parallel_world_size
     if processes == 1:
         return [state]
-    states = [None] * processes
+    states: list[Tapes | None] = [None] * processes
     torch.distributed.all_gather_object(states, state, group=trainer.data_parallel_process_group)
     return states
 
 
-def save_with_tapes(save_checkpoint, trainer, filename, extra_state):
+def save_with_tapes(
+    save_checkpoint: Callable[[Trainer, str, State], Result],
+    trainer: Trainer,
+    filename: str,
+    extra_state: State,
+) -> Result:
     """fairseq's ``Trainer.save_checkpoint``, which a process in trouble calls alone."""
     tapes = getattr(trainer, "gathered_tapes", None)
     if tapes is not None:
@@ -46,7 +66,13 @@ def save_with_tapes(save_checkpoint, trainer, filename, extra_state):
     return save_checkpoint(trainer, filename, extra_state)
 
 
-def load_with_tapes(load_checkpoint, trainer, filename, *args, **kwargs):
+def load_with_tapes(
+    load_checkpoint: Callable[Concatenate[Trainer, str, Rest], State | None],
+    trainer: Trainer,
+    filename: str,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> State | None:
     """fairseq's ``Trainer.load_checkpoint``.
 
     Tapes of another number of processes, whose texts are divided otherwise, are left with a
@@ -71,7 +97,7 @@ def load_with_tapes(load_checkpoint, trainer, filename, *args, **kwargs):
     return extra_state
 
 
-def of_trainer(trainer):
+def of_trainer(trainer: Trainer) -> CarriedTapes | None:
     """The ``CarriedTapes`` of a trainer's model, None for others."""
     carried = getattr(getattr(trainer.get_model(), "decoder", None), "carried", None)
     return carried if isinstance(carried, CarriedTapes) else None

@@ -2,21 +2,36 @@
 
 import logging
 import math
+from collections.abc import Callable, Iterable
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import torch
+from fairseq.data.iterators import EpochBatchIterator
+from fairseq.dataclass.configs import CheckpointConfig
+from torch import Tensor, nn
 
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.training.trainer import Trainer
+
+Rest = ParamSpec("Rest")  # what else a function of fairseq's takes
+Result = TypeVar("Result")
+Logged: TypeAlias = dict[str, Any]  # what a step has to say by name, its loss among it
 
 logger = logging.getLogger(__name__)
 
 
-def check_weights(model, origin):
+def check_weights(model: nn.Module, origin: str) -> None:
     """Raise InputError, beginning with ``origin``, for a weight that is NaN or infinite."""
     if found := named(model.named_parameters()):
         raise InputError(f"{origin}: {found} NaN or infinity")
 
 
-def train_on_numbers(train_step, trainer, *args, **kwargs):
+def train_on_numbers(
+    train_step: Callable[Concatenate[Trainer, Rest], Logged | None],
+    trainer: Trainer,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Logged | None:
     """fairseq's ``Trainer.train_step``.
 
     Raises InputError, naming the update and the first parameter concerned, where fairseq finds
@@ -35,13 +50,24 @@ def train_on_numbers(train_step, trainer, *args, **kwargs):
     return logged
 
 
-def remember_subset(get_valid_iterator, trainer, subset, *args, **kwargs):
+def remember_subset(
+    get_valid_iterator: Callable[Concatenate[Trainer, str, Rest], Result],
+    trainer: Trainer,
+    subset: str,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Result:
     """fairseq's ``Trainer.get_valid_iterator``, asked for before each subset is validated."""
     trainer.validated_subset = subset
     return get_valid_iterator(trainer, subset, *args, **kwargs)
 
 
-def validate_on_numbers(valid_step, trainer, *args, **kwargs):
+def validate_on_numbers(
+    valid_step: Callable[Concatenate[Trainer, Rest], Logged],
+    trainer: Trainer,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Logged:
     """fairseq's ``Trainer.valid_step``.
 
     Raises InputError, naming the update and the subset, for a loss that is no number: no other
@@ -57,7 +83,15 @@ def validate_on_numbers(valid_step, trainer, *args, **kwargs):
     return logged
 
 
-def choose_by_numbers(save_checkpoint, settings, trainer, epoch_itr, score):
+def choose_by_numbers(
+    save_checkpoint: Callable[
+        [CheckpointConfig, Trainer, EpochBatchIterator, float | None], Result
+    ],
+    settings: CheckpointConfig,
+    trainer: Trainer,
+    epoch_itr: EpochBatchIterator,
+    score: float | None,
+) -> Result:
     """fairseq's ``checkpoint_utils.save_checkpoint``, with no score instead of one that is NaN.
 
     So is a correlation with answers that are all the same.
@@ -73,7 +107,7 @@ def choose_by_numbers(save_checkpoint, settings, trainer, epoch_itr, score):
     return save_checkpoint(settings, trainer, epoch_itr, score)
 
 
-def describe(model):
+def describe(model: nn.Module) -> str | None:
     """Which weights, or else which gradients, are NaN or infinite; None if none is."""
     if found := named(model.named_parameters()):
         return f"{found} NaN or infinity"
@@ -83,7 +117,7 @@ def describe(model):
     return None
 
 
-def named(tensors):
+def named(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
     """The first name of a tensor with a number that is none, and how many more there are."""
     found = [name for name, tensor in tensors if not torch.isfinite(tensor).all()]
     if not found:

@@ -1,0 +1,31 @@
+"""fairseq's ``Trainer``, which says no types itself, as far as it is used."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from fairseq.dataclass.configs import FairseqConfig
+from fairseq.tasks.fairseq_task import FairseqTask
+from torch import nn
+
+
+class Trainer(Protocol):
+    """A training under way in one process of several."""
+
+    cfg: FairseqConfig
+    task: FairseqTask
+    model: nn.Module  # perhaps wrapped in what distributes it
+    device: torch.device
+    checkpoint_suffix: str
+    data_parallel_world_size: int
+    data_parallel_rank: int
+    data_parallel_process_group: Any  # torch's, or an object of fairseq's own
+    # noted there by ``carried`` and ``finite``, from one function to another
+    gathered_tapes: Sequence[object]
+    validated_subset: str
+
+    def get_model(self) -> Any:
+        """The model by itself, of any class."""
+
+    def get_num_updates(self) -> int:
+        """How many there were."""
