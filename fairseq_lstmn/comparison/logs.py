@@ -69,14 +69,14 @@ class Training:
             self._note_device(line)
             return
         try:
-            numbers = {name: _number(value) for name, value in json.loads("{" + entry).items()}
+            values = json.loads("{" + entry)
         except ValueError:
             return
+        numbers = {n: number for n in values if (number := _number(values[n])) is not None}
         self._note_memory(numbers)
         if kind == self.subset:
             start = f"{self.subset}_"
-            names = (name for name in numbers if name.startswith(start))
-            found = {n[len(start) :]: numbers[n] for n in names if numbers[n] is not None}
+            found = {n[len(start) :]: numbers[n] for n in numbers if n.startswith(start)}
             self.curve[int(found["num_updates"])] = found
         elif kind == "train":
             self.updates, self.progress = int(numbers["train_num_updates"]), numbers["epoch"]
