@@ -47,9 +47,10 @@ def scored(
 
 def word_counts(comparison: Comparison, items: Items) -> Mapping[str, int] | None:
     """How often words occur in training, where the items are words."""
-    if not isinstance(items, Tokens):
+    data = comparison.plan.data
+    if data is None or not isinstance(items, Tokens):
         return None
-    return words.counts(comparison.plan.data, comparison.subsets["train"])
+    return words.counts(data, comparison.subsets["train"])
 
 
 def score_entries(
