@@ -136,10 +136,14 @@ def bucket_entries(
                 "counts": np.bincount(cut.index).tolist(),
                 "values": values,
                 "differences": {
-                    name: [None if None in pair else pair[0] - pair[1] for pair in zip(own, base)]
+                    name: [minus(one, other) for one, other in zip(own, base)]
                     for name, own in values.items()
                     if base is not None and name != plan.baseline
                 },
             }
         )
     return entries
+
+
+def minus(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
