@@ -97,7 +97,7 @@ def budget_errors(plan: Plan, by_model: Mapping[str, Sequence[Outcome]]) -> list
     found = []
     for name in BUDGETS[plan.budget]:
         values = {
-            (o.run.model, o.run.seed): {**o.budget, "minutes": o.training.seconds / 60}[name]
+            (o.run.model, o.run.seed): given(o, name)
             for outcomes in by_model.values()
             for o in outcomes
             if o.items is not None
@@ -111,6 +111,15 @@ def budget_errors(plan: Plan, by_model: Mapping[str, Sequence[Outcome]]) -> list
                 )
                 break
     return found
+
+
+def given(outcome: Outcome, name: str) -> float:
+    """What a training that has come to its end was given, by the names in ``BUDGETS``."""
+    if name == "minutes":
+        return outcome.training.seconds / 60
+    value = outcome.budget[name]
+    assert value is not None  # as it has logged an epoch
+    return value
 
 
 def equal(values: Collection[float], name: str) -> bool:

@@ -122,7 +122,7 @@ def _checked(found: dict[Any, Any]) -> Plan:
     return plan
 
 
-def check_known(what: str, name: str, known: Collection[str]) -> None:
+def check_known(what: str, name: object, known: Collection[str]) -> None:
     """Raise InputError if ``name`` is none of ``known``, with the nearest that is."""
     if name in known:
         return

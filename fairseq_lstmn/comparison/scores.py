@@ -47,9 +47,10 @@ def scored(
 
 def word_counts(comparison: Comparison, items: Items) -> Mapping[str, int] | None:
     """How often words occur in training, where the items are words."""
-    if not isinstance(items, Tokens):
+    data = comparison.plan.data
+    if data is None or not isinstance(items, Tokens):
         return None
-    return words.counts(comparison.plan.data, comparison.subsets["train"])
+    return words.counts(data, comparison.subsets["train"])
 
 
 def score_entries(
@@ -135,10 +136,14 @@ def bucket_entries(
                 "counts": np.bincount(cut.index).tolist(),
                 "values": values,
                 "differences": {
-                    name: [None if None in pair else pair[0] - pair[1] for pair in zip(own, base)]
+                    name: [minus(one, other) for one, other in zip(own, base)]
                     for name, own in values.items()
                     if base is not None and name != plan.baseline
                 },
             }
         )
     return entries
+
+
+def minus(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
