@@ -2,18 +2,21 @@
 
 import contextlib
 import io
+from argparse import ArgumentParser, Namespace
+from typing import Any, Literal
 
 from fairseq import options as fairseq_options
 from fairseq.models import ARCH_MODEL_REGISTRY
 from fairseq.tasks import TASK_REGISTRY
 
 from fairseq_lstmn.comparison.plan import check_known
+from fairseq_lstmn.comparison.types import Options
 from fairseq_lstmn.errors import InputError
 
 DEFAULT_TASK = "translation"  # fairseq-train's
 
 
-def spelled(options):
+def spelled(options: Options) -> dict[str, Literal[True] | str]:
     """Options as a command line has them: True for a flag that is given, else text."""
     return {
         name: value if value is True else ",".join(map(str, listed(value)))
@@ -22,11 +25,11 @@ def spelled(options):
     }
 
 
-def listed(value):
+def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def arguments(options):
+def arguments(options: Options) -> list[str]:
     """A list of arguments for a dict of options; a flag's value is a bool, a list has commas."""
     return [
         part
@@ -35,12 +38,12 @@ def arguments(options):
     ]
 
 
-def behind(data):
+def behind(data: str | None) -> list[str]:
     """The argument by which fairseq's commands get their data, in a list; none for None."""
     return [] if data is None else [data]
 
 
-def check_training(data, options, section):
+def check_training(data: str | None, options: Options, section: str) -> Namespace:
     """The parsed arguments of fairseq-train. Raises InputError, naming ``section`` and option."""
     task = options.get("task", DEFAULT_TASK)
     check_known(f"task of fairseq's, in {section}.task", task, TASK_REGISTRY)
@@ -49,9 +52,10 @@ def check_training(data, options, section):
     return parsed(parser, [*behind(data), *arguments(options)], options, section)
 
 
-def parsed(parser, argv, options, section):
+def parsed(parser: ArgumentParser, argv: list[str], options: Options, section: str) -> Namespace:
     """``argv`` as one of fairseq's parsers reads it. Raises InputError for what it does not."""
     said = io.StringIO()
+    args: Namespace
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
             args, unknown = fairseq_options.parse_args_and_arch(parser, argv, parse_known=True)

@@ -4,12 +4,14 @@ N items, L buckets, K seeds, d statistics an item.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from fairseq_lstmn.comparison.items import Recalled, Tokens, Translations
-from fairseq_lstmn.comparison.metrics import END, grouped, units
+from fairseq_lstmn.comparison.items import Items, Recalled, Tokens, Translations
+from fairseq_lstmn.comparison.metrics import END, Metric, grouped, units
+from fairseq_lstmn.comparison.types import Floats, Indices
 
 COUNTS = ["0 (unknown)", "1-9", "10-99", "100-999", "1,000-9,999", "10,000 and more"]
 DISTANCES = ["never", "1-10", "11-50", "51-200", "more than 200"]
@@ -29,10 +31,10 @@ class Bucketing:
 
     name: str
     labels: list[str]
-    index: np.ndarray
+    index: Indices
 
 
-def bucketings(items, counts=None):
+def bucketings(items: Items, counts: Mapping[str, int] | None = None) -> list[Bucketing]:
     """Every way to cut these items; ``counts`` is word -> occurrences in the training text.
 
     Without ``counts`` tokens are not cut by frequency, without ends of sentences in the text not
@@ -50,16 +52,17 @@ def bucketings(items, counts=None):
     return [by_length("length", items.lengths), occupied("class", items.classes, items.labels)]
 
 
-def by_frequency(words, counts):
+def by_frequency(words: Sequence[str], counts: Mapping[str, int]) -> Bucketing:
     """How often the word occurs in the training text."""
     occurrences = [counts.get(word, 0) for word in words]
     index = np.digitize(occurrences, [1, 10, 100, 1_000, 10_000])
     return occupied("frequency in training", COUNTS, index)
 
 
-def by_recency(words):
+def by_recency(words: Sequence[str]) -> Bucketing:
     """How many tokens ago the word occurred last in the test text."""
-    last, distances = {}, []
+    last: dict[str, int] = {}
+    distances = []
     for position, word in enumerate(words):
         distances.append(position - last.get(word, position))
         last[word] = position
@@ -67,7 +70,7 @@ def by_recency(words):
     return occupied("distance to its last occurrence", DISTANCES, index)
 
 
-def in_sentence(items):
+def in_sentence(items: Tokens) -> Bucketing:
     """The how-manieth token of its sentence, from 1 on."""
     sentences = units(items)
     starts = np.flatnonzero(np.diff(sentences, prepend=-1))
@@ -76,7 +79,7 @@ def in_sentence(items):
     return occupied("position in the sentence", POSITIONS, index)
 
 
-def by_length(name, lengths):
+def by_length(name: str, lengths: Indices | Sequence[int]) -> Bucketing:
     """At most four buckets of lengths (N) in tokens, as equal in size as whole lengths allow."""
     last = np.unique(np.quantile(lengths, QUANTILES, method="inverted_cdf"))
     first = [np.min(lengths), *(last[:-1] + 1)]
@@ -84,18 +87,18 @@ def by_length(name, lengths):
     return Bucketing(name, labels, np.searchsorted(last, lengths))
 
 
-def occupied(name, labels, index):
+def occupied(name: str, labels: Sequence[str], index: Indices) -> Bucketing:
     """The bucketing without its empty buckets."""
     present, index = np.unique(index, return_inverse=True)
     return Bucketing(name, [labels[number] for number in present], index)
 
 
-def applies(metric, bucketing):
+def applies(metric: Metric, bucketing: Bucketing) -> bool:
     """Whether the score of a bucket means something: not a mean over classes within one class."""
     return (metric.name, bucketing.name) != ("macro-f1", "class")
 
 
-def bucket_scores(metric, bucketing, statistics):
+def bucket_scores(metric: Metric, bucketing: Bucketing, statistics: Floats) -> list[float | None]:
     """The score of every bucket (L), the mean over seeds of statistics (K, N, d).
 
     None where it is not finite, as a perplexity is with an impossible word in the bucket.

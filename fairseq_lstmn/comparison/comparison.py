@@ -1,7 +1,9 @@
 """A plan at work in a folder: everything checked, its runs, what was chosen, how far it is."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from fairseq.criterions import CRITERION_DATACLASS_REGISTRY
 from fairseq.dataclass.configs import CheckpointConfig, DatasetConfig
@@ -16,8 +18,10 @@ from fairseq_lstmn.comparison.arguments import (
     listed,
     parsed,
 )
-from fairseq_lstmn.comparison.runs import make_run
+from fairseq_lstmn.comparison.plan import Plan
+from fairseq_lstmn.comparison.runs import Run, make_run
 from fairseq_lstmn.comparison.scoring import score_options, scoring_of
+from fairseq_lstmn.comparison.types import Options
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.tasks.embed_std import EmbedStdConfig
 
@@ -49,7 +53,7 @@ class Comparison:
         versions: of what results depend on.
     """
 
-    def __init__(self, plan, dest):
+    def __init__(self, plan: Plan, dest: Path) -> None:
         self.plan, self.dest = plan, dest
         self._check_data()
         self._check_own()
@@ -61,11 +65,11 @@ class Comparison:
         self.versions = fingerprint.versions()
         self._data = [] if plan.data is None else fingerprint.of_data(plan.data)
 
-    def options(self, model, trial=None):
+    def options(self, model: str, trial: Options | None = None) -> Options:
         """The options of fairseq-train for a model, in a trial of ``tune``."""
         return {**self.plan.options(model), **self.chosen[model], **(trial or {})}
 
-    def trials(self):
+    def trials(self) -> dict[str, list[tuple[Options, Run]]]:
         """{model: [(options tried, Run with the first seed)]}; empty without ``tune``."""
         if not self.plan.tune:
             return {}
@@ -76,71 +80,71 @@ class Comparison:
             for model in self.plan.models
         }
 
-    def trial_runs(self):
+    def trial_runs(self) -> list[Run]:
         """The Runs of all trials."""
         return [run for tried in self.trials().values() for _, run in tried]
 
-    def tuned(self):
+    def tuned(self) -> dict[str, Options | None]:
         """{model: the best trial's options by validation}; None while trials are missing."""
-        found = {model: {} for model in self.plan.models}
+        found: dict[str, Options | None] = {model: {} for model in self.plan.models}
         for model, trials in self.trials().items():
             found[model] = None
             if all(run.trained() for _, run in trials):
-                values = [(self.validation(run), trial) for trial, run in trials]
+                validated = [(self.validation(run), trial) for trial, run in trials]
                 # of a training that diverged there is none
-                values = [(value, trial) for value, trial in values if value is not None]
+                values = [(value, trial) for value, trial in validated if value is not None]
                 best = max if self.maximize else min
                 found[model] = best(values, key=lambda entry: entry[0], default=(0, None))[1]
         return found
 
-    def runs(self, tuned):
+    def runs(self, tuned: Mapping[str, Options | None]) -> list[Run]:
         """The runs of all models and seeds, seed by seed, so that no model waits for the last."""
         return [
-            self._run(model, seed, tuned[model])
+            self._run(model, seed, trial)
             for seed in self.plan.seeds
             for model in self.plan.models
-            if tuned[model] is not None
+            if (trial := tuned[model]) is not None
         ]
 
     @property
-    def metric(self):
+    def metric(self) -> str:
         """The name that fairseq logs the validation metric by, which chooses checkpoints."""
         return str(self.plan.train.get("best-checkpoint-metric", "loss"))
 
     @property
-    def maximize(self):
+    def maximize(self) -> bool:
         return bool(self.plan.train.get("maximize-best-checkpoint-metric", False))
 
     @property
-    def curve_metric(self):
+    def curve_metric(self) -> str:
         """What learning curves show: the validation metric, of a loss in words the perplexity."""
         by_words = self.metric == "loss" and "perplexity" in self.plan.metrics
         return "ppl" if by_words else self.metric
 
     @property
-    def validated_on(self):
+    def validated_on(self) -> str:
         """The part of the data whose metric chooses checkpoints: of several the first."""
         return self.subsets["valid"].split(",")[0]
 
-    def validation(self, run):
+    def validation(self, run: Run) -> float | None:
         """The best value of the validation metric of a run; None if there is none."""
         training = logs.training(logs.text(run.train.log), self.validated_on)
         best = training.best(self.metric, self.maximize)
         return best and best[1]
 
-    def count(self, model, trial):
+    def count(self, model: str, trial: Options | None) -> parameters.Parameters:
         """The Parameters of a model with the options of a trial."""
         if not trial:
             return self.parameters[model]
         options = self.options(model, trial)
         return parameters.Counter(self.plan.data, options, f"models.{model}").count()
 
-    def _run(self, model, seed, trial):
+    def _run(self, model: str, seed: int, trial: Options) -> Run:
         options = self.options(model, trial)
         made_by = [self._data, fingerprint.of_named_files(options), self.versions]
         return make_run(self.plan, self.dest, self._scoring, made_by, model, seed, trial, options)
 
-    def _check_data(self):
+    def _check_data(self) -> None:
         data, task = self.plan.data, self._task_name
         config = TASK_DATACLASS_REGISTRY.get(task)
         reads = config is None or "data" in {field.name for field in fields(config)}
@@ -149,7 +153,7 @@ class Comparison:
         if data is not None and not reads:
             raise InputError(f"data: {data}: the task {task} reads none")
 
-    def _check_own(self):
+    def _check_own(self) -> None:
         own = {f"models.{name}": options for name, options in self.plan.models.items()}
         own["tune"] = self.plan.tune
         everywhere = {"train": self.plan.train, **own}
@@ -167,7 +171,7 @@ class Comparison:
                 if name.endswith("-embed-path") and not Path(str(path)).is_file():
                     raise InputError(f"{section}.{name}: {path}: no such file")
 
-    def _of_task_and_criterion(self):
+    def _of_task_and_criterion(self) -> set[str]:
         """Names of the options of the task, but for those on its models, and of the criterion."""
         chosen = (
             TASK_DATACLASS_REGISTRY.get(self._task_name),
@@ -182,39 +186,40 @@ class Comparison:
         }
 
     @property
-    def _task_name(self):
-        return self.plan.train.get("task", DEFAULT_TASK)
+    def _task_name(self) -> str:
+        name: str = self.plan.train.get("task", DEFAULT_TASK)
+        return name
 
-    def _check_models(self):
+    def _check_models(self) -> None:
         for model in self.plan.models:
             check_training(self.plan.data, self.plan.options(model), f"models.{model}")
 
-    def _match(self):
+    def _match(self) -> tuple[dict[str, Options], dict[str, parameters.Parameters]]:
         """Options that the plan's ``match`` sets, and parameters, both by model."""
         plan = self.plan
 
-        def count(model, chosen):
+        def count(model: str, chosen: Options) -> parameters.Parameters:
             options = {**plan.options(model), **chosen}
             return parameters.Counter(plan.data, options, f"models.{model}").count()
 
         counts = {plan.baseline: count(plan.baseline, {})}
-        chosen = {plan.baseline: {}}
+        chosen: dict[str, Options] = {plan.baseline: {}}
         for model in plan.models:
             if model not in counts:
                 chosen[model] = self._sizes(model, counts[plan.baseline]) if plan.match else {}
                 counts[model] = count(model, chosen[model])
         return chosen, counts
 
-    def _sizes(self, model, wanted):
+    def _sizes(self, model: str, wanted: parameters.Parameters) -> Options:
         options, section = self.plan.options(model), f"models.{model}"
         return parameters.match(self.plan.data, options, wanted.all, section)
 
-    def _check_trials(self):
+    def _check_trials(self) -> None:
         for model in self.plan.models if self.plan.tune else ():
             for trial in self.plan.trials():
                 check_training(self.plan.data, self.options(model, trial), f"models.{model}, tune")
 
-    def _check_scoring(self):
+    def _check_scoring(self) -> None:
         plan, scoring = self.plan, self._scoring
         options = score_options(scoring, self.options(plan.baseline), plan.score)
         argv = [*behind(plan.data), *arguments(options), "--path", "checkpoint_best.pt"]
@@ -235,7 +240,7 @@ class Comparison:
                 where = f"data: {plan.data}" if plan.data else f"train.task: {self._task_name}"
                 raise InputError(f"{where}: has no part {subset!r}")
 
-    def _has(self, subset):
+    def _has(self, subset: str) -> bool:
         """Whether there is such a part of the data, or of what the task makes."""
         data = self.plan.data
         if data is None:
@@ -243,7 +248,7 @@ class Comparison:
         return any(Path(data.split(":")[0]).rglob(f"{subset}.*idx"))
 
 
-def entries(sections):
+def entries(sections: Mapping[str, Options]) -> Iterator[tuple[str, str, Any]]:
     """(section, option, value) of dicts of options by section."""
     for section, options in sections.items():
         for name, value in options.items():

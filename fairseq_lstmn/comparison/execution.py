@@ -4,17 +4,23 @@ import fcntl
 import os
 import shlex
 import signal
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
 from fairseq_lstmn.comparison import report, results
+from fairseq_lstmn.comparison.comparison import Comparison
 from fairseq_lstmn.comparison.launcher import Launcher, shares
+from fairseq_lstmn.comparison.plan import Plan
 from fairseq_lstmn.comparison.progress import Progress
+from fairseq_lstmn.comparison.record import Results
+from fairseq_lstmn.comparison.runs import Run
 from fairseq_lstmn.errors import InputError
 
 
-def carry_out(comparison, jobs=None):
+def carry_out(comparison: Comparison, jobs: int | None = None) -> Results:
     """Run what is missing, ``jobs`` runs at a time, and write the report; the results.
 
     Raises InputError if another process does so in the same folder.
@@ -25,7 +31,9 @@ def carry_out(comparison, jobs=None):
         return write_report(comparison)
 
 
-def launch(comparison, runs, jobs, score=True):
+def launch(
+    comparison: Comparison, runs: Sequence[Run], jobs: int | None, score: bool = True
+) -> None:
     devices = gpus(comparison.plan)
     environments = shares(
         jobs or max(1, len(devices)), devices, os.cpu_count() or 1, dict(os.environ)
@@ -34,7 +42,7 @@ def launch(comparison, runs, jobs, score=True):
     Launcher(environments, progress.show).launch(runs, score)
 
 
-def gpus(plan):
+def gpus(plan: Plan) -> list[str]:
     """The GPUs of a run each, as CUDA_VISIBLE_DEVICES names them; none with ``cpu: true``."""
     if plan.train.get("cpu"):
         return []
@@ -45,7 +53,7 @@ def gpus(plan):
     return [",".join(named[first : first + each]) for first in range(0, whole, each)]
 
 
-def write_report(comparison):
+def write_report(comparison: Comparison) -> Results:
     """Write the report of what is there; the results.
 
     Raises InputError if there is no such folder.
@@ -57,7 +65,7 @@ def write_report(comparison):
     return found
 
 
-def commands(comparison):
+def commands(comparison: Comparison) -> list[str]:
     """Lines for a shell that do what is missing, in order."""
     tuned = comparison.tuned()
     runs = comparison.runs(tuned)
@@ -77,7 +85,7 @@ def commands(comparison):
 
 
 @contextmanager
-def only_one(dest):
+def only_one(dest: Path) -> Iterator[None]:
     """Hold the folder ``dest``, made if need be. Raises InputError if another process does."""
     if os.pathsep in str(dest):
         raise InputError(f"--dest {dest}: fairseq takes a path with {os.pathsep!r} for several")
@@ -95,7 +103,7 @@ def only_one(dest):
 
 
 @contextmanager
-def ended_by_termination():
+def ended_by_termination() -> Iterator[None]:
     """A SIGTERM ends this as an interrupt does, with the children."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import platform
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import fairseq_lstmn
+from fairseq_lstmn.comparison.types import Options
 
 PACKAGE = Path(fairseq_lstmn.__file__).parent
 # of this package, what a trained model and what it answers depend on
@@ -15,13 +17,13 @@ RESULT_CODE = ("ops", "modules", "models", "tasks", "data", "compat.py", "compar
 CHUNK = 1 << 20  # bytes
 
 
-def digest(value):
+def digest(value: object) -> str:
     """Eight letters that stand for ``value``, anything that JSON can hold."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def of_files(folder, paths):
+def of_files(folder: Path, paths: Iterable[Path]) -> str:
     """The SHA-256 of the names, from ``folder`` on, and the contents of files."""
     whole = hashlib.sha256()
     for path in sorted(paths):
@@ -32,7 +34,7 @@ def of_files(folder, paths):
     return whole.hexdigest()
 
 
-def of_data(data):
+def of_data(data: str) -> list[str]:
     """The fingerprint of what fairseq reads from the folders ``data`` (colons between them)."""
     return [
         of_files(
@@ -47,7 +49,7 @@ def of_data(data):
     ]
 
 
-def of_named_files(options):
+def of_named_files(options: Options) -> dict[str, str]:
     """Fingerprints of the files that options name, such as vectors and a plugin's modules."""
     plugin = Path(str(options.get("user-dir", "")))
     modules = {"user-dir": of_files(plugin, plugin.rglob("*.py"))} if "user-dir" in options else {}
@@ -61,11 +63,11 @@ def of_named_files(options):
 
 
 @cache
-def _of_file(path, changed):
+def _of_file(path: Path, changed: int) -> str:
     return of_files(path.parent, [path])
 
 
-def versions():
+def versions() -> dict[str, str]:
     """The versions of what a result depends on; our own models' code by its contents."""
     fairseq = sorted(set(metadata.packages_distributions()["fairseq"]))  # it has two names
     found = {name: metadata.version(name) for name in (*fairseq, "torch", "numpy")}

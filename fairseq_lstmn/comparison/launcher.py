@@ -8,8 +8,12 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from resource import struct_rusage
+from typing import TypeAlias
+
+from fairseq_lstmn.comparison.runs import Run, Stage, Usage
 
 POLL = 0.2  # seconds between two looks at the children
 PATIENCE = 10  # seconds for a child to end when it is asked to
@@ -17,8 +21,12 @@ PATIENCE = 10  # seconds for a child to end when it is asked to
 ABORTED = (-signal.SIGABRT, 128 + signal.SIGABRT)
 PR_SET_PDEATHSIG = 1
 
+Share: TypeAlias = dict[str, str]  # of the machine, as variables of the environment
 
-def shares(jobs, devices, cores, environment):
+
+def shares(
+    jobs: int, devices: Sequence[str], cores: int, environment: Mapping[str, str]
+) -> list[Share]:
     """The environments of ``jobs`` runs side by side: a GPU each, or their share of the threads.
 
     Args:
@@ -40,10 +48,10 @@ def shares(jobs, devices, cores, environment):
 class Child:
     """A process at work on a stage of a run, in a share of the machine."""
 
-    run: Any
-    stage: Any
-    share: dict[str, str]
-    process: subprocess.Popen
+    run: Run
+    stage: Stage
+    share: Share
+    process: subprocess.Popen[bytes]
     began: float
     attempt: int = 1
     interrupted: bool = False
@@ -58,11 +66,11 @@ class Launcher:
         show: called with the children at work, a few times a second.
     """
 
-    def __init__(self, shares, show):
+    def __init__(self, shares: Iterable[Share], show: Callable[[Sequence[Child]], None]) -> None:
         self._free, self._show = list(shares), show
         self._children: list[Child] = []
 
-    def launch(self, runs, score=True):
+    def launch(self, runs: Iterable[Run], score: bool = True) -> None:
         """Run what is missing of ``runs``; a run that fails does not hold the others.
 
         Whatever ends this early, an interrupt for one, ends the children too.
@@ -83,7 +91,7 @@ class Launcher:
         finally:
             self._stop()
 
-    def _go_on(self, run, share):
+    def _go_on(self, run: Run, share: Share) -> None:
         """Start the next stage of ``run``, or give its share of the machine back."""
         if not run.trained():
             run.forget_scores()
@@ -93,7 +101,7 @@ class Launcher:
         else:
             self._free.append(share)
 
-    def _start(self, run, stage, share, attempt=1):
+    def _start(self, run: Run, stage: Stage, share: Share, attempt: int = 1) -> None:
         stage.log.parent.mkdir(parents=True, exist_ok=True)
         with stage.log.open("ab") as log:
             process = subprocess.Popen(
@@ -107,7 +115,7 @@ class Launcher:
             )
         self._children.append(Child(run, stage, share, process, time.monotonic(), attempt))
 
-    def _look_at(self, child):
+    def _look_at(self, child: Child) -> None:
         child.peak_memory = max(child.peak_memory, _peak_memory(child.process.pid))
         if not _ended(child):
             return
@@ -120,7 +128,7 @@ class Launcher:
         else:
             self._free.append(child.share)
 
-    def _stop(self):
+    def _stop(self) -> None:
         for child in self._children:
             child.interrupted = True
             child.process.terminate()
@@ -133,7 +141,7 @@ class Launcher:
             time.sleep(POLL if self._children else 0)
 
 
-def _ended(child):
+def _ended(child: Child) -> bool:
     """Whether the process has ended; if so, what it took is noted."""
     pid, status, usage = os.wait4(child.process.pid, os.WNOHANG)
     if pid:
@@ -142,13 +150,13 @@ def _ended(child):
     return bool(pid)
 
 
-def _die_with_parent():
+def _die_with_parent() -> None:
     """Between fork and exec: even if this process is killed, its children do not go on alone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _peak_memory(pid):
+def _peak_memory(pid: int) -> int:
     """The most resident memory of a process since it began, in bytes.
 
     The kernel's account at its end would count the memory of this process too, of which it is a
@@ -162,10 +170,10 @@ def _peak_memory(pid):
     return int(sizes[0]) * 1024 if sizes else 0
 
 
-def _note_usage(child, usage):
+def _note_usage(child: Child, usage: struct_rusage) -> None:
     """Write what the process took beside its log, added to what earlier attempts took."""
     before = child.stage.usage()
-    found = {
+    found: Usage = {
         "status": None if child.interrupted else child.process.returncode,
         "seconds": before.get("seconds", 0) + time.monotonic() - child.began,
         "cpu_seconds": before.get("cpu_seconds", 0) + usage.ru_utime + usage.ru_stime,

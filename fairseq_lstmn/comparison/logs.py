@@ -3,13 +3,16 @@
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
+from typing import Any
 
 SAVED = re.compile(r"Saved checkpoint .* @ (\d+) updates, score (?!None)")
 
 
-def text(path):
+def text(path: Path) -> str:
     """What stands in a log so far; nothing if there is none."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
@@ -17,12 +20,12 @@ def text(path):
         return ""
 
 
-def is_finished(log):
+def is_finished(log: str) -> bool:
     """Whether a training says that it has come to its end."""
     return "| done training in " in log
 
 
-def _number(value):
+def _number(value: Any) -> float | None:
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -60,7 +63,7 @@ class Training:
     _wall: float = 0.0
     _device_memory: float | None = None
 
-    def add(self, line):
+    def add(self, line: str) -> None:
         """Take in a line of the log; one that is no entry, or was cut off, changes nothing."""
         kind, bar, entry = line.partition(" | {")
         kind = kind.rpartition(" | ")[2]
@@ -69,14 +72,14 @@ class Training:
             self._note_device(line)
             return
         try:
-            numbers = {name: _number(value) for name, value in json.loads("{" + entry).items()}
+            values = json.loads("{" + entry)
         except ValueError:
             return
+        numbers = {n: number for n in values if (number := _number(values[n])) is not None}
         self._note_memory(numbers)
         if kind == self.subset:
             start = f"{self.subset}_"
-            names = (name for name in numbers if name.startswith(start))
-            found = {n[len(start) :]: numbers[n] for n in names if numbers[n] is not None}
+            found = {n[len(start) :]: numbers[n] for n in numbers if n.startswith(start)}
             self.curve[int(found["num_updates"])] = found
         elif kind == "train":
             self.updates, self.progress = int(numbers["train_num_updates"]), numbers["epoch"]
@@ -86,44 +89,44 @@ class Training:
             self.updates, self.progress = int(numbers["num_updates"]), numbers["update"]
             self.words_per_second = numbers.get("wps")
 
-    def _note_save(self, line):
+    def _note_save(self, line: str) -> None:
         found = SAVED.search(line)
         if found:
             self.saved.add(int(found[1]))
 
-    def _note_time(self, wall):
+    def _note_time(self, wall: float | None) -> None:
         if wall is not None:
             # fairseq counts anew after a restart
             self.seconds += wall - (self._wall if wall >= self._wall else 0)
             self._wall = wall
 
-    def _note_device(self, line):
+    def _note_device(self, line: str) -> None:
         found = re.search(r"\| rank +0: .*total memory = ([\d.]+) GB", line)
         if found:
             self._device_memory = float(found[1])
 
-    def _note_memory(self, numbers):
+    def _note_memory(self, numbers: Mapping[str, float]) -> None:
         free = numbers.get("gb_free", numbers.get("train_gb_free"))
         if free is not None and self._device_memory is not None:
             used = int((self._device_memory - free) * 2**30)
             self.gpu_memory = max(used, self.gpu_memory or 0)
 
     @property
-    def speed(self):
+    def speed(self) -> float | None:
         """Target words a second, the median of the epochs."""
         speeds = [epoch["train_wps"] for epoch in self.epochs.values() if "train_wps" in epoch]
         return median(speeds) if speeds else self.words_per_second
 
     @property
-    def words_per_update(self):
+    def words_per_update(self) -> float | None:
         """Target words an update, every epoch by its number of updates."""
-        total, before = 0.0, 0
+        total, before = 0.0, 0.0
         for _, epoch in sorted(self.epochs.items()):
             total += epoch["train_wpb"] * (epoch["train_num_updates"] - before)
             before = epoch["train_num_updates"]
         return total / before if before else None
 
-    def best(self, metric, maximize):
+    def best(self, metric: str, maximize: bool) -> tuple[int, float] | None:
         """(update, value) of the best validation that was saved; None if there was none."""
         values = {
             update: found[metric]
@@ -137,7 +140,7 @@ class Training:
         return max(values.items(), key=lambda entry: (sign * entry[1], entry[0]))
 
 
-def training(log, subset="valid"):
+def training(log: str, subset: str = "valid") -> Training:
     """The Training that a log tells of."""
     found = Training(subset)
     for line in log.split("\n"):
@@ -148,11 +151,11 @@ def training(log, subset="valid"):
 class Follower:
     """Reads the log of a training while it grows."""
 
-    def __init__(self, path, subset="valid"):
+    def __init__(self, path: Path, subset: str = "valid") -> None:
         self._path, self._offset, self._rest = path, 0, ""
         self.training = Training(subset)
 
-    def read(self):
+    def read(self) -> Training:
         """The Training, with what has been written since the last call."""
         try:
             with self._path.open("rb") as file:

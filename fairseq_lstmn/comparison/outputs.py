@@ -1,18 +1,19 @@
 """What the commands that score write, read item by item: None while it is not all there."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 
 from fairseq_lstmn.comparison.items import Answers, Recalled, Tokens, Translations
 
 
-def read_tokens(folder, log):
+def read_tokens(folder: Path, log: str) -> tuple[Tokens, float] | None:
     """Every token's log-probability, from what fairseq-eval-lm logs with --output-word-probs."""
     speed = re.search(r"Evaluated .* \(([\d.]+) tokens/s\)", log)
     if "Perplexity: " not in log or speed is None:
         return None
-    blocks = {}
+    blocks: dict[int, list[str]] = {}
     for line in log.split("\n"):
         found = re.match(r"INFO:fairseq_cli\.eval_lm:(\d+) (.*\])$", line)
         if found:
@@ -22,14 +23,14 @@ def read_tokens(folder, log):
     return Tokens([word for word, _, _ in pairs], logs), float(speed[1])
 
 
-def read_translations(folder, log):
+def read_translations(folder: Path, log: str) -> tuple[Translations, float] | None:
     """Every sentence with its first hypothesis, from the file of fairseq-generate."""
     paths = list(folder.glob("generate-*.txt"))
     text = paths[0].read_text(encoding="utf-8") if paths else ""
     speed = re.search(r"Translated .* \(([\d.]+) sentences/s", log + text)
     if "\nGenerate " not in text or speed is None:
         return None
-    lines = {kind: {} for kind in "STD"}
+    lines: dict[str, dict[int, str]] = {kind: {} for kind in "STD"}
     for line in text.split("\n"):
         kind, dash, number = line.partition("\t")[0].partition("-")
         if dash and kind in lines:
@@ -39,7 +40,7 @@ def read_translations(folder, log):
     return Translations(*sides), float(speed[1])
 
 
-def read_answers(folder, log):
+def read_answers(folder: Path, log: str) -> tuple[Answers, float] | None:
     """Every example's probabilities, from the file of fairseq_lstmn.comparison.validate."""
     path = folder / "answers.npz"
     if not path.exists():
@@ -50,7 +51,7 @@ def read_answers(folder, log):
         return answers, float(found["items_per_second"])
 
 
-def read_recalled(folder, log):
+def read_recalled(folder: Path, log: str) -> tuple[Recalled, float] | None:
     """Every question's answer, from the file of fairseq_lstmn.comparison.validate."""
     path = folder / "answers.npz"
     if not path.exists():

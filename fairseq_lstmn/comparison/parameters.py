@@ -2,7 +2,10 @@
 
 import contextlib
 import copy
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +15,7 @@ from omegaconf import OmegaConf, open_dict
 
 from fairseq_lstmn.comparison.arguments import check_training
 from fairseq_lstmn.comparison.quiet import quiet
+from fairseq_lstmn.comparison.types import Options
 from fairseq_lstmn.errors import InputError
 
 HIDDEN_SIZES = "encoder-hidden-size", "decoder-hidden-size"
@@ -27,7 +31,7 @@ class Parameters:
     embeddings: int
 
     @property
-    def others(self):
+    def others(self) -> int:
         return self.all - self.embeddings
 
 
@@ -41,7 +45,7 @@ class Counter:
     Raises InputError if there can be no such model.
     """
 
-    def __init__(self, data, options, section):
+    def __init__(self, data: str | None, options: Options, section: str) -> None:
         self._section = section
         # vectors are read for their values, which do not count here
         options = {name: v for name, v in options.items() if not name.endswith("embed-path")}
@@ -50,7 +54,7 @@ class Counter:
             self._cfg = convert_namespace_to_omegaconf(args)
             self._task = tasks.setup_task(self._cfg.task)
 
-    def count(self, sizes=None):
+    def count(self, sizes: Mapping[str, int] | None = None) -> Parameters:
         """The Parameters, with other ``sizes``, a dict of options."""
         model_cfg = copy.deepcopy(self._cfg.model)
         with quiet(), self._told(), opened(model_cfg):
@@ -61,7 +65,7 @@ class Counter:
         return Parameters(trained([model]), trained(embeddings))
 
     @contextlib.contextmanager
-    def _told(self):
+    def _told(self) -> Iterator[None]:
         """fairseq checks options and data in many ways: all end in one line."""
         try:
             yield
@@ -72,18 +76,18 @@ class Counter:
             raise InputError(f"{self._section}: no model can be built of it ({reason})") from None
 
 
-def opened(cfg):
+def opened(cfg: Any) -> AbstractContextManager[Any]:
     """Lets options be set that a config of a dataclass does not name; a Namespace is open."""
     return open_dict(cfg) if OmegaConf.is_config(cfg) else contextlib.nullcontext()
 
 
-def trained(modules):
+def trained(modules: Iterable[torch.nn.Module]) -> int:
     """How many numbers are trained in modules, shared ones counted once."""
     found = {id(p): p.numel() for m in modules for p in m.parameters() if p.requires_grad}
     return sum(found.values())
 
 
-def match(data, options, wanted, section):
+def match(data: str | None, options: Options, wanted: int, section: str) -> dict[str, int]:
     """Options with hidden sizes for which the model has ``wanted`` parameters within 1%.
 
     The sizes are those of HIDDEN_SIZES that the architecture has; all are set to the same.
@@ -94,7 +98,7 @@ def match(data, options, wanted, section):
         raise InputError(f"match: parameters: {section} has no option for its hidden size")
     counter = Counter(data, {**options, **dict.fromkeys(names, PROBES[0])}, section)
 
-    def parameters(size):
+    def parameters(size: int) -> int:
         return counter.count(dict.fromkeys(names, size)).all
 
     # weights are products of widths, so the number is a polynomial of second degree in the size
@@ -114,7 +118,7 @@ def match(data, options, wanted, section):
     return dict.fromkeys(names, size)
 
 
-def takes(data, options, name, section):
+def takes(data: str | None, options: Options, name: str, section: str) -> bool:
     """Whether the architecture has this option, a number."""
     try:
         check_training(data, {**options, name: 1}, section)

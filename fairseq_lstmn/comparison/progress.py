@@ -3,10 +3,15 @@
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from itertools import accumulate
+from pathlib import Path
+from typing import TextIO
 from unicodedata import east_asian_width
 
+from fairseq_lstmn.comparison.launcher import Child
 from fairseq_lstmn.comparison.logs import Follower
+from fairseq_lstmn.comparison.runs import Run, Stage
 
 SECONDS = {True: 2, False: 60}  # between two looks, in a terminal and elsewhere
 
@@ -21,16 +26,19 @@ class Progress:
         out: a text stream, stderr if None; lines are drawn again and again if it is a terminal.
     """
 
-    def __init__(self, runs, metric, subset, out=None):
+    def __init__(
+        self, runs: Sequence[Run], metric: str, subset: str, out: TextIO | None = None
+    ) -> None:
         self._metric, self._out = metric, out or sys.stderr
         self._terminal = self._out.isatty()
         self._followers = {run.folder: Follower(run.train.log, subset) for run in runs}
         self._shares = {run.folder: self._share(run) for run in runs}
         self._before = sum(self._shares.values())
         self._began = self._looked = time.monotonic()
-        self._at_work, self._drawn = {}, 0
+        self._at_work: dict[tuple[Path, str], Child] = {}
+        self._drawn = 0
 
-    def show(self, children):
+    def show(self, children: Sequence[Child]) -> None:
         """Draw the children (see ``launcher``), if it is time to or one has begun or ended."""
         now = time.monotonic()
         at_work = {(child.run.folder, child.stage.name): child for child in children}
@@ -47,7 +55,7 @@ class Progress:
             lines.append(self._left(now))
         self._draw(list(filter(None, map(self._end, ended))), lines)
 
-    def _end(self, child):
+    def _end(self, child: Child) -> str | None:
         """The line that stays of a stage that has ended; None if a later one will tell."""
         run, stage = child.run, child.stage
         if child.process.returncode and run.error():
@@ -56,7 +64,7 @@ class Progress:
             return None
         return f"{self._line(run, run.train)}, done"
 
-    def _line(self, run, stage):
+    def _line(self, run: Run, stage: Stage) -> str:
         if stage is run.score:
             return f"{run.name}: scoring"
         training = self._followers[run.folder].read()
@@ -69,7 +77,7 @@ class Progress:
             parts.append(f"valid {self._metric} {latest.get(self._metric, '-')}")
         return ", ".join(parts)
 
-    def _share(self, run):
+    def _share(self, run: Run) -> float:
         """How much of a training is done, 0..1, by the limits that its options set."""
         training = self._followers[run.folder].read()
         limits = {"max-update": training.updates, "max-epoch": training.progress}
@@ -80,7 +88,7 @@ class Progress:
         ]
         return min(1.0, max(shares, default=0.0))
 
-    def _left(self, now):
+    def _left(self, now: float) -> str:
         """The line about all runs: trainings go on as fast as they have since the start."""
         done = sum(self._shares.values())
         gained = done - self._before
@@ -91,7 +99,7 @@ class Progress:
             text += f", about {duration(seconds)} left"
         return text
 
-    def _draw(self, lasting, passing):
+    def _draw(self, lasting: Sequence[str], passing: Sequence[str]) -> None:
         if not self._terminal:
             for line in [*lasting, *passing]:
                 print(line, file=self._out)
@@ -105,13 +113,13 @@ class Progress:
         self._drawn = len(passing)
 
 
-def cut(line, width):
+def cut(line: str, width: int) -> str:
     """As much of a line as fits, where letters may be two columns wide."""
     columns = accumulate(1 + (east_asian_width(letter) in "WF") for letter in line)
     return "".join(letter for letter, column in zip(line, columns) if column <= width)
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """Seconds as people say them: 40 s, 12 min, 3 h 20 min."""
     minutes = round(seconds / 60)
     if minutes < 2:

@@ -4,20 +4,33 @@ import json
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from fairseq_lstmn.comparison import logs
 from fairseq_lstmn.comparison.arguments import arguments, behind, spelled
 from fairseq_lstmn.comparison.fingerprint import PACKAGE, digest
+from fairseq_lstmn.comparison.items import Scored
+from fairseq_lstmn.comparison.plan import Plan
 from fairseq_lstmn.comparison.scoring import Scoring, score_options
+from fairseq_lstmn.comparison.types import Options
 
 MODULES = {
     "fairseq-train": "fairseq_cli.train",
     "fairseq-eval-lm": "fairseq_cli.eval_lm",
     "fairseq-generate": "fairseq_cli.generate",
 }
+
+
+class Usage(TypedDict, total=False):
+    """What the process of a stage took, all attempts together (see ``launcher``)."""
+
+    status: int | None  # of its end; None if it was interrupted
+    seconds: float
+    cpu_seconds: float
+    peak_memory: int  # bytes
 
 
 @dataclass(frozen=True)
@@ -28,28 +41,29 @@ class Stage:
     command: list[str]
     log: Path
 
-    def line(self):
+    def line(self) -> str:
         """The command as one line for a shell, ready to be pasted."""
         return f"{shlex.join(self.command)} >> {shlex.quote(str(self.log))} 2>&1"
 
-    def argv(self):
+    def argv(self) -> list[str]:
         """The command for this very interpreter, whatever the PATH."""
         if self.command[0] == "python":
             return [sys.executable, *self.command[1:]]
         return [sys.executable, "-m", MODULES[self.command[0]], *self.command[1:]]
 
     @property
-    def usage_path(self):
+    def usage_path(self) -> Path:
         return self.log.with_suffix(".usage.json")
 
-    def usage(self):
+    def usage(self) -> Usage:
         """What its process took (see ``launcher``), {} where it was started by other means."""
         try:
-            return json.loads(self.usage_path.read_text())
+            found: Usage = json.loads(self.usage_path.read_text())
         except (OSError, ValueError):
             return {}
+        return found
 
-    def last_line(self):
+    def last_line(self) -> str:
         """The last line of its log, which says why it failed."""
         lines = logs.text(self.log).strip().splitlines()
         return lines[-1] if lines else "wrote nothing"
@@ -61,36 +75,36 @@ class Run:
 
     model: str
     seed: int
-    trial: dict[str, Any]
-    options: dict[str, Any]
+    trial: Options
+    options: Options
     folder: Path
     train: Stage
     score: Stage
     how: Scoring
 
     @property
-    def name(self):
+    def name(self) -> str:
         tried = [f"{option} {value}" for option, value in self.trial.items()]
         return ", ".join([str(self.model), f"seed {self.seed}", *tried])
 
     @property
-    def best_checkpoint(self):
+    def best_checkpoint(self) -> Path:
         return self.folder / "checkpoint_best.pt"
 
-    def trained(self):
+    def trained(self) -> bool:
         """Whether the training has come to its end."""
         return self.best_checkpoint.exists() and logs.is_finished(logs.text(self.train.log))
 
-    def scored(self):
+    def scored(self) -> Scored | None:
         """(items, items a second) of the test set; None while they are not all there."""
         return self.how.read(self.score.log.parent, logs.text(self.score.log))
 
-    def forget_scores(self):
+    def forget_scores(self) -> None:
         """Remove what was scored of another training than the one to come."""
         for scores in self.folder.glob("score-*"):
             shutil.rmtree(scores)
 
-    def error(self):
+    def error(self) -> str | None:
         """Why it has come to an end without its result, one line; None if it has not."""
         if not self.best_checkpoint.exists() and logs.is_finished(logs.text(self.train.log)):
             # fairseq would find that all is done, and write no other
@@ -102,7 +116,16 @@ class Run:
         return f"{stage.name}: {stage.last_line() if status else 'ended without its result'}"
 
 
-def make_run(plan, dest, how, made_by, model, seed, trial, options):
+def make_run(
+    plan: Plan,
+    dest: Path,
+    how: Scoring,
+    made_by: Sequence[object],
+    model: str,
+    seed: int,
+    trial: Options,
+    options: Options,
+) -> Run:
     """The Run of a model of ``plan`` in a folder of ``dest``.
 
     Args:

@@ -1,22 +1,28 @@
 """The commands that score, one for each kind of task, and the options they are given."""
 
+from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
+from pathlib import Path
 
 from fairseq import options as fairseq_options
 from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
+from fairseq.tasks.fairseq_task import FairseqTask
 from fairseq.tasks.language_modeling import LanguageModelingTask
 from fairseq.tasks.sentence_prediction import SentencePredictionTask
 from fairseq.tasks.translation import TranslationTask
 
 from fairseq_lstmn.comparison.arguments import DEFAULT_TASK
+from fairseq_lstmn.comparison.items import Scored
 from fairseq_lstmn.comparison.outputs import (
     read_answers,
     read_recalled,
     read_tokens,
     read_translations,
 )
+from fairseq_lstmn.comparison.plan import Plan
+from fairseq_lstmn.comparison.types import Options
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.tasks.recall import RecallTask
 
@@ -42,25 +48,26 @@ class Scoring:
     """
 
     command: tuple[str, ...]
-    task: type
+    task: type[FairseqTask]
     metrics: tuple[str, ...]
     subset: str
-    parser: Callable
-    extra: Callable
-    read: Callable
+    parser: Callable[[], ArgumentParser]
+    extra: Callable[[Path], list[str]]
+    read: Callable[[Path, str], Scored | None]
 
 
-def scoring_of(plan, task):
+def scoring_of(plan: Plan, task: str) -> Scoring:
     """The Scoring for a plan's metrics. Raises InputError if ``task`` does not have one of them."""
-    [scoring] = [s for s in SCORINGS if issubclass(TASK_REGISTRY[task], s.task)] or [None]
+    found = [scoring for scoring in SCORINGS if issubclass(TASK_REGISTRY[task], scoring.task)]
     for metric in plan.metrics:
-        if scoring is None or metric not in scoring.metrics:
-            has = f"it has {', '.join(scoring.metrics)}" if scoring else "it has none of them"
+        if not found or metric not in found[0].metrics:
+            has = f"it has {', '.join(found[0].metrics)}" if found else "it has none of them"
             raise InputError(f"score.metric: {metric}: not for the task {task} ({has})")
+    [scoring] = found
     return scoring
 
 
-def score_options(scoring, training, given):
+def score_options(scoring: Scoring, training: Options, given: Options) -> Options:
     """The options of a scoring: those of the training that it shares, then ``given``."""
     config = TASK_DATACLASS_REGISTRY.get(training.get("task", DEFAULT_TASK))
     own = {field.name.replace("_", "-") for field in fields(config)} if config else set()

@@ -67,6 +67,12 @@ def test_a_loss_that_is_no_number_is_left_out():
     assert set(found.curve[20]) == {"num_updates"}
 
 
+def test_a_speed_that_is_no_number_is_left_out():
+    found = training(epoch(1, 20, wps="inf") + epoch(2, 40, wps=3000) + epoch(3, 60, wps=1000))
+    assert found.speed == 2000
+    assert "train_wps" not in found.epochs[1]
+
+
 def test_memory_of_a_gpu_is_what_was_not_free():
     device = (
         "2026 | INFO | fairseq.utils | rank   0: capabilities =  9.0  ; total memory = 80.0 GB\n"

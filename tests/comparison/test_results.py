@@ -184,6 +184,17 @@ def test_scores_are_paired_item_by_item_and_cut_into_buckets(outcome, monkeypatc
         assert all(value > 0 for value in cut["differences"]["b"])
 
 
+def test_without_data_words_are_not_cut_by_how_often_they_were_trained_on(outcome):
+    """As of a task that makes its text itself."""
+    own = plan(models="a", baseline="a", metrics=["perplexity"], data=None)
+    comparison = SimpleNamespace(plan=own, subsets={"train": "train"})
+    _, table = scored(comparison, {"a": [outcome("a", items=tokens())]})
+    assert [cut["name"] for cut in table] == [
+        "distance to its last occurrence",
+        "position in the sentence",
+    ]
+
+
 def test_no_run_at_all_gives_no_scores():
     comparison = SimpleNamespace(plan=plan(metrics=["bleu"]))
     assert scored(comparison, {"a": [], "b": []}) == ({"a": {}, "b": {}}, [])

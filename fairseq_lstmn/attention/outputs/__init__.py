@@ -4,13 +4,38 @@ Each output has ``add(reading)`` for every line, ``close()``, and then in ``left
 about what it does not show, or None.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
 from fairseq_lstmn.attention.outputs.figures import Figures
 from fairseq_lstmn.attention.outputs.json_file import JsonFile
 from fairseq_lstmn.attention.outputs.page import Page
 from fairseq_lstmn.attention.outputs.summary import Summary
+from fairseq_lstmn.attention.reading import Reading
+
+if TYPE_CHECKING:  # readings are written without torch
+    from fairseq_lstmn.trained.checkpoint import Trained
 
 
-def outputs(folder, trained, formats, summary=False, limit=50):
+class Output(Protocol):
+    """What all outputs have."""
+
+    @property
+    def left_out(self) -> str | None:
+        """What is not shown, in one line."""
+
+    def add(self, reading: Reading) -> None:
+        """Take in a line's reading."""
+
+    def close(self) -> None:
+        """Write what is not written yet."""
+
+
+def outputs(
+    folder: Path, trained: Trained, formats: set[str], summary: bool = False, limit: int = 50
+) -> list[Output]:
     """The outputs that make the files of ``formats`` in ``folder`` (a Path).
 
     Args:
@@ -26,7 +51,7 @@ def outputs(folder, trained, formats, summary=False, limit=50):
     }
     if summary:
         return [Summary(folder, about, formats)]
-    made = []
+    made: list[Output] = []
     if "json" in formats:
         made.append(JsonFile(folder, about))
     if "html" in formats:

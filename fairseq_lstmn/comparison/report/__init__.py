@@ -7,13 +7,16 @@ formats; ``curves`` and ``bars`` draw, in the looks of ``series``, and ``svg`` m
 
 import json
 import math
+from pathlib import Path
+from typing import Any
 
+from fairseq_lstmn.comparison.record import Results
 from fairseq_lstmn.comparison.report import curves, latex, markdown, page
 from fairseq_lstmn.comparison.report.files import replace
 from fairseq_lstmn.comparison.report.sentences import verdicts
 
 
-def write(results, dest):
+def write(results: Results, dest: Path) -> None:
     """Write results.json, report.md, table.tex, curves.svg and report.html into ``dest``.
 
     ``results`` are dicts, lists, strings and numbers; ``dest`` is a folder (a Path) that exists.
@@ -27,12 +30,12 @@ def write(results, dest):
     replace(dest / "report.html", page.report(results))
 
 
-def summary(results):
+def summary(results: Results) -> str:
     """What a terminal shows: what went wrong, and a sentence for every model."""
     return "\n".join([*(f"error: {error}" for error in results["errors"]), *verdicts(results)])
 
 
-def finite(value):
+def finite(value: Any) -> Any:
     """``value`` with None for infinities and NaN, which JSON does not have."""
     if isinstance(value, dict):
         return {key: finite(inner) for key, inner in value.items()}

@@ -1,11 +1,20 @@
 """Bucket by bucket: how far every model is from the baseline, as bars that lie."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fairseq_lstmn.comparison.record import BucketEntry, Results
 from fairseq_lstmn.comparison.report import svg
 from fairseq_lstmn.comparison.report.figure import legend, legend_height, placed
 from fairseq_lstmn.comparison.report.numbers import shortened, whole
-from fairseq_lstmn.comparison.report.series import looks
+from fairseq_lstmn.comparison.report.series import Look, looks
+
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _WIDTH = 400  # pixels
 _BAR, _GAP, _LEAST = 9, 12, 36  # pixels: a bar, between buckets, a bucket's name in two lines
@@ -26,18 +35,18 @@ class Bars:
     values: dict[str, list[float | None]]
 
 
-def for_page(results, bucket, name):
+def for_page(results: Results, bucket: BucketEntry, name: str) -> str:
     """The chart of one bucketing; ``name`` is its own on the page."""
     bars = what_to_draw(results, bucket)
     return svg.for_page(drawing(results, bucket, bars, name), name, alternative(bucket, bars))
 
 
-def alternative(bucket, bars):
+def alternative(bucket: BucketEntry, bars: Bars) -> str:
     """What the chart shows, in words."""
     return f"{bucket['metric']} by {bucket['name']}, {bars.axis}, of {', '.join(bars.values)}"
 
 
-def what_to_draw(results, bucket):
+def what_to_draw(results: Results, bucket: BucketEntry) -> Bars:
     """The differences from the baseline, or the values where there is nothing to compare.
 
     Perplexities of different buckets differ by orders of magnitude, and so do their differences:
@@ -57,15 +66,15 @@ def what_to_draw(results, bucket):
     return Bars(f"{minus}, in % ({side} is better)", shares)
 
 
-def known(values):
+def known(values: Sequence[float | None]) -> bool:
     return any(value is not None for value in values)
 
 
-def percent(part, of):
+def percent(part: float | None, of: float | None) -> float | None:
     return None if part is None or not of else 100 * part / of
 
 
-def drawing(results, bucket, bars, name):
+def drawing(results: Results, bucket: BucketEntry, bars: Bars, name: str) -> str:
     """SVG text: a group of bars for each bucket, the first one on top."""
     every_look = looks(results, svg.SERIES)
     looks_of = {model: every_look[model] for model in bars.values}
@@ -74,7 +83,7 @@ def drawing(results, bucket, bars, name):
     left = 12 + _CHARACTER * max(map(len, labels + ["n = 1,000"]))
     below = 44 + legend_height(looks_of)
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         axes = placed(figure, left=left, right=16, top=8, bottom=below)
         axes.grid(axis="y", visible=False)
         counted = [f"{label}\nn = {whole(n)}" for label, n in zip(labels, bucket["counts"])]
@@ -92,7 +101,9 @@ def drawing(results, bucket, bars, name):
     return svg.drawn(draw, name, _WIDTH, 8 + step * len(labels) + below)
 
 
-def draw_bars(axes, values, offset, thickness, look):
+def draw_bars(
+    axes: Axes, values: Sequence[float | None], offset: float, thickness: float, look: Look
+) -> None:
     """The bars of one model, each ending in its mark; nothing where there is no value."""
     places, lengths = [], []
     for at, value in enumerate(values):

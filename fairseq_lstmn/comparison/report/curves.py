@@ -6,41 +6,51 @@ A model's curve is the mean of its finished runs (of all, if none has finished) 
 them go, with a band from the least to the greatest; what single runs go on to is a thin line each.
 """
 
+from __future__ import annotations
+
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fairseq_lstmn.comparison.record import ModelEntry, Results
 from fairseq_lstmn.comparison.report import svg
 from fairseq_lstmn.comparison.report.figure import legend, legend_height, placed
 from fairseq_lstmn.comparison.report.run_tables import known_points
-from fairseq_lstmn.comparison.report.series import looks
+from fairseq_lstmn.comparison.report.series import Look, looks
+from fairseq_lstmn.comparison.types import Floats
+
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _WIDTH, _HEIGHT = 400, 270  # pixels, without the legend
 _MARKS = 6  # along a curve
 _CROWDED = 3  # times the range of the better three quarters of the values
 
 
-def for_paper(results):
+def for_paper(results: Results) -> str:
     """The file curves.svg."""
     return svg.for_paper(drawing(results), alternative(results))
 
 
-def for_page(results):
+def for_page(results: Results) -> str:
     return svg.for_page(drawing(results), "curves", alternative(results))
 
 
-def alternative(results):
+def alternative(results: Results) -> str:
     """What the chart shows, in words."""
     names = ", ".join(model["name"] for model in results["models"])
     return f"Learning curves: {results['curve']['name']} over the updates of {names}"
 
 
-def drawing(results):
+def drawing(results: Results) -> str:
     looks_of = looks(results, svg.SERIES)
     averages = {m["name"]: averaged(curve_runs(m)) for m in results["models"]}
     drawn = {name: average for name, average in averages.items() if average}
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         axes = placed(figure, left=56, right=24, top=12, bottom=44 + legend_height(looks_of))
         axes.set_xlabel("update")
         axes.set_ylabel(results["curve"]["name"])
@@ -54,7 +64,7 @@ def drawing(results):
     return svg.drawn(draw, "curves", _WIDTH, _HEIGHT + legend_height(looks_of))
 
 
-def curve_runs(model):
+def curve_runs(model: ModelEntry) -> list[Floats]:
     """The points (updates, values) of the runs that count."""
     finished = [run for run in model["runs"] if run["state"] == "finished"]
     curves = [np.array(known_points(run)).T for run in finished or model["runs"]]
@@ -71,14 +81,14 @@ class Average:
         tails: the (updates, values) of single runs after the shortest one's end.
     """
 
-    updates: np.ndarray
-    mean: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    tails: list[np.ndarray]
+    updates: Floats
+    mean: Floats
+    low: Floats
+    high: Floats
+    tails: list[Floats]
 
 
-def averaged(curves):
+def averaged(curves: list[Floats]) -> Average | None:
     """The ``Average`` of curves, each (2, points); None if there is none."""
     if not curves:
         return None
@@ -90,7 +100,7 @@ def averaged(curves):
     return Average(updates, values.mean(0), values.min(0), values.max(0), tails)
 
 
-def draw_average(axes, average, look):
+def draw_average(axes: Axes, average: Average, look: Look) -> None:
     axes.plot(
         average.updates,
         average.mean,
@@ -109,7 +119,7 @@ def draw_average(axes, average, look):
         axes.plot(*tail, color=look.colour, linestyle=look.dash, linewidth=0.8, alpha=0.6)
 
 
-def plain_numbers(axes):
+def plain_numbers(axes: Axes) -> None:
     """On both axes, with commas between the thousands."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -118,7 +128,7 @@ def plain_numbers(axes):
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
 
 
-def window(averages, higher_is_better):
+def window(averages: Collection[Average], higher_is_better: bool) -> tuple[float, float]:
     """The least and the greatest value to show."""
     parts = [part for average in averages for part in (average.low, average.high)]
     tails = [tail[1] for average in averages for tail in average.tails]

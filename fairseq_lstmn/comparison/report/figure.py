@@ -1,12 +1,22 @@
 """The parts that all charts have: axes with margins in pixels, and a legend below them."""
 
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
 from fairseq_lstmn.comparison.report.numbers import shortened
+from fairseq_lstmn.comparison.report.series import Look
+
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _ROW = 16  # pixels, of a legend's line
 _NARROW, _WIDE = 20, 44  # characters that a name may have, in two columns and in one
 
 
-def placed(figure, left, right, top, bottom):
+def placed(figure: Figure, left: float, right: float, top: float, bottom: float) -> Axes:
     """Axes with these margins."""
     width, height = figure.get_size_inches() * 72
     return figure.add_axes(
@@ -14,17 +24,17 @@ def placed(figure, left, right, top, bottom):
     )
 
 
-def columns(names):
+def columns(names: Collection[str]) -> int:
     """Of the legend: one where a name is long."""
     return 2 if all(len(name) <= _NARROW for name in names) else 1
 
 
-def legend_height(names):
+def legend_height(names: Collection[str]) -> int:
     """Pixels."""
     return _ROW * -(-len(names) // columns(names)) + 8
 
 
-def legend(figure, looks_of):
+def legend(figure: Figure, looks_of: Mapping[str, Look]) -> None:
     """Each model's line and mark, at the bottom of the figure."""
     from matplotlib.lines import Line2D
 

@@ -1,9 +1,10 @@
 """Files that nobody sees half written."""
 
 import os
+from pathlib import Path
 
 
-def replace(path, text):
+def replace(path: Path, text: str) -> None:
     """Put ``text`` (UTF-8) where ``path`` is, in one step."""
     beside = path.with_name(f".{path.name}.new")
     try:

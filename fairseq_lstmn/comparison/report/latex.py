@@ -1,5 +1,8 @@
 """table.tex: the main numbers as a table for a paper (booktabs)."""
 
+from collections.abc import Iterable, Iterator
+
+from fairseq_lstmn.comparison.record import MetricEntry, ModelEntry, Results, ScoreEntry
 from fairseq_lstmn.comparison.report.numbers import MINUS, MISSING, number, signed
 
 _ESCAPES = {
@@ -17,7 +20,7 @@ _ESCAPES = {
 _MARKS = {"better": r"$^{+}$", "worse": r"$^{-}$", "inconclusive": ""}
 
 
-def table(results):
+def table(results: Results) -> str:
     """The text of the file, to be \\input within a table environment."""
     metrics = results["metrics"]
     header = ["Model", r"Parameters (M)", *(name for m in metrics for name in headings(m))]
@@ -34,7 +37,7 @@ def table(results):
     return "\n".join(lines) + "\n"
 
 
-def explanation(results):
+def explanation(results: Results) -> Iterator[str]:
     """For the caption: what the numbers are and how the marks were made."""
     seeds = ", ".join(map(str, results["seeds"]))
     yield from (f"ERROR: {error}" for error in results["errors"])
@@ -48,25 +51,25 @@ def explanation(results):
     yield "of models, not of metrics; no mark: inconclusive."
 
 
-def comment(text):
+def comment(text: str) -> str:
     return f"% {' '.join(text.split())}"
 
 
-def headings(metric):
+def headings(metric: MetricEntry) -> list[str]:
     """Of a metric's two columns."""
     unit = f" ({metric['unit']})" if metric["unit"] else ""
     return [escaped(metric["name"] + unit), "Difference"]
 
 
-def escaped(text):
+def escaped(text: str) -> str:
     return "".join(_ESCAPES.get(character, character) for character in " ".join(text.split()))
 
 
-def row(columns):
+def row(columns: Iterable[str]) -> str:
     return " & ".join(columns) + r" \\"
 
 
-def cells(model, metrics):
+def cells(model: ModelEntry, metrics: list[MetricEntry]) -> list[str]:
     parameters = (model["parameters"] or {}).get("all")
     millions = number(None if parameters is None else parameters / 1e6)
     scores = [model["scores"].get(metric["name"]) for metric in metrics]
@@ -74,7 +77,7 @@ def cells(model, metrics):
     return [escaped(model["name"]), escaped(millions), *found]
 
 
-def mean(score):
+def mean(score: ScoreEntry | None) -> str:
     if not score:
         return escaped(MISSING)
     text = escaped(number(score["mean"]))
@@ -82,10 +85,9 @@ def mean(score):
     return text if spread is None else rf"{text} $\pm$ {number(spread, score['mean'])}"
 
 
-def difference(score):
+def difference(score: ScoreEntry | None) -> str:
     """With its interval, and the verdict as a mark."""
-    found = score and score["difference"]
-    if not found or found["value"] is None:
+    if not score or not (found := score["difference"]) or found["value"] is None:
         return escaped(MISSING)
     value = signed(found["value"], score["mean"])
     low, high = (number(found[key], score["mean"]) for key in ("low", "high"))

@@ -1,15 +1,18 @@
 """report.md: the page's tables in GitHub's Markdown."""
 
 import re
+from collections.abc import Iterable
 
+from fairseq_lstmn.comparison.record import CommandEntry, Results
 from fairseq_lstmn.comparison.report import run_tables, score_tables
 from fairseq_lstmn.comparison.report.sentences import verdicts
+from fairseq_lstmn.comparison.report.table import Table
 
 # an underscore within a word is none of Markdown's
 _SPECIAL = re.compile(r"[\\`*\[\]<>|#&~]|(?<![^\W_])_|_(?![^\W_])")
 
 
-def report(results):
+def report(results: Results) -> str:
     """The text of the file."""
     seeds = ", ".join(map(str, results["seeds"]))
     data = f"Data: {results['data']}. " if results["data"] else ""
@@ -35,27 +38,27 @@ def report(results):
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 
-def escaped(text):
+def escaped(text: str) -> str:
     """``text`` in one line that Markdown shows as it is."""
     return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
 
-def errors(found):
+def errors(found: list[str]) -> list[str]:
     return [f"> **Error:** {escaped(error)}" for error in found]
 
 
-def bullets(sentences):
+def bullets(sentences: Iterable[str]) -> str:
     return "\n".join(f"- {escaped(sentence)}" for sentence in sentences)
 
 
-def table(found):
+def table(found: Table) -> str:
     rule = ["--:" if numeric else "--" for numeric in found.numeric]
     rows = [map(escaped, found.header), rule, *(map(escaped, row) for row in found.rows)]
     lines = [f"| {' | '.join(cells)} |" for cells in rows]
     return "\n".join([f"**{escaped(found.title)}**", "", *lines])
 
 
-def commands(found):
+def commands(found: list[CommandEntry]) -> str:
     """All commands in one block, whose fence is longer than any in them."""
     lines = [f"# {command['run']}: {command['stage']}\n{command['command']}" for command in found]
     text = "\n".join(lines)

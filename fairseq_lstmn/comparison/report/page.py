@@ -1,14 +1,18 @@
 """report.html: everything in one file that needs nothing else, not even a script."""
 
+from collections.abc import Iterator
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from fairseq_lstmn.comparison.record import Results
 from fairseq_lstmn.comparison.report import bars, curves, run_tables, score_tables
 from fairseq_lstmn.comparison.report.sentences import verdicts
 from fairseq_lstmn.comparison.report.series import DARK, LIGHT
+from fairseq_lstmn.comparison.report.table import Table
 
 
-def report(results):
+def report(results: Results) -> str:
     """The text of the page."""
     environment = Environment(
         loader=PackageLoader("fairseq_lstmn.comparison.report"),
@@ -29,7 +33,7 @@ def report(results):
     )
 
 
-def bucket_charts(results):
+def bucket_charts(results: Results) -> Iterator[tuple[Markup, Table]]:
     """Every chart, which is safe markup, with the table of its numbers."""
     for at, bucket in enumerate(results["buckets"]):
         chart = Markup(bars.for_page(results, bucket, f"bucket-{at}"))

@@ -1,5 +1,9 @@
 """The tables of the trainings: how they went, what they cost and what they were given."""
 
+from collections.abc import Callable, Collection
+from typing import TypeAlias
+
+from fairseq_lstmn.comparison.record import ModelEntry, Results, RunEntry
 from fairseq_lstmn.comparison.report.numbers import (
     MISSING,
     memory,
@@ -7,15 +11,17 @@ from fairseq_lstmn.comparison.report.numbers import (
     options,
     whole,
 )
-from fairseq_lstmn.comparison.report.table import of_part, table
+from fairseq_lstmn.comparison.report.table import Cell, Table, of_part, table
+
+Points: TypeAlias = list[tuple[float, float]]  # update and value
 
 
-def curves(results):
+def curves(results: Results) -> Table:
     """Where the learning curves begin, are best and end, of all seeds."""
     pick = max if results["curve"]["higher_is_better"] else min
 
-    def column(of, say=number):
-        def cell(model):
+    def column(of: Callable[[Points], float], say: Callable[[float], str] = number) -> Cell:
+        def cell(model: ModelEntry) -> str:
             return span([of(points) for run in model["runs"] if (points := known_points(run))], say)
 
         return cell
@@ -29,7 +35,7 @@ def curves(results):
     return table(f"{results['curve']['name']}, from seed to seed", results, columns)
 
 
-def span(values, say):
+def span(values: Collection[float], say: Callable[[float], str]) -> str:
     """From the least to the greatest, in the words of ``say``."""
     if not values:
         return MISSING
@@ -37,18 +43,18 @@ def span(values, say):
     return low if low == high else f"{low} to {high}"
 
 
-def known_points(run):
+def known_points(run: RunEntry) -> Points:
     """The points of a run's learning curve that have a value."""
     return [(update, value) for update, value in run["curve"] if value is not None]
 
 
-def trainings(results):
+def trainings(results: Results) -> list[Table]:
     """All but the curves' table."""
     tried = [trials(results)] if results["trials"] else []
     return [cost(results), budget(results), *tried, runs(results)]
 
 
-def cost(results):
+def cost(results: Results) -> Table:
     columns = {
         "parameters": of_part("parameters", "all", whole),
         "in embeddings": of_part("parameters", "embeddings", whole),
@@ -63,11 +69,11 @@ def cost(results):
     return table("Cost of a run (mean over the seeds)", results, columns)
 
 
-def cpu_minutes(seconds):
+def cpu_minutes(seconds: float | None) -> str:
     return number(None if seconds is None else seconds / 60)
 
 
-def budget(results):
+def budget(results: Results) -> Table:
     columns = {
         "updates": of_part("budget", "updates", whole),
         "target tokens an update": of_part("budget", "tokens_per_update"),
@@ -79,17 +85,17 @@ def budget(results):
     return table("Budget of a run (mean over the seeds)", results, columns)
 
 
-def own_options(model):
+def own_options(model: ModelEntry) -> str:
     own = {name: value for name, value in model["options"].items() if name != "arch"}
     return options(own)
 
 
-def trials(results):
+def trials(results: Results) -> Table:
     """Validation results of every setting that was tried; the chosen one is marked."""
     found = {(t["model"], options(t["options"])): t for t in results["trials"]}
 
-    def column(setting):
-        def cell(model):
+    def column(setting: str) -> Cell:
+        def cell(model: ModelEntry) -> str:
             trial = found.get((model["name"], setting), {"valid": None, "chosen": False})
             return number(trial["valid"]) + (" (chosen)" if trial["chosen"] else "")
 
@@ -100,11 +106,11 @@ def trials(results):
     return table(f"Trials ({results['curve']['name']}, one seed)", results, columns)
 
 
-def runs(results):
+def runs(results: Results) -> Table:
     """How every run ended."""
 
-    def column(seed):
-        def cell(model):
+    def column(seed: int) -> Cell:
+        def cell(model: ModelEntry) -> str:
             found = [run for run in model["runs"] if run["seed"] == seed]
             return ended(found[0]) if found else "missing"
 
@@ -114,7 +120,7 @@ def runs(results):
     return table(f"Runs (best {results['curve']['name']})", results, columns)
 
 
-def ended(run):
+def ended(run: RunEntry) -> str:
     if run["state"] == "finished":
         return f"{number(run['best_valid'])} at update {whole(run['best_update'])}"
     return f"{run['state']}: {run['error']}" if run["error"] else run["state"]

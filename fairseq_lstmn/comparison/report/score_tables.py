@@ -1,5 +1,16 @@
 """The tables of what the models scored: in whole, and bucket by bucket."""
 
+from collections.abc import Callable
+from typing import Literal
+
+from fairseq_lstmn.comparison.record import (
+    BucketEntry,
+    DifferenceEntry,
+    MetricEntry,
+    ModelEntry,
+    Results,
+    ScoreEntry,
+)
 from fairseq_lstmn.comparison.report.numbers import (
     MISSING,
     interval,
@@ -8,10 +19,10 @@ from fairseq_lstmn.comparison.report.numbers import (
     signed,
     whole,
 )
-from fairseq_lstmn.comparison.report.table import of_part, table
+from fairseq_lstmn.comparison.report.table import Cell, Table, of_part, table
 
 
-def scores(results, metric):
+def scores(results: Results, metric: MetricEntry) -> Table:
     """The main table: everything about one metric."""
     better = "higher" if metric["higher_is_better"] else "lower"
     points = " (points)" if metric["unit"] == "%" else ""
@@ -33,53 +44,53 @@ def scores(results, metric):
     return table(f"{metric['name']} on the test items ({better} is better)", results, columns)
 
 
-def of_score(metric, say):
+def of_score(metric: MetricEntry, say: Callable[[ScoreEntry], str]) -> Cell:
     """What ``say`` makes of a model's score in ``metric``."""
 
-    def cell(model):
+    def cell(model: ModelEntry) -> str:
         score = model["scores"].get(metric["name"])
         return say(score) if score else MISSING
 
     return cell
 
 
-def of_difference(metric, say):
+def of_difference(metric: MetricEntry, say: Callable[[DifferenceEntry, float | None], str]) -> Cell:
     """What ``say`` makes of the difference from the baseline and of the mean, for its size."""
 
-    def of(score):
+    def of(score: ScoreEntry) -> str:
         difference = score["difference"]
         return say(difference, score["mean"]) if difference else MISSING
 
     return of_score(metric, of)
 
 
-def verdict(results, metric):
+def verdict(results: Results, metric: MetricEntry) -> Cell:
     against = of_difference(metric, lambda d, _: d["verdict"])
     return lambda model: "baseline" if model["name"] == results["baseline"] else against(model)
 
 
-def p_over_seeds(difference, _):
+def p_over_seeds(difference: DifferenceEntry, _: float | None) -> str:
     p, least = difference["p_seeds"], difference["p_seeds_least"]
     return MISSING if p is None else f"{probability(p)} (least {probability(least)})"
 
 
-def deviation(score, which):
+def deviation(score: ScoreEntry, which: Literal["deviation_seeds", "deviation_items"]) -> str:
     return number(score[which], score["mean"])
 
 
-def every_seed(score, seeds):
+def every_seed(score: ScoreEntry, seeds: list[int]) -> str:
     return " / ".join(number(score["seeds"].get(str(seed)), score["mean"]) for seed in seeds)
 
 
-def unit(metric):
+def unit(metric: MetricEntry) -> str:
     return f" ({metric['unit']})" if metric["unit"] else ""
 
 
-def buckets(results, bucket):
+def buckets(results: Results, bucket: BucketEntry) -> Table:
     """A metric's mean over the seeds within each bucket, with the difference from the baseline."""
 
-    def column(at):
-        def cell(model):
+    def column(at: int) -> Cell:
+        def cell(model: ModelEntry) -> str:
             value = at_bucket(bucket["values"], model, at)
             change = at_bucket(bucket["differences"], model, at)
             return number(value) + (f" ({signed(change, value)})" if change is not None else "")
@@ -92,7 +103,7 @@ def buckets(results, bucket):
     return table(f"{bucket['metric']} by {bucket['name']}", results, columns)
 
 
-def at_bucket(by_model, model, at):
+def at_bucket(by_model: dict[str, list[float | None]], model: ModelEntry, at: int) -> float | None:
     """A model's number in a bucket; None where it has none."""
     values = by_model.get(model["name"])
     return values[at] if values else None

@@ -1,14 +1,15 @@
 """What a comparison found, said in a plain sentence for every model."""
 
+from fairseq_lstmn.comparison.record import MetricEntry, ModelEntry, Results
 from fairseq_lstmn.comparison.report.numbers import MISSING, interval, number, signed
 
 
-def verdicts(results):
+def verdicts(results: Results) -> list[str]:
     """One sentence a model, in the plan's order."""
     return [sentence(model, results) for model in results["models"]]
 
 
-def sentence(model, results):
+def sentence(model: ModelEntry, results: Results) -> str:
     baseline = results["baseline"]
     if not model["scores"]:
         return f"{model['name']}: no verdict, no run was scored."
@@ -24,17 +25,16 @@ def sentence(model, results):
     return f"{model['name']} against {baseline}: {'; '.join(parts)}{shared}."
 
 
-def reason(model, metric):
+def reason(model: ModelEntry, metric: MetricEntry) -> str | None:
     """Why the verdict is what it is, if anything is to be said."""
-    difference = (model["scores"].get(metric["name"]) or {}).get("difference") or {}
-    return difference.get("reason")
+    score = model["scores"].get(metric["name"])
+    return score["difference"]["reason"] if score and score["difference"] else None
 
 
-def finding(model, metric, results, why):
+def finding(model: ModelEntry, metric: MetricEntry, results: Results, why: str | None) -> str:
     """Verdict, both means, their difference, its interval and ``why``."""
     score = model["scores"].get(metric["name"])
-    difference = score and score["difference"]
-    if not difference:
+    if not score or not (difference := score["difference"]):
         return f"no verdict, {metric['name']} {mean(model, metric)}, nothing to compare it with"
     (baseline,) = (m for m in results["models"] if m["name"] == results["baseline"])
     like = score["mean"]
@@ -47,7 +47,7 @@ def finding(model, metric, results, why):
     )
 
 
-def mean(model, metric):
+def mean(model: ModelEntry, metric: MetricEntry) -> str:
     score = model["scores"].get(metric["name"])
     if not score or score["mean"] is None:
         return MISSING

@@ -4,7 +4,13 @@ The colours keep three times the luminance of their background, light or dark, a
 eyes without one of the three cones; the first eight models have colours of their own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from fairseq_lstmn.comparison.record import Results
+
+Dash: TypeAlias = Literal["-", "--", "-.", ":"]
 
 LIGHT = (
     *("#0b4591", "#982400", "#169855", "#702a53"),
@@ -14,7 +20,7 @@ DARK = (
     *("#5a68f0", "#d75617", "#30d36f", "#ad2c97"),
     *("#ffffff", "#dacc00", "#b5aeff", "#de8ba6"),
 )
-_DASHES = ("-", "--", "-.", ":")
+_DASHES: tuple[Dash, ...] = ("-", "--", "-.", ":")
 _MARKERS = "osD^vPX*"
 
 
@@ -23,11 +29,11 @@ class Look:
     """The look of one model, in Matplotlib's terms."""
 
     colour: str
-    dash: str
+    dash: Dash
     marker: str
 
 
-def looks(results, colours):
+def looks(results: Results, colours: Sequence[str]) -> dict[str, Look]:
     """The look of every model, by its name; ``colours`` is one for each of the first eight."""
     names = [model["name"] for model in results["models"]]
     return {

@@ -4,12 +4,19 @@ Matplotlib draws in colours that stand for others: ``INK`` for text and axes, ``
 lies behind, ``GROUND`` for the background, ``SERIES`` for the models.
 """
 
+from __future__ import annotations
+
 import io
+from collections.abc import Callable
 from html import escape
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from fairseq_lstmn.comparison.report.series import LIGHT
 from fairseq_lstmn.drawings import NO_METADATA, settings
+
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.figure import Figure
 
 INK, FAINT, GROUND = "#010200", "#010201", "#010202"
 SERIES = [f"#0103{at:02x}" for at in range(len(LIGHT))]
@@ -39,7 +46,7 @@ _SETTINGS = {
 }
 
 
-def drawn(draw, name, width, height):
+def drawn(draw: Callable[[Figure], None], name: str, width: float, height: float) -> str:
     """SVG text of what ``draw(figure)`` puts into a figure of ``width`` by ``height`` pixels.
 
     The same drawing of the same ``name`` is the same text.
@@ -54,7 +61,7 @@ def drawn(draw, name, width, height):
     return text.getvalue()
 
 
-def for_paper(text, alternative):
+def for_paper(text: str, alternative: str) -> str:
     """A file of its own, dark on white; ``alternative`` says in words what it shows."""
     for stand_in, colour in _PAPER.items():
         text = text.replace(stand_in, colour)
@@ -62,7 +69,7 @@ def for_paper(text, alternative):
     return f"{text[:start]}\n <title>{escape(alternative)}</title>{text[start:]}"
 
 
-def for_page(text, name, alternative):
+def for_page(text: str, name: str, alternative: str) -> str:
     """An element for a page of HTML that defines the colours; all its ids begin with ``name``."""
     root = ElementTree.fromstring(text)
     for element in root.iter():
@@ -76,12 +83,12 @@ def for_page(text, name, alternative):
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _local(name):
+def _local(name: str) -> str:
     """``name`` without its namespace: HTML knows which elements are SVG's."""
     return name.rpartition("}")[2]
 
 
-def _on_page(key, value, name):
+def _on_page(key: str, value: str, name: str) -> str:
     """The value of an attribute with the page's colours and ids."""
     if key == "id":
         return f"{name}-{value}"

@@ -1,11 +1,16 @@
 """A table of a report, whatever its format."""
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
+from fairseq_lstmn.comparison.record import ModelEntry, Results
 from fairseq_lstmn.comparison.report.numbers import MISSING, number
 
 _NUMERIC = re.compile(rf"[+<−]?\d.*|{MISSING}( / .*)?")
+
+Cell: TypeAlias = Callable[[ModelEntry], str]  # what a column says of a model
 
 
 @dataclass(frozen=True)
@@ -23,21 +28,25 @@ class Table:
     rows: list[list[str]]
 
     @property
-    def numeric(self):
+    def numeric(self) -> list[bool]:
         """Whether a column holds numbers, for every column."""
         columns = list(zip(*self.rows))[1:]
         return [False] + [all(map(_NUMERIC.fullmatch, column)) for column in columns]
 
 
-def table(title, results, columns):
+def table(title: str, results: Results, columns: Mapping[str, Cell]) -> Table:
     """A table of ``columns``: what to say of a model, by the column's name."""
 
-    def row(model):
+    def row(model: ModelEntry) -> list[str]:
         return [model["name"], *(say(model) for say in columns.values())]
 
     return Table(title, ["model", *columns], [row(model) for model in results["models"]])
 
 
-def of_part(part, name, say=number):
+def of_part(
+    part: Literal["parameters", "budget", "cost"],
+    name: str,
+    say: Callable[[float | None], str] = number,
+) -> Cell:
     """What ``say`` makes of a number in a part of the model's record, budget or cost."""
     return lambda model: say((model[part] or {}).get(name))

@@ -1,10 +1,18 @@
 """Drawings on paper: words, shades and curves, placed in points from the upper left corner."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from fairseq_lstmn.attention.outputs.figures.shades import colour
+
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.axes import Axes
+
+Texts: TypeAlias = Mapping[str, list[str]]  # tokens by the name of their text
+Point: TypeAlias = tuple[float, float]
 
 INK, PAPER, MARK = "#1b1f24", "#ffffff", "#b34000"  # as on the page
 SIZE = 10  # of words, points
@@ -17,11 +25,11 @@ class Drawing(NamedTuple):
 
     width: float
     height: float
-    draw: Callable
+    draw: Callable[[Axes], None]
 
 
 @cache
-def width_of(word):
+def width_of(word: str) -> float:
     """Of a word, in points."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
@@ -32,19 +40,19 @@ def width_of(word):
     return width
 
 
-def write(axes, x, y, word, **look):
+def write(axes: Axes, x: float, y: float, word: str, **look: Any) -> None:
     """A word whose middle line is at ``y``."""
     axes.text(x, y, word, **{"va": "center_baseline", "size": SIZE, "color": INK, **look})
 
 
-def with_key(drawing, top):
+def with_key(drawing: Drawing, top: float) -> Drawing:
     """The ``Drawing`` above a key of the shades, which end at a weight of ``top``."""
     y, left, step = drawing.height + 8, 8, 4
     words = "weight 0", f"{top:.2f}" + ("" if top == 1 else " or more")
     start = left + width_of(words[0]) + 6
     end = start + 25 * step + 6
 
-    def draw(axes):
+    def draw(axes: Axes) -> None:
         drawing.draw(axes)
         for k in range(25):
             box(axes, start + k * step, y - 5, step, 10, k / 24)
@@ -55,13 +63,15 @@ def with_key(drawing, top):
     return Drawing(width, drawing.height + 20, draw)
 
 
-def box(axes, x, y, width, height, shade):
+def box(axes: Axes, x: float, y: float, width: float, height: float, shade: float) -> None:
     from matplotlib.patches import Rectangle
 
     axes.add_patch(Rectangle((x, y), width, height, facecolor=colour(shade), linewidth=0))
 
 
-def curve(axes, vertices, codes, shade, width):
+def curve(
+    axes: Axes, vertices: Sequence[Point], codes: Sequence[int], shade: float, width: float
+) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 

@@ -1,11 +1,21 @@
 """Drawings as PNG and SVG files that carry no date."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairseq_lstmn.attention.outputs.figures.drawing import Drawing
 from fairseq_lstmn.drawings import NO_METADATA, settings
+
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.figure import Figure
 
 _DOTS = 200  # per inch, of a PNG
 
 
-def save(made, path, formats, title):
+def save(made: Callable[[], Figure], path: Path, formats: Iterable[str], title: str) -> None:
     """Write the Figure that ``made()`` makes to ``path`` (without ending), as png and svg."""
     with settings("fairseq-lstmn attention"):
         figure = made()
@@ -14,7 +24,7 @@ def save(made, path, formats, title):
             figure.savefig(f"{path}.{ending}", dpi=_DOTS, metadata=metadata)
 
 
-def figure_of(drawing):
+def figure_of(drawing: Drawing) -> Figure:
     """The Figure of a ``Drawing``."""
     from matplotlib.figure import Figure
 

@@ -1,14 +1,21 @@
 """A square for every weight: rows are the words that attend, columns those attended."""
 
-from math import cos, radians, sin
+from __future__ import annotations
 
-from fairseq_lstmn.attention.outputs.figures.drawing import Drawing, box, width_of, write
+from math import cos, radians, sin
+from typing import TYPE_CHECKING
+
+from fairseq_lstmn.attention.outputs.figures.drawing import Drawing, Texts, box, width_of, write
+from fairseq_lstmn.attention.reading import Map
 from fairseq_lstmn.attention.scale import Scale
+
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.axes import Axes
 
 _CELL, _EDGE, _ANGLE = 16, 8, 60  # points, points, degrees
 
 
-def matrix(found, texts):
+def matrix(found: Map, texts: Texts) -> Drawing:
     """The ``Drawing`` of a ``Map`` of ``texts``."""
     asks, reads, scale = texts[found.asks], texts[found.reads], Scale(found)
     longest = max(map(width_of, reads))
@@ -16,7 +23,7 @@ def matrix(found, texts):
     top = _EDGE + longest * sin(radians(_ANGLE)) + 12
     lean = width_of(reads[-1]) * cos(radians(_ANGLE))
 
-    def draw(axes):
+    def draw(axes: Axes) -> None:
         for t, row in enumerate(found.weights):
             write(axes, left - 5, top + (t + 0.5) * _CELL, asks[t], ha="right")
             for s, weight in enumerate(row):

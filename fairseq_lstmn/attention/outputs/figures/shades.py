@@ -5,6 +5,7 @@ which is what CSS does for ``color-mix(in oklab, ...)``.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 _PAPER, _STRONG = np.array([255, 255, 255]) / 255, np.array([11, 61, 145]) / 255
 _FROM_LAB = np.array(
@@ -23,14 +24,16 @@ _FROM_LMS = np.array(
 )
 
 
-def colour(shade):
+def colour(shade: float) -> tuple[float, float, float]:
     """Red, green and blue, 0 to 1, of a shade from 0, white, to 1."""
     paper, strong = _to_oklab(_PAPER), _to_oklab(_STRONG)
     lms = (_FROM_LAB @ (paper + (strong - paper) * shade)) ** 3
     linear = np.clip(_FROM_LMS @ lms, 0, 1)
-    return tuple(np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055))
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    red, green, blue = encoded.tolist()
+    return red, green, blue
 
 
-def _to_oklab(encoded):
+def _to_oklab(encoded: NDArray[np.float64]) -> NDArray[np.float64]:
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     return np.linalg.solve(_FROM_LAB, np.cbrt(np.linalg.solve(_FROM_LMS, linear)))

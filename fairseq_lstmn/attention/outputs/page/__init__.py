@@ -1,13 +1,17 @@
 """attention.html: everything in one file that asks nothing of the network."""
 
 from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from fairseq_lstmn.attention.outputs.json_file import dumps, rounded
 from fairseq_lstmn.attention.outputs.left_out import left_out
+from fairseq_lstmn.attention.reading import FloatArray, Map, Reading
 
 _SCRIPTS = "dom", "weights", "reading", "arcs", "matrix", "table", "beside", "words", "main"
 
@@ -15,20 +19,21 @@ _SCRIPTS = "dom", "weights", "reading", "arcs", "matrix", "table", "beside", "wo
 class Page:
     """One page of the first ``limit`` readings; ``about`` says whose they are."""
 
-    def __init__(self, folder, about, limit):
+    def __init__(self, folder: Path, about: Mapping[str, str], limit: int) -> None:
         self.path, self.about, self.limit = folder / "attention.html", about, limit
-        self.lines, self.read = [], 0
+        self.lines: list[str] = []
+        self.read = 0
 
-    def add(self, reading):
+    def add(self, reading: Reading) -> None:
         self.read += 1
         if self.read <= self.limit:
             self.lines.append(dumps(on_page(reading)))
 
     @property
-    def left_out(self):
+    def left_out(self) -> str | None:
         return left_out(self.read, self.limit)
 
-    def close(self):
+    def close(self) -> None:
         environment = Environment(
             loader=PackageLoader(__name__, ""),
             autoescape=True,
@@ -46,7 +51,7 @@ class Page:
         self.path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def on_page(reading):
+def on_page(reading: Reading) -> dict[str, object]:
     """The reading as the page's script reads it."""
     if reading.error is not None:
         return {"line": reading.line, "error": reading.error}
@@ -62,7 +67,7 @@ def on_page(reading):
     return {name: value for name, value in found.items() if value}
 
 
-def map_on_page(found):
+def map_on_page(found: Map) -> dict[str, str]:
     """A map with its weights as bytes, those of the rows where a token may look only."""
     packed = b"".join(row.tobytes() for row in found.rows(as_bytes(found.weights)))
     return {
@@ -74,6 +79,7 @@ def map_on_page(found):
     }
 
 
-def as_bytes(weights):
+def as_bytes(weights: FloatArray) -> NDArray[np.uint8]:
     """Weights, 0 to 1, as 0 to 255: by their roots, so that small ones are told apart."""
-    return np.rint(255 * np.sqrt(weights)).clip(0, 255).astype(np.uint8)
+    found: NDArray[np.uint8] = np.rint(255 * np.sqrt(weights)).clip(0, 255).astype(np.uint8)
+    return found

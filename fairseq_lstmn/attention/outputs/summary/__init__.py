@@ -1,26 +1,31 @@
 """--summary: what a model attends on the whole, as summary.json and a picture."""
 
 import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 
 from fairseq_lstmn.attention.outputs.figures.files import save
-from fairseq_lstmn.attention.outputs.summary.distances import Distances
+from fairseq_lstmn.attention.outputs.summary.distances import Distances, Means
+from fairseq_lstmn.attention.outputs.summary.entries import MapEntry, RepeatEntry
 from fairseq_lstmn.attention.outputs.summary.picture import picture
 from fairseq_lstmn.attention.outputs.summary.repeats import Repeats
 from fairseq_lstmn.attention.outputs.summary.sources import Sources
-from fairseq_lstmn.attention.reading import ACROSS
+from fairseq_lstmn.attention.reading import ACROSS, Reading
 
 
 class Summary:
     """Counts all readings; ``formats`` are of json, png and svg, ``about`` says whose they are."""
 
-    left_out = None  # nothing is
+    left_out: str | None = None  # nothing is
 
-    def __init__(self, folder, about, formats):
+    def __init__(self, folder: Path, about: Mapping[str, str], formats: set[str]) -> None:
         self.folder, self.about, self.formats = folder, about, formats
         self.read = self.failed = 0
-        self.maps, self.repeats = {}, {}
+        self.maps: dict[str, Sources | Distances] = {}
+        self.repeats: dict[str, Repeats] = {}
 
-    def add(self, reading):
+    def add(self, reading: Reading) -> None:
         self.read += 1
         self.failed += reading.error is not None
         for found in reading.maps:
@@ -30,28 +35,40 @@ class Summary:
                 repeats = self.repeats.setdefault(found.title, Repeats())
                 repeats.add(found, reading.texts["text"])
 
-    def result(self):
+    def result(self) -> dict[str, object]:
         """As JSON has it."""
         return {
             **self.about,
             "lines": self.read - self.failed,
             "lines that could not be read": self.failed,
-            "maps": [{"map": title, **sums.result()} for title, sums in self.maps.items()],
-            "repeated words": [
-                {"map": title, **found}
-                for title, sums in self.repeats.items()
-                for found in sums.result(self.maps[title].means())
-            ],
+            "maps": self.map_entries(),
+            "repeated words": self.repeat_entries(),
         }
 
-    def close(self):
-        result = self.result()
+    def map_entries(self) -> list[MapEntry]:
+        return [{"map": title, **sums.result()} for title, sums in self.maps.items()]
+
+    def repeat_entries(self) -> list[RepeatEntry]:
+        return [
+            {"map": title, **found}
+            for title, sums in self.repeats.items()
+            for found in sums.result(self.means(title))
+        ]
+
+    def means(self, title: str) -> Means:
+        """Those of the ``Distances`` of a language model's map."""
+        sums = self.maps[title]
+        assert isinstance(sums, Distances)  # it has one text
+        return sums.means()
+
+    def close(self) -> None:
         if "json" in self.formats:
-            text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+            text = json.dumps(self.result(), indent=1, ensure_ascii=False) + "\n"
             (self.folder / "summary.json").write_text(text, encoding="utf-8")
         if drawn := self.formats & {"png", "svg"}:
-            save(lambda: picture(result), self.folder / "summary", drawn, "What is attended")
+            made = partial(picture, self.map_entries(), self.repeat_entries())
+            save(made, self.folder / "summary", drawn, "What is attended")
 
 
-def is_of_language_model(reading):
+def is_of_language_model(reading: Reading) -> bool:
     return "text" in reading.surprisals

@@ -3,7 +3,16 @@
 T tokens of a text, D distances that are told apart.
 """
 
+from typing import TypeAlias
+
 import numpy as np
+from numpy.typing import NDArray
+
+from fairseq_lstmn.attention.outputs.summary.entries import MapEntry
+from fairseq_lstmn.attention.reading import Map
+
+Floats: TypeAlias = NDArray[np.float64]
+Means: TypeAlias = Floats  # by number of places (a bin) and distance
 
 FARTHEST = 50  # D; all farther tokens are counted together
 
@@ -14,13 +23,13 @@ class Distances:
     Rows with one token to attend say nothing and are left out.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.rows = 0
         self.nearest = self.strongest = self.entropy = self.share_of_uniform = 0.0
         self.weights = np.zeros((_BINS, FARTHEST + 2))  # by number of places and distance
         self.places = np.zeros((_BINS, FARTHEST + 2))
 
-    def add(self, found):
+    def add(self, found: Map) -> None:
         """Add a ``Map`` within a text."""
         rows = found.rows()
         backward = len(rows[0]) > 0
@@ -37,7 +46,7 @@ class Distances:
             self.weights[bin_of(len(row))] += np.bincount(distances, towards, size)
             self.places[bin_of(len(row))] += np.bincount(distances, minlength=size)
 
-    def result(self):
+    def result(self) -> MapEntry:
         """As JSON has it."""
         by_distance = _ratio(self.weights.sum(axis=0), self.places.sum(axis=0))
         seen = self.places.sum(axis=0)[1:-1] > 0
@@ -52,12 +61,12 @@ class Distances:
             "mean weight farther": round(float(by_distance[-1]), 5),
         }
 
-    def means(self):
+    def means(self) -> Means:
         """The mean weight by number of places (a bin) and distance: what chance expects."""
         return _ratio(self.weights, self.places)
 
 
-def bin_of(places):
+def bin_of(places: int) -> int:
     """Rows of 2, 3 to 4, 5 to 8, ... places are expected to be alike."""
     return int(np.ceil(np.log2(places)))
 
@@ -65,5 +74,5 @@ def bin_of(places):
 _BINS = bin_of(1000) + 1
 
 
-def _ratio(sums, counts):
+def _ratio(sums: Floats, counts: Floats) -> Floats:
     return np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)

@@ -1,17 +1,26 @@
 """The summary as a picture: weight by distance, and beside it weight on earlier occurrences."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from fairseq_lstmn.attention.outputs.figures.drawing import INK, MARK
 from fairseq_lstmn.attention.outputs.figures.shades import colour
+from fairseq_lstmn.attention.outputs.summary.entries import MapEntry, RepeatEntry
 
-
-def picture(result):
-    """The Figure of a summary's ``result``."""
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    repeats = result["repeated words"]
+
+def picture(maps: Sequence[MapEntry], repeats: Sequence[RepeatEntry]) -> Figure:
+    """The Figure of a summary."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(10 if repeats else 5.5, 4.2), facecolor="white", layout="constrained")
     axes = figure.subplots(1, 2 if repeats else 1, squeeze=False)[0]
-    by_distance(axes[0], result["maps"])
+    by_distance(axes[0], maps)
     if repeats:
         on_repeats(axes[1], repeats)
     for one in axes:
@@ -19,7 +28,7 @@ def picture(result):
     return figure
 
 
-def by_distance(axes, maps):
+def by_distance(axes: Axes, maps: Sequence[MapEntry]) -> None:
     """A line for every layer and direction within a text."""
     within = [found for found in maps if "mean weight by distance" in found]
     for k, found in enumerate(within):
@@ -42,13 +51,14 @@ def by_distance(axes, maps):
         axes.legend(frameon=False, fontsize=8, title="map, mean entropy", title_fontsize=8)
 
 
-def on_repeats(axes, repeats):
+def on_repeats(axes: Axes, repeats: Sequence[RepeatEntry]) -> None:
     """Two bars for each layer and kind: the weight, and what distance alone would give."""
     names = [f"{found['attends']}\n({found['map']}, {found['steps']:,} steps)" for found in repeats]
     places = range(len(repeats))
-    bars = ("weight", colour(1), -0.2), ("weight by distance alone", MARK, 0.2)
-    for name, look, shift in bars:
-        values = [found[name] for found in repeats]
+    weights = [found["weight"] for found in repeats]
+    expected = [found["weight by distance alone"] for found in repeats]
+    bars = ("weight", weights, colour(1), -0.2), ("weight by distance alone", expected, MARK, 0.2)
+    for name, values, look, shift in bars:
         axes.barh([at + shift for at in places], values, 0.38, color=look, label=name)
     axes.set_yticks(list(places), names, fontsize=7, color=INK)
     axes.invert_yaxis()

@@ -4,9 +4,13 @@ At every step, weight on earlier tokens that have to do with a repeated word, ag
 distance alone would give them.
 """
 
-from fairseq_lstmn.attention.outputs.summary.distances import FARTHEST, bin_of
+from collections.abc import Callable, Iterator, Sequence
 
-KINDS = {
+from fairseq_lstmn.attention.outputs.summary.distances import FARTHEST, Means, bin_of
+from fairseq_lstmn.attention.outputs.summary.entries import RepeatEntry
+from fairseq_lstmn.attention.reading import FloatArray, Map
+
+KINDS: dict[str, Callable[[Sequence[str], int], list[int]]] = {
     "the word just read, where it occurred before": lambda words, t: occurrences(words, t, t),
     "what followed it there": lambda words, t: [
         s + 1 for s in occurrences(words, t, t) if s + 1 < t
@@ -18,12 +22,13 @@ KINDS = {
 class Repeats:
     """Sums over one layer's maps of a language model."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.cases = dict.fromkeys(KINDS, 0)
         self.weights = dict.fromkeys(KINDS, 0.0)
-        self.slots = {kind: {} for kind in KINDS}  # how many by bin of places and distance
+        # how many by bin of places and distance
+        self.slots: dict[str, dict[tuple[int, int], int]] = {kind: {} for kind in KINDS}
 
-    def add(self, found, words):
+    def add(self, found: Map, words: Sequence[str]) -> None:
         """Add a ``Map`` of a text of ``words``."""
         for t, row in enumerate(found.rows()):
             if len(row) < 2:
@@ -32,14 +37,14 @@ class Repeats:
                 if slots := chosen(words, t):
                     self.count(kind, t, row, slots)
 
-    def count(self, kind, t, row, slots):
+    def count(self, kind: str, t: int, row: FloatArray, slots: Sequence[int]) -> None:
         self.cases[kind] += 1
         self.weights[kind] += float(row[slots].sum())
         for s in slots:
             place = bin_of(len(row)), min(t - s, FARTHEST + 1)
             self.slots[kind][place] = self.slots[kind].get(place, 0) + 1
 
-    def result(self, means):
+    def result(self, means: Means) -> Iterator[RepeatEntry]:
         """As JSON has it; ``means`` are the layer's ``Distances.means``."""
         for kind, cases in self.cases.items():
             expected = sum(means[place] * count for place, count in self.slots[kind].items())
@@ -51,7 +56,7 @@ class Repeats:
             }
 
 
-def occurrences(words, t, before):
+def occurrences(words: Sequence[str], t: int, before: int) -> list[int]:
     """Where the word at t occurs among the first ``before``; nowhere for a t behind the end."""
     if t >= len(words):
         return []

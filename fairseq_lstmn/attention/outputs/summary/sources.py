@@ -2,14 +2,17 @@
 
 import numpy as np
 
+from fairseq_lstmn.attention.outputs.summary.entries import MapEntry
+from fairseq_lstmn.attention.reading import Map
+
 
 class Sources:
     """Sums over the maps of one layer's attention to a source."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.rows, self.strongest, self.entropy, self.share_of_uniform = 0, 0.0, 0.0, 0.0
 
-    def add(self, found):
+    def add(self, found: Map) -> None:
         """Add a ``Map`` across texts."""
         weights = found.weights.astype(float)
         logarithms = np.log2(weights, out=np.zeros_like(weights), where=weights > 0)
@@ -19,7 +22,7 @@ class Sources:
         self.entropy += entropies.sum()
         self.share_of_uniform += (entropies / max(1.0, np.log2(weights.shape[1]))).sum()
 
-    def result(self):
+    def result(self) -> MapEntry:
         """As JSON has it."""
         rows = max(1, self.rows)
         return {
