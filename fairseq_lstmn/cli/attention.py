@@ -10,11 +10,15 @@ attention.json with all numbers; --summary says what is attended on the whole.
 import io
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from fairseq_lstmn.data.whole_folder import add_dest, check_new, made_whole
 from fairseq_lstmn.errors import InputError
+
+if TYPE_CHECKING:  # see run
+    from fairseq_lstmn.attention.outputs import Output
+    from fairseq_lstmn.attention.reading import Reading
 
 FORMATS = ("html", "json", "png", "svg")
 LIMIT = 50
@@ -91,7 +95,7 @@ def given(text: str) -> io.BytesIO:
     return io.BytesIO(text.encode("utf-8", "surrogateescape"))
 
 
-def write(found: Iterable[Any], made: list[Any]) -> bool:
+def write(found: "Iterable[Reading]", made: "Sequence[Output]") -> bool:
     """Add the readings ``found`` to every output; whether some line could not be read."""
     failed = False
     for reading in found:
