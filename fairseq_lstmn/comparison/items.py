@@ -4,8 +4,9 @@ N items, C classes. The items of every run of a comparison are the same, in the 
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
-import numpy as np
+from fairseq_lstmn.comparison.types import Flags, Floats, Indices
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,10 @@ class Tokens:
     """
 
     words: list[str]
-    log_probabilities: np.ndarray
+    log_probabilities: Floats
 
     @property
-    def asked(self):
+    def asked(self) -> list[str]:
         """What every model has to answer (N)."""
         return self.words
 
@@ -35,7 +36,7 @@ class Translations:
     references: list[str]
 
     @property
-    def asked(self):
+    def asked(self) -> list[str]:
         """What every model has to answer (N)."""
         return self.references
 
@@ -52,19 +53,21 @@ class Answers:
     """
 
     classes: list[str]
-    probabilities: np.ndarray
-    labels: np.ndarray
-    lengths: np.ndarray
+    probabilities: Floats
+    labels: Indices
+    lengths: Indices
 
     @property
-    def asked(self):
+    def asked(self) -> list[int]:
         """What every model has to answer (N)."""
-        return self.labels.tolist()
+        labels: list[int] = self.labels.tolist()
+        return labels
 
     @property
-    def right(self):
+    def right(self) -> Flags:
         """Whether the likeliest class is the right one (N)."""
-        return self.probabilities.argmax(axis=1) == self.labels
+        right: Flags = self.probabilities.argmax(axis=1) == self.labels
+        return right
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,16 @@ class Recalled:
     """
 
     values: list[str]
-    examples: np.ndarray
-    distances: np.ndarray
-    right: np.ndarray
-    log_probabilities: np.ndarray
+    examples: Indices
+    distances: Indices
+    right: Flags
+    log_probabilities: Floats
 
     @property
-    def asked(self):
+    def asked(self) -> list[str]:
         """What every model has to answer (N)."""
         return self.values
+
+
+Items: TypeAlias = Tokens | Translations | Answers | Recalled
+Scored: TypeAlias = tuple[Items, float]  # and how many items were scored a second

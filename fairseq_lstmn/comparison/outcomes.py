@@ -1,7 +1,15 @@
 """What the runs of a comparison have come to, and in what they are not comparable."""
 
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeAlias
+
 from fairseq_lstmn.comparison import logs
-from fairseq_lstmn.comparison.plan import BUDGETS
+from fairseq_lstmn.comparison.comparison import Comparison
+from fairseq_lstmn.comparison.items import Items
+from fairseq_lstmn.comparison.plan import BUDGETS, Plan
+from fairseq_lstmn.comparison.record import Numbers, State
+from fairseq_lstmn.comparison.runs import Run
+from fairseq_lstmn.comparison.types import Options
 
 SAME_MINUTES = 0.05  # trainings of the same minutes differ by less, as a share
 
@@ -15,7 +23,10 @@ class Outcome:
         items, items_per_second: of the test set; None if it has not come to its end.
     """
 
-    def __init__(self, run, comparison):
+    items: Items | None
+    items_per_second: float | None
+
+    def __init__(self, run: Run, comparison: Comparison) -> None:
         self.run = run
         self.training = logs.training(logs.text(run.train.log), comparison.validated_on)
         best = self.training.best(comparison.metric, comparison.maximize)
@@ -25,13 +36,13 @@ class Outcome:
         self.error = run.error() if self.items is None else None
 
     @property
-    def state(self):
+    def state(self) -> State:
         if self.items is not None:
             return "finished"
         return "failed" if self.error else "missing"
 
     @property
-    def curve(self):
+    def curve(self) -> list[list[float]]:
         """[[update, value of what learning curves show], ...]."""
         name, values = self._curve_metric, self.training.curve
         return [
@@ -39,12 +50,12 @@ class Outcome:
         ]
 
     @property
-    def best_valid(self):
+    def best_valid(self) -> float | None:
         """What learning curves show, at the best update."""
-        return dict(self.curve).get(self.best_update)
+        return next((value for update, value in self.curve if update == self.best_update), None)
 
     @property
-    def cost(self):
+    def cost(self) -> Numbers:
         """What the run took; None for what is unknown, as where it was started by other means."""
         stages = [self.run.train.usage(), self.run.score.usage()]
         memory = self.training.gpu_memory or max(u.get("peak_memory", 0) for u in stages)
@@ -57,7 +68,7 @@ class Outcome:
         }
 
     @property
-    def budget(self):
+    def budget(self) -> Numbers:
         """What the training was given, and when it was at its best; time apart."""
         return {
             "updates": self.training.updates,
@@ -67,16 +78,21 @@ class Outcome:
         }
 
 
-def leave_out_other_tests(outcomes):
+# of every model the options tried, each with what came of them
+Trials: TypeAlias = Mapping[str, Sequence[tuple[Options, Outcome]]]
+
+
+def leave_out_other_tests(outcomes: Sequence[Outcome]) -> None:
     """Runs that were not asked what the first one was count as failed."""
-    done = [outcome for outcome in outcomes if outcome.items is not None]
-    for outcome in done[1:]:
-        if outcome.items.asked != done[0].items.asked:
+    done = [(outcome, outcome.items.asked) for outcome in outcomes if outcome.items is not None]
+    for outcome, asked in done[1:]:
+        first, wanted = done[0]
+        if asked != wanted:
             outcome.items = None
-            outcome.error = f"scored on other test items than {done[0].run.name}"
+            outcome.error = f"scored on other test items than {first.run.name}"
 
 
-def budget_errors(plan, by_model):
+def budget_errors(plan: Plan, by_model: Mapping[str, Sequence[Outcome]]) -> list[str]:
     """A sentence for each way in which trainings were not given the same."""
     found = []
     for name in BUDGETS[plan.budget]:
@@ -97,19 +113,19 @@ def budget_errors(plan, by_model):
     return found
 
 
-def equal(values, name):
+def equal(values: Collection[float], name: str) -> bool:
     low, high = min(values), max(values)
     return high - low <= (SAME_MINUTES * high if name == "minutes" else 0)
 
 
-def run_errors(plan, outcomes, trials):
+def run_errors(plan: Plan, outcomes: Sequence[Outcome], trials: Trials) -> list[str]:
     """A sentence for each run or trial that failed, and one for those that are missing.
 
     Args:
         trials: {model: [(options tried, Outcome)]}.
     """
     tried = [outcome for tried in trials.values() for _, outcome in tried]
-    told = {o.run.folder: f"{o.run.name} failed: {o.error}" for o in tried + outcomes if o.error}
+    told = {o.run.folder: f"{o.run.name} failed: {o.error}" for o in [*tried, *outcomes] if o.error}
     wanted = len(plan.models) * len(plan.seeds)
     missing = wanted - sum(o.state in ("finished", "failed") for o in outcomes)
     return [*told.values(), *([f"{missing} of {wanted} runs are not finished"] if missing else [])]

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from itertools import product
 from pathlib import Path
@@ -12,6 +13,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fairseq_lstmn.comparison.metrics import METRICS
+from fairseq_lstmn.comparison.types import Options
 from fairseq_lstmn.errors import InputError
 
 # what of a training must be equal for every model, by what the plan calls it
@@ -33,10 +35,10 @@ class Plan:
     ``data`` is None for a task that reads none.
     """
 
-    train: dict[str, Any]
+    train: Options
     metrics: list[str]
-    score: dict[str, Any]
-    models: dict[str, dict[str, Any]]
+    score: Options
+    models: dict[str, Options]
     baseline: str
     seeds: list[int]
     data: str | None = None
@@ -45,16 +47,16 @@ class Plan:
     match: str | None = None
     tune: dict[str, list[Any]] = field(default_factory=dict)
 
-    def options(self, model):
+    def options(self, model: str) -> Options:
         """The options of fairseq-train for ``model``: its own go before those of all."""
         return {**self.train, **self.models[model]}
 
-    def trials(self):
+    def trials(self) -> list[Options]:
         """The combinations of ``tune``, each a dict of options; one empty dict without it."""
         return [dict(zip(self.tune, values)) for values in product(*self.tune.values())]
 
 
-def read(path, overrides=()):
+def read(path: str | Path, overrides: Iterable[str] = ()) -> Plan:
     """The Plan in the YAML file ``path``.
 
     Args:
@@ -77,16 +79,17 @@ def read(path, overrides=()):
     except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, ValueError) as error:
         raise InputError(f"{path}: is no plan ({_in_one_line(error)})") from None
     try:
+        assert isinstance(found, dict)
         return _checked(found)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _in_one_line(error):
+def _in_one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _checked(found):
+def _checked(found: dict[Any, Any]) -> Plan:
     known = {part.name: part for part in fields(Plan) if part.name != "metrics"}
     for key in found:
         check_known("key", key, known)
@@ -109,9 +112,9 @@ def _checked(found):
     _check_models(plan)
     _check_seeds(plan.seeds)
     _check_tune(plan)
-    for part in plan.data.split(":") if plan.data is not None else []:
-        if not Path(part).is_dir():
-            raise InputError(f"data: {part}: no such folder")
+    for folder in plan.data.split(":") if plan.data is not None else []:
+        if not Path(folder).is_dir():
+            raise InputError(f"data: {folder}: no such folder")
     if plan.budget not in BUDGETS:
         raise InputError(f"budget: {plan.budget}: must be one of {', '.join(BUDGETS)}")
     if plan.match not in (None, "parameters"):
@@ -119,7 +122,7 @@ def _checked(found):
     return plan
 
 
-def check_known(what, name, known):
+def check_known(what: str, name: str, known: Collection[str]) -> None:
     """Raise InputError if ``name`` is none of ``known``, with the nearest that is."""
     if name in known:
         return
@@ -127,12 +130,12 @@ def check_known(what, name, known):
     raise InputError(f"{name}: unknown {what}" + (f"; is {near[0]} meant?" if near else ""))
 
 
-def _check_kind(found, key, kind, words):
+def _check_kind(found: dict[str, Any], key: str, kind: type | tuple[type, ...], words: str) -> None:
     if key in found and not isinstance(found[key], kind):
         raise InputError(f"{key}: {found[key]!r}: must be {words}")
 
 
-def _metrics_and_options(score):
+def _metrics_and_options(score: Options) -> tuple[list[str], Options]:
     options = dict(score)
     named = options.pop("metric", None)
     metrics = named if isinstance(named, list) else [named]
@@ -146,7 +149,7 @@ def _metrics_and_options(score):
     return metrics, options
 
 
-def _check_options(section, options):
+def _check_options(section: str, options: Options) -> None:
     for name, value in options.items():
         if not OPTION.fullmatch(str(name)):
             raise InputError(f"{section}.{name}: {value}: is no name of an option")
@@ -156,7 +159,7 @@ def _check_options(section, options):
             raise InputError(f"{section}.{name}: {value}: must be a word")
 
 
-def _check_models(plan):
+def _check_models(plan: Plan) -> None:
     for name, options in plan.models.items():
         if not isinstance(options, dict):
             raise InputError(f"models.{name}: {options!r}: must be keys and values")
@@ -172,7 +175,7 @@ def _check_models(plan):
         )
 
 
-def _check_seeds(seeds):
+def _check_seeds(seeds: Any) -> None:
     if not isinstance(seeds, list) or not seeds:
         raise InputError(f"seeds: {seeds!r}: must be a list of numbers")
     for seed in seeds:
@@ -182,7 +185,7 @@ def _check_seeds(seeds):
             raise InputError(f"seeds: {seed}: stands there twice")
 
 
-def _check_tune(plan):
+def _check_tune(plan: Plan) -> None:
     for name, values in plan.tune.items():
         if not isinstance(values, list) or not values:
             raise InputError(f"tune.{name}: {values!r}: must be a list of values")

@@ -4,10 +4,11 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """Keep from the terminal what is only for information: prints, log lines, warnings."""
     logging.disable(logging.INFO)
     try:

@@ -3,9 +3,12 @@
 K seeds, U units (items that are drawn together), d statistics a unit, B draws.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from fairseq_lstmn.comparison.types import Floats, Score
 
 DRAWS = 10_000
 NUMBERS = 2_000_000  # of float64 that one array may hold: 16 MB
@@ -22,22 +25,25 @@ class Resampled:
         statistics: of every seed and unit (K, U, d).
     """
 
-    scores: np.ndarray
-    replicates: np.ndarray
-    statistics: np.ndarray
+    scores: Floats
+    replicates: Floats
+    statistics: Floats
 
     @property
-    def finite(self):
+    def finite(self) -> bool:
         """Whether every score is a number, those of the draws too."""
         return bool(np.isfinite(self.replicates).all())
 
     @property
-    def units(self):
+    def units(self) -> int:
         """U."""
-        return self.statistics.shape[1]
+        units: int = self.statistics.shape[1]
+        return units
 
 
-def resample(systems, score, draws=DRAWS, seed=1):
+def resample(
+    systems: Mapping[str, Floats], score: Score, draws: int = DRAWS, seed: int = 1
+) -> dict[str, Resampled]:
     """Bootstrap over units (Efron 1979) with the same draws for all systems.
 
     Args:
@@ -65,20 +71,20 @@ def resample(systems, score, draws=DRAWS, seed=1):
     }
 
 
-def chunks(draws, width):
+def chunks(draws: int, width: int) -> list[slice]:
     """Slices that cut the draws so that an array of this width stays within ``NUMBERS``."""
     rows = max(1, NUMBERS // width)
     return [slice(start, min(start + rows, draws)) for start in range(0, draws, rows)]
 
 
-def unit_counts(generator, rows, units):
+def unit_counts(generator: np.random.Generator, rows: int, units: int) -> Floats:
     """How often each unit is drawn when as many are drawn as there are: (rows, units)."""
     drawn = generator.integers(units, size=(rows, units))
     drawn += units * np.arange(rows)[:, None]
     return np.bincount(drawn.ravel(), minlength=rows * units).reshape(rows, units).astype(float)
 
 
-def randomisation(model, baseline, score, seed=1):
+def randomisation(model: Resampled, baseline: Resampled, score: Score, seed: int = 1) -> float:
     """The two-sided p of approximate randomisation (Noreen 1989; Riezler and Maxwell 2005).
 
     If the two systems were one, whose output of a unit is whose would not matter. A unit changes

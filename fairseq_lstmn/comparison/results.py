@@ -6,22 +6,34 @@ whenever the same comparison is made.
 
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
 import torch
 
+from fairseq_lstmn.comparison.comparison import Comparison
 from fairseq_lstmn.comparison.metrics import METRICS
 from fairseq_lstmn.comparison.outcomes import (
     Outcome,
+    Trials,
     budget_errors,
     leave_out_other_tests,
     run_errors,
 )
+from fairseq_lstmn.comparison.record import (
+    ModelEntry,
+    Numbers,
+    Results,
+    RunEntry,
+    ScoreEntry,
+    TrialEntry,
+)
 from fairseq_lstmn.comparison.scores import scored
+from fairseq_lstmn.comparison.types import Options
 
 
-def collect(comparison):
+def collect(comparison: Comparison) -> Results:
     """The results of what a Comparison has finished so far."""
     plan, tuned = comparison.plan, comparison.tuned()
     outcomes = [Outcome(run, comparison) for run in comparison.runs(tuned)]
@@ -75,7 +87,13 @@ def collect(comparison):
     }
 
 
-def model_entry(comparison, name, outcomes, scores, tuned):
+def model_entry(
+    comparison: Comparison,
+    name: str,
+    outcomes: Sequence[Outcome],
+    scores: dict[str, ScoreEntry],
+    tuned: Options | None,
+) -> ModelEntry:
     """All about one model."""
     plan, parameters = comparison.plan, comparison.count(name, tuned)
     done = [outcome for outcome in outcomes if outcome.items is not None]
@@ -96,14 +114,16 @@ def model_entry(comparison, name, outcomes, scores, tuned):
     }
 
 
-def means(rows):
+def means(rows: Sequence[Numbers]) -> Numbers:
     """The mean of every entry of dicts with the same keys; None where one has none."""
     names = rows[0] if rows else ()
-    columns = {name: [row[name] for row in rows] for name in names}
-    return {name: None if None in column else fmean(column) for name, column in columns.items()}
+    known = {name: [v for row in rows if (v := row[name]) is not None] for name in names}
+    return {
+        name: fmean(values) if len(values) == len(rows) else None for name, values in known.items()
+    }
 
 
-def run_entry(outcome):
+def run_entry(outcome: Outcome) -> RunEntry:
     return {
         "seed": outcome.run.seed,
         "state": outcome.state,
@@ -114,7 +134,7 @@ def run_entry(outcome):
     }
 
 
-def trial_entries(trials, tuned):
+def trial_entries(trials: Trials, tuned: Mapping[str, Options | None]) -> list[TrialEntry]:
     return [
         {
             "model": model,
@@ -127,9 +147,10 @@ def trial_entries(trials, tuned):
     ]
 
 
-def notes(comparison):
+def notes(comparison: Comparison) -> list[str]:
     """What a reader has to know of the plan, a sentence each."""
-    plan, found = comparison.plan, []
+    plan = comparison.plan
+    found: list[str] = []
     for model, options in comparison.chosen.items():
         for name, value in options.items():
             found.append(f"{model} has {name} {value}, which matches the parameters.")
@@ -144,7 +165,7 @@ def notes(comparison):
     return found
 
 
-def machine():
+def machine() -> dict[str, str]:
     """The machine that made the report."""
     gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
     return {
@@ -155,7 +176,7 @@ def machine():
     }
 
 
-def processor():
+def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

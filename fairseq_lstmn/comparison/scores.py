@@ -1,18 +1,26 @@
 """How the models of a comparison score: as a whole, against the baseline, and in buckets."""
 
 import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from fairseq_lstmn.comparison import words
-from fairseq_lstmn.comparison.buckets import applies, bucket_scores, bucketings
-from fairseq_lstmn.comparison.items import Tokens
-from fairseq_lstmn.comparison.metrics import METRICS, grouped, units
-from fairseq_lstmn.comparison.resampling import resample
-from fairseq_lstmn.comparison.statistics import compare, deviations
+from fairseq_lstmn.comparison.buckets import Bucketing, applies, bucket_scores, bucketings
+from fairseq_lstmn.comparison.comparison import Comparison
+from fairseq_lstmn.comparison.items import Items, Tokens
+from fairseq_lstmn.comparison.metrics import METRICS, Metric, grouped, units
+from fairseq_lstmn.comparison.outcomes import Outcome
+from fairseq_lstmn.comparison.plan import Plan
+from fairseq_lstmn.comparison.record import BucketEntry, DifferenceEntry, ScoreEntry
+from fairseq_lstmn.comparison.resampling import Resampled, resample
+from fairseq_lstmn.comparison.statistics import Difference, compare, deviations
+from fairseq_lstmn.comparison.types import Floats, Indices
 
 
-def scored(comparison, by_model):
+def scored(
+    comparison: Comparison, by_model: Mapping[str, Sequence[Outcome]]
+) -> tuple[dict[str, dict[str, ScoreEntry]], list[BucketEntry]]:
     """({model: {metric: scores}}, buckets) of the runs that have been scored."""
     plan = comparison.plan
     items = {
@@ -20,12 +28,13 @@ def scored(comparison, by_model):
         for name, outcomes in by_model.items()
     }
     items = {name: seeds for name, seeds in items.items() if seeds}
-    found, table = {name: {} for name in by_model}, []
+    found: dict[str, dict[str, ScoreEntry]] = {name: {} for name in by_model}
+    table: list[BucketEntry] = []
     if not items:
         return found, table
     [one, *_] = next(iter(items.values())).values()
     groups, cuts = units(one), bucketings(one, word_counts(comparison, one))
-    for metric in map(METRICS.get, plan.metrics):
+    for metric in map(METRICS.__getitem__, plan.metrics):
         statistics = {
             name: np.stack([metric.statistics(answers) for answers in seeds.values()])
             for name, seeds in items.items()
@@ -36,14 +45,20 @@ def scored(comparison, by_model):
     return found, table
 
 
-def word_counts(comparison, items):
+def word_counts(comparison: Comparison, items: Items) -> Mapping[str, int] | None:
     """How often words occur in training, where the items are words."""
     if not isinstance(items, Tokens):
         return None
     return words.counts(comparison.plan.data, comparison.subsets["train"])
 
 
-def score_entries(plan, metric, statistics, groups, items):
+def score_entries(
+    plan: Plan,
+    metric: Metric,
+    statistics: Mapping[str, Floats],
+    groups: Indices,
+    items: Mapping[str, Mapping[int, Items]],
+) -> dict[str, ScoreEntry]:
     """{model: its scores by a metric}, from the statistics (K, N, d) of every model's items."""
     resampled = resample(
         {
@@ -52,7 +67,7 @@ def score_entries(plan, metric, statistics, groups, items):
         },
         metric.score,
     )
-    differences = {}
+    differences: dict[str, Difference] = {}
     if plan.baseline in resampled:
         differences = compare(resampled, plan.baseline, metric.score, metric.higher_is_better)
     unfinished = {name for name, seeds in items.items() if len(seeds) < len(plan.seeds)}
@@ -69,7 +84,9 @@ def score_entries(plan, metric, statistics, groups, items):
     }
 
 
-def score_entry(system, seeds, difference):
+def score_entry(
+    system: Resampled, seeds: Iterable[int], difference: Difference | None
+) -> ScoreEntry:
     """A model's scores by one metric, and its Difference (None for the baseline)."""
     over_seeds, over_items = deviations(system)
     return {
@@ -77,13 +94,34 @@ def score_entry(system, seeds, difference):
         "seeds": {str(seed): float(score) for seed, score in zip(seeds, system.scores)},
         "deviation_seeds": over_seeds,
         "deviation_items": over_items,
-        "difference": difference and dataclasses.asdict(difference),
+        "difference": None if difference is None else difference_entry(difference),
     }
 
 
-def bucket_entries(plan, metric, statistics, cuts):
+def difference_entry(difference: Difference) -> DifferenceEntry:
+    return {
+        "value": difference.value,
+        "low": difference.low,
+        "high": difference.high,
+        "p": difference.p,
+        "p_items": difference.p_items,
+        "p_seeds": difference.p_seeds,
+        "p_seeds_least": difference.p_seeds_least,
+        "p_holm": difference.p_holm,
+        "p_items_holm": difference.p_items_holm,
+        "verdict": difference.verdict,
+        "reason": difference.reason,
+    }
+
+
+def bucket_entries(
+    plan: Plan,
+    metric: Metric,
+    statistics: Mapping[str, Floats],
+    cuts: Iterable[Bucketing],
+) -> list[BucketEntry]:
     """The scores of all models in the buckets of every way to cut the items."""
-    entries = []
+    entries: list[BucketEntry] = []
     for cut in cuts:
         if not applies(metric, cut):
             continue

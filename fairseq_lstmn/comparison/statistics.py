@@ -5,12 +5,15 @@ Numbers only; which metric they are of is unknown here. K seeds, B draws of the 
 
 import inspect
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]  # scipy has no types
 
-from fairseq_lstmn.comparison.resampling import randomisation
+from fairseq_lstmn.comparison.record import Verdict
+from fairseq_lstmn.comparison.resampling import Resampled, randomisation
+from fairseq_lstmn.comparison.types import Floats, Score
 
 LEVEL = 0.05  # of the verdict and, as 1 - LEVEL, of the interval
 MIXTURES = 200_000  # of seeds that are all tried, up to ten against ten; of more, so many at random
@@ -38,16 +41,16 @@ class Difference:
         reason: of the verdict, half a sentence.
     """
 
-    value: float = None
-    low: float = None
-    high: float = None
-    p: float = None
-    p_items: float = None
-    p_seeds: float = None
-    p_seeds_least: float = None
-    p_holm: float = None
-    p_items_holm: float = None
-    verdict: str = "inconclusive"
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_items: float | None = None
+    p_seeds: float | None = None
+    p_seeds_least: float | None = None
+    p_holm: float | None = None
+    p_items_holm: float | None = None
+    verdict: Verdict = "inconclusive"
     reason: str = ""
 
 
@@ -55,12 +58,18 @@ class Difference:
 class Noise:
     """One cause of chance in a difference: draws (B) around 0, variance, degrees of freedom."""
 
-    draws: np.ndarray
+    draws: Floats
     variance: float
     freedom: int
 
 
-def compare(systems, baseline, score, higher_is_better, seed=1):
+def compare(
+    systems: Mapping[str, Resampled],
+    baseline: str,
+    score: Score,
+    higher_is_better: bool,
+    seed: int = 1,
+) -> dict[str, Difference]:
     """Hold every other system against the baseline.
 
     Simulated with noise of seeds, items and both together in several ratios, and two, three or
@@ -89,7 +98,8 @@ def compare(systems, baseline, score, higher_is_better, seed=1):
         for name, system in systems.items()
         if name != baseline
     }
-    p, p_items = (holm([getattr(one, key) for one in found.values()]) for key in ("p", "p_items"))
+    p = holm([one.p for one in found.values()])
+    p_items = holm([one.p_items for one in found.values()])
     corrected = {
         name: replace(one, p_holm=p[number], p_items_holm=p_items[number])
         for number, (name, one) in enumerate(found.items())
@@ -97,7 +107,7 @@ def compare(systems, baseline, score, higher_is_better, seed=1):
     return {name: judged(one, higher_is_better) for name, one in corrected.items()}
 
 
-def difference(model, baseline, score, seed):
+def difference(model: Resampled, baseline: Resampled, score: Score, seed: int) -> Difference:
     """One model against the baseline, alone and not judged; a reason if it never can be."""
     if not (model.finite and baseline.finite):
         return Difference(reason="not every score is a finite number")
@@ -118,10 +128,12 @@ def difference(model, baseline, score, seed):
     )
 
 
-def judged(found, higher_is_better):
+def judged(found: Difference, higher_is_better: bool) -> Difference:
     """The difference with its verdict: both corrected p must be below ``LEVEL``."""
     if found.reason:
         return found
+    assert found.value is not None
+    assert found.p_holm is not None and found.p_items_holm is not None
     chance = (
         f"p = {found.p_holm:.2g} over seeds and items, {found.p_items_holm:.2g} over items alone"
     )
@@ -131,7 +143,7 @@ def judged(found, higher_is_better):
     return replace(found, verdict="better" if better else "worse", reason=chance)
 
 
-def noises(model, baseline, value, seed):
+def noises(model: Resampled, baseline: Resampled, value: float, seed: int) -> list[Noise]:
     """What makes the difference uncertain: the test items and, from two seeds on, each's seeds.
 
     Scores have effects of the seed, of the items and of both together. The last are in the
@@ -154,7 +166,7 @@ def noises(model, baseline, value, seed):
     return [Noise(draws, rest, units - 1), ours, replace(theirs, draws=-theirs.draws)]
 
 
-def seed_noise(system, generator):
+def seed_noise(system: Resampled, generator: np.random.Generator) -> Noise:
     """Of the mean over K seeds, drawn from a normal distribution (parametric bootstrap).
 
     To draw K of the scores with replacement would give a mean of two or three seeds so few values
@@ -166,22 +178,23 @@ def seed_noise(system, generator):
     return Noise(draws, variance, seeds - 1)
 
 
-def correction(size):
+def correction(size: int) -> float:
     """The bootstrap of a mean of so many finds a deviation that is too small by this factor."""
     return math.sqrt(size / (size - 1))
 
 
-def interaction(system):
+def interaction(system: Resampled) -> float:
     """The variance of the mean over seeds that comes of seed and items together.
 
     Over draws of the items, the part of the seeds' scores that they do not share.
     """
     seeds = len(system.scores)
     own = system.replicates - system.replicates.mean(axis=1, keepdims=True)
-    return own.var(axis=0).sum() / (seeds - 1) / seeds
+    variance: float = own.var(axis=0).sum() / (seeds - 1) / seeds
+    return variance
 
 
-def interval(value, parts):
+def interval(value: float, parts: Sequence[Noise]) -> tuple[float, float, float]:
     """Bounds and two-sided p from the noise, ``value`` known.
 
     The percentiles of all noise together, drawn away from the value by Student's t over the
@@ -202,7 +215,7 @@ def interval(value, parts):
     return float(value + student * below), float(value + student * above), float(p)
 
 
-def satterthwaite(parts):
+def satterthwaite(parts: Sequence[Noise]) -> float:
     """Degrees of freedom of a sum of variances."""
     variance = sum(part.variance for part in parts)
     if variance == 0:
@@ -210,7 +223,7 @@ def satterthwaite(parts):
     return variance**2 / sum(part.variance**2 / part.freedom for part in parts)
 
 
-def permutation(ours, theirs, seed):
+def permutation(ours: Floats, theirs: Floats, seed: int) -> float:
     """One-sided p that the mean of scores (K) is so far to its side of (K'), if they were mixed.
 
     Exact up to ``MIXTURES``, all of which are tried then; ``seed`` is of the generator beyond.
@@ -228,22 +241,22 @@ def permutation(ours, theirs, seed):
     return float(test.pvalue)
 
 
-def least_permutation(ours, theirs):
+def least_permutation(ours: Floats, theirs: Floats) -> float:
     """The p of all seeds of one system above all of the other: 1/20 for three against three."""
     mixtures = math.comb(len(ours) + len(theirs), len(ours))
     return 1 / (mixtures if mixtures <= MIXTURES else MIXTURES + 1)
 
 
-def holm(ps):
+def holm(ps: Sequence[float | None]) -> list[float | None]:
     """Corrected for the number of tests (Holm 1979), in the order given; None is no test."""
-    order = sorted((at for at, p in enumerate(ps) if p is not None), key=ps.__getitem__)
+    order = sorted((p, at) for at, p in enumerate(ps) if p is not None)
     corrected, least = list(ps), 0.0
-    for rank, at in enumerate(order):
-        corrected[at] = least = max(least, min(1.0, ps[at] * (len(order) - rank)))
+    for rank, (p, at) in enumerate(order):
+        corrected[at] = least = max(least, min(1.0, p * (len(order) - rank)))
     return corrected
 
 
-def deviations(system):
+def deviations(system: Resampled) -> tuple[float | None, float | None]:
     """What multeval (Clark et al. 2011) reports apart: over seeds, and over the test items.
 
     Returns:
@@ -252,7 +265,8 @@ def deviations(system):
     """
     if not system.finite:
         return None, None
-    seeds = items = None
+    seeds: float | None = None
+    items: float | None = None
     if len(system.scores) > 1:
         seeds = float(system.scores.std(ddof=1))
     if system.units > 1:

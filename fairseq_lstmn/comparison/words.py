@@ -11,15 +11,15 @@ from fairseq_lstmn.comparison.quiet import quiet
 AT_A_TIME = 1000  # sentences
 
 
-def counts(data, subset):
+def counts(data: str, subset: str) -> Counter[str]:
     """{word: occurrences} in a part of the folders ``data`` (colons between them) together."""
-    total = Counter()
+    total: Counter[str] = Counter()
     for folder in map(Path, data.split(":")):
         total += of_folder(folder, subset)
     return total
 
 
-def of_folder(folder, subset):
+def of_folder(folder: Path, subset: str) -> Counter[str]:
     with quiet():
         dictionary = Dictionary.load(str(folder / "dict.txt"))
         sentences = data_utils.load_indexed_dataset(str(folder / subset), dictionary)
