@@ -20,6 +20,7 @@ from guesses import guess
 from identifier_scores import markdown, results_of
 from picture import draw
 
+from fairseq_lstmn.comparison.report import finite
 from fairseq_lstmn.data.whole_folder import add_dest, check_new, made_whole
 from fairseq_lstmn.errors import InputError
 
@@ -63,7 +64,7 @@ def main(argv=None):
         name: {seed: guess(path, args.subset) for seed, path in seeds.items()}
         for name, seeds in checkpoints(args.sources).items()
     }
-    results = results_of(items)
+    results = finite(results_of(items))
     with made_whole(args.dest) as folder:
         (folder / "by_distance.json").write_text(json.dumps(results, indent=1) + "\n")
         (folder / "by_distance.md").write_text(markdown(results), encoding="utf-8")

@@ -85,7 +85,8 @@ def markdown(results):
     """A sentence for every model on all words and on those seen, and a table for every measure."""
     blocks = []
     for what, models in results["scores"].items():
-        blocks += [f"On {what}:", bullets(verdicts({**results, "models": models}))]
+        if models:
+            blocks += [f"On {what}:", bullets(verdicts({**results, "models": models}))]
     models = results["scores"]["all words"]
     for bucket in results["buckets"]:
         blocks.append(table(score_tables.buckets({"models": models}, bucket)))

@@ -22,7 +22,8 @@ def draw(results, path):
         for model, values in bucket["values"].items():
             look, shown = every_look[model], [values[at] for at in distances]
             axes.plot(shown, color=look.colour, linestyle=look.dash, marker=look.marker)
-            ends[model] = shown[-1]
+            if numbers := [value for value in shown if value is not None]:
+                ends[model] = numbers[-1]
         name_curves(axes, ends, every_look)
     figure.savefig(path, dpi=150)
 
@@ -43,7 +44,7 @@ def name_axes(axes, bucket, distances):
 
 
 def name_curves(axes, ends, every_look):
-    """Write each model's name at the end of its curve, clear of the one below."""
+    """Write each model's name at its curve's last number, clear of the one below."""
     axes.autoscale_view()
     to_height = axes.transScale + axes.transLimits
     below = -GAP
