@@ -15,11 +15,13 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fairseq_lstmn.modules.lstmn_layer import LSTMNLayer
 from fairseq_lstmn.ops import backends
@@ -29,32 +31,51 @@ MEBIBYTE = 2**20
 WARM_UP = {"cpu": 1, "cuda": 3}
 
 
+class Timed(TypedDict):
+    """What a layer took for a piece of work, in milliseconds of the wall and of the device."""
+
+    layer: str
+    work: str
+    T: int
+    wall_ms: float
+    ms: float
+    p20_ms: float
+    p80_ms: float
+
+
+class Row(Timed, total=False):
+    """A row of the results, with the peak of memory where it was asked for."""
+
+    peak_mib: float
+
+
 class CellLoop(nn.Module):
     """An nn.LSTMCell in a Python loop, as in fairseq's LSTM decoder."""
 
-    def __init__(self, input_size, hidden_size):
+    def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.cell = nn.LSTMCell(input_size, hidden_size)
 
-    def forward(self, x):
-        state, outputs = None, []
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        state: tuple[Tensor, Tensor] | None = None
+        outputs = []
         for step in x.unbind(dim=1):
             state = self.cell(step, state)
             outputs.append(state[0])
         return (torch.stack(outputs, dim=1),)
 
 
-def contenders(options):
+def contenders(options: argparse.Namespace) -> dict[str, Callable[[], nn.Module]]:
     """Name -> a function that makes the layer; ``reference`` is plain autograd."""
     sizes = options.input, options.hidden
-    found = {
+    found: dict[str, Callable[[], nn.Module]] = {
         "nn.LSTM": lambda: nn.LSTM(*sizes, batch_first=True),
         "nn.LSTMCell loop": lambda: CellLoop(*sizes),
     }
     for name, obstacle in backends.report(options.device):
         if obstacle is None and name in options.backends:
-            found[f"lstmn {name}"] = lambda name=name: LSTMNLayer(
-                *sizes, memory_span=options.memory_span, backend=name
+            found[f"lstmn {name}"] = partial(
+                LSTMNLayer, *sizes, memory_span=options.memory_span, backend=name
             )
     return found
 
@@ -62,7 +83,9 @@ def contenders(options):
 class Job:
     """A layer, its input and what it is asked for."""
 
-    def __init__(self, make, options, steps):
+    def __init__(
+        self, make: Callable[[], nn.Module], options: argparse.Namespace, steps: int
+    ) -> None:
         torch.manual_seed(1)
         self.device = torch.device(options.device)
         dtype = getattr(torch, options.dtype)
@@ -71,46 +94,51 @@ class Job:
         self.x = x.requires_grad_()
         self.cotangent = torch.randn(*x.shape[:2], options.hidden, device=self.device, dtype=dtype)
 
-    def forward(self):
+    def forward(self) -> float:
         with torch.no_grad():
-            return self.layer(self.x)[0].sum().item()
+            outputs: Tensor = self.layer(self.x)[0]
+            return outputs.sum().item()
 
-    def forward_backward(self):
+    def forward_backward(self) -> float:
         self.layer.zero_grad(set_to_none=True)
         self.x.grad = None
         torch.autograd.backward(self.layer(self.x)[0], self.cotangent)
+        assert self.x.grad is not None
         return self.x.grad.sum().item()  # waits for the device, and the result is consumed
 
 
 WORK = {"forward": Job.forward, "forward+backward": Job.forward_backward}
 
 
-def processor_ms(work):
+def processor_ms(work: Callable[[], object]) -> float:
     """The CPU time that ``work()`` takes this process."""
     start = time.process_time()
     work()
     return 1000 * (time.process_time() - start)
 
 
-def device_ms(work):
+def device_ms(work: Callable[[], object]) -> float:
     """The time from before to after what ``work()`` launches on the current CUDA stream."""
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     start.record()
     work()
     end.record()
     end.synchronize()
-    return start.elapsed_time(end)
+    passed: float = start.elapsed_time(end)
+    return passed
 
 
 CLOCKS = {"cpu": ("CPU", processor_ms), "cuda": ("CUDA", device_ms)}
 
 
-def time_all(options, steps):
+def time_all(options: argparse.Namespace, steps: int) -> list[Row]:
     """Rows of wall milliseconds and those of the device's clock, the contenders interleaved."""
     jobs = {name: Job(make, options, steps) for name, make in contenders(options).items()}
     kind = torch.device(options.device).type
     _, clock = CLOCKS[kind]
-    taken = {(name, work): [] for work in WORK for name in jobs}
+    taken: dict[tuple[str, str], list[tuple[float, float]]] = {
+        (name, work): [] for work in WORK for name in jobs
+    }
     for _ in range(WARM_UP[kind] + options.rounds):
         for (name, work), times in taken.items():
             wall = time.perf_counter()
@@ -119,7 +147,7 @@ def time_all(options, steps):
     return [row(*about, steps, times[WARM_UP[kind] :]) for about, times in taken.items()]
 
 
-def row(name, work, steps, times):
+def row(name: str, work: str, steps: int, times: Sequence[tuple[float, float]]) -> Row:
     """``times`` are (wall, clock) milliseconds of one round or more."""
     wall, passed = torch.tensor(times, dtype=torch.float64).T
     low, middle, high = passed.quantile(passed.new_tensor([0.2, 0.5, 0.8])).tolist()
@@ -134,13 +162,13 @@ def row(name, work, steps, times):
     }
 
 
-def peak_memory(name, steps):
+def peak_memory(name: str, steps: int) -> float:
     """Peak extra MiB of forward+backward, measured in a process of its own."""
     command = [sys.executable, __file__, *sys.argv[1:], "--memory-of", name, str(steps)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def print_peak_memory(options, name, steps):
+def print_peak_memory(options: argparse.Namespace, name: str, steps: int) -> None:
     """On CUDA of as many passes as warm up: a recorded one keeps its memory from then on."""
     make = contenders(options)[name]
     Job(make, options, 2).forward_backward()  # libraries load and warm up outside the count
@@ -155,17 +183,19 @@ def print_peak_memory(options, name, steps):
     print(peak_mib() - before)
 
 
-def peak_allocated_mib():
+def peak_allocated_mib() -> float:
     return torch.cuda.max_memory_allocated() / MEBIBYTE
 
 
-def peak_resident_mib():
+def peak_resident_mib() -> float:
     """Linux's VmHWM; ru_maxrss would start from the parent process's peak."""
     status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) / 1024
 
 
-def print_table(rows, clock):
+def print_table(rows: Sequence[Row], clock: str) -> None:
     """``clock`` is the name of what the ratios are of."""
     fastest = {(row["T"], row["work"]): row["ms"] for row in rows if row["layer"] == "nn.LSTM"}
     print(f"| T | work | layer | wall ms | {clock} ms (p20..p80) | x nn.LSTM | peak extra MiB |")
@@ -180,12 +210,12 @@ def print_table(rows, clock):
         )
 
 
-def machine(options):
+def machine(options: argparse.Namespace) -> dict[str, object]:
     """Where the numbers come from."""
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
-    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    processor = processor.group(1) if processor else platform.machine()
+    named = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    processor = named[1] if named else platform.machine()
     if options.device != "cpu":
         processor = torch.cuda.get_device_name(options.device)
     return {
@@ -200,7 +230,7 @@ def machine(options):
     }
 
 
-def parse():
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--batch", type=int, default=40, help="B")
     parser.add_argument("--steps", type=int, nargs="+", default=[35, 70, 200], help="T")
@@ -220,7 +250,7 @@ def parse():
     return parser.parse_args()
 
 
-def main():
+def main() -> None:
     options = parse()
     torch.set_num_threads(options.threads)
     if options.memory_of:
@@ -228,7 +258,7 @@ def main():
         return print_peak_memory(options, name, int(steps))
     about = machine(options)
     print(", ".join(f"{key} {value}" for key, value in about.items()), flush=True)
-    rows = []
+    rows: list[Row] = []
     for steps in options.steps:
         rows += time_all(options, steps)
     for row in rows:

@@ -8,6 +8,7 @@ lower-cased is recorded beside it, for ``fairseq-lstmn attention``.
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -20,7 +21,7 @@ UNDERLINE = re.compile(r"^\W+$", re.MULTILINE)
 SENTENCE_END = re.compile(r"(?<=[.?!:])\s+(?=[A-Z\"*])")
 
 
-def sentences(text):
+def sentences(text: str) -> Iterator[str]:
     """The tokenised sentences of a topic; an indented block (code, grammar) counts as one."""
     for paragraph in UNDERLINE.sub("\n", text).split("\n\n"):
         is_block = paragraph.startswith(" ")
@@ -30,18 +31,19 @@ def sentences(text):
                 yield " ".join("N" if token[0].isdigit() else token for token in tokens)
 
 
-def split_of(index):
+def split_of(index: int) -> str:
     """Whole topics are held out: of ten in alphabetical order one is valid and one is test."""
     return {0: "valid", HELD_OUT_EVERY // 2: "test"}.get(index % HELD_OUT_EVERY, "train")
 
 
-def splits():
+def splits() -> dict[str, list[str]]:
     """``{split: [sentence]}`` in which no sentence occurs twice.
 
     A fifth of the reference is printed under several topics. What is held out is taken
     first, so that no sentence of valid or test is ever trained on.
     """
-    texts, seen = {}, set()
+    texts: dict[str, list[str]] = {}
+    seen: set[str] = set()
     for split in SPLITS:
         texts[split] = []
         for index, name in enumerate(sorted(topics)):
@@ -52,7 +54,7 @@ def splits():
     return texts
 
 
-def write(folder):
+def write(folder: str | Path) -> dict[str, Path]:
     """Write one file a split into ``folder``; returns ``{split: path}``."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

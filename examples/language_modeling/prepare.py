@@ -12,6 +12,7 @@ import argparse
 import io
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from fairseq_lstmn.data.fetch import fetch, read_bytes
@@ -28,7 +29,7 @@ from fairseq_lstmn.errors import InputError
 WIKITEXT2 = "https://wikitext.smerity.com/wikitext-2-v1.zip"
 
 
-def read_ptb(folder):
+def read_ptb(folder: str | Path) -> dict[str, bytes]:
     """Return {split: bytes} from ptb.{train,valid,test}.txt or {train,valid,test}.txt."""
     folder = Path(folder)
     if not folder.is_dir():
@@ -36,7 +37,7 @@ def read_ptb(folder):
     return {split: read_text(find_split(folder, split)) for split in SPLITS}
 
 
-def find_split(folder, split):
+def find_split(folder: Path, split: str) -> Path:
     names = f"ptb.{split}.txt", f"{split}.txt"
     for name in names:
         if (folder / name).exists():
@@ -44,11 +45,11 @@ def find_split(folder, split):
     raise InputError(f"--from {folder}: has neither {names[0]} nor {names[1]}")
 
 
-def read_text(path):
+def read_text(path: Path) -> bytes:
     return checked(path, read_bytes(path))
 
 
-def read_wikitext2(address):
+def read_wikitext2(address: str) -> dict[str, bytes]:
     """Return {split: bytes} from the WikiText-2 archive at a path or URL."""
     try:
         with zipfile.ZipFile(io.BytesIO(fetch(address))) as archive:
@@ -57,7 +58,7 @@ def read_wikitext2(address):
         raise InputError(f"--from {address}: not a sound zip archive ({error})") from None
 
 
-def read_member(archive, split, address):
+def read_member(archive: zipfile.ZipFile, split: str, address: str) -> bytes:
     wanted = f"wiki.{split}.tokens"
     for name in archive.namelist():
         if PurePosixPath(name).name == wanted:
@@ -65,7 +66,7 @@ def read_member(archive, split, address):
     raise InputError(f"--from {address}: has no {wanted}")
 
 
-def checked(name, data):
+def checked(name: str | Path, data: bytes) -> bytes:
     """Return ``data`` untouched if a language model can be trained on it."""
     try:
         words = set(data.decode("utf-8").split())
@@ -79,7 +80,7 @@ def checked(name, data):
     return data
 
 
-def parse_arguments(argv):
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -110,7 +111,7 @@ def parse_arguments(argv):
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_arguments(argv)
     check_new(args.dest)
     texts = args.read(args.source)

@@ -26,6 +26,7 @@ validation and test pairs for all numbers of pairs.
 
 import argparse
 import random
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, product
 from math import ceil
 from typing import NamedTuple
@@ -90,9 +91,9 @@ PHRASES = {
 }
 
 
-def hierarchy(below):
+def hierarchy(below: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Return {word: itself and all that is above it} for {word: the words just below it}."""
-    above = {}
+    above: dict[str, tuple[str, ...]] = {}
     for word, words in below.items():
         above.setdefault(word, (word,))
         above.update({lower: (lower, *above[word]) for lower in words.split()})
@@ -122,25 +123,25 @@ class Statement(NamedTuple):
     verb: Term
 
 
-def within(term, other):
+def within(term: Term, other: Term) -> bool:
     """Whether all that is in ``term`` is always in ``other`` too."""
     return other.head in ABOVE[term.head] and other.modifier in ("", term.modifier)
 
 
-def overlap(noun, other):
+def overlap(noun: Term, other: Term) -> bool:
     """Whether something is always in both: there is a kind, if need be in a state, within both."""
     heads = noun.head in ABOVE[other.head] or other.head in ABOVE[noun.head]
     return heads and (noun.modifier == other.modifier or "" in (noun.modifier, other.modifier))
 
 
-def negation(statement):
+def negation(statement: Statement) -> Statement:
     """What is true if and only if ``statement`` is not."""
     quantity, noun, positive, verb = statement
     dual = QUANTITIES[-1 - QUANTITIES.index(quantity)]
     return Statement(dual, noun, not positive, verb)
 
 
-def entails(premise, hypothesis):
+def entails(premise: Statement, hypothesis: Statement) -> bool:
     """Whether ``hypothesis`` is true in all worlds in which ``premise`` is.
 
     As in natural logic, a wider verb may replace the verb, or a narrower one if negated. Of the
@@ -161,7 +162,7 @@ def entails(premise, hypothesis):
     return stronger and premise.noun == hypothesis.noun
 
 
-def label_of(premise, hypothesis):
+def label_of(premise: Statement, hypothesis: Statement) -> str:
     if entails(premise, hypothesis):
         return "entailment"
     return "contradiction" if entails(premise, negation(hypothesis)) else "neutral"
@@ -170,7 +171,9 @@ def label_of(premise, hypothesis):
 # Statements
 
 
-def some_terms(rng, above, modifiers):
+def some_terms(
+    rng: random.Random, above: Mapping[str, tuple[str, ...]], modifiers: Sequence[str]
+) -> list[Term]:
     """Draw four terms that are related, but for a stray now and then."""
     line = above[rng.choice(list(above))]
     modifier = rng.choice(modifiers)
@@ -179,14 +182,16 @@ def some_terms(rng, above, modifiers):
     return [Term(*rng.choice(related if rng.random() < 11 / 12 else strays)) for _ in range(4)]
 
 
-def some_statements(rng):
+def some_statements(rng: random.Random) -> list[Statement]:
     """Return all statements about four nouns and four verbs."""
     nouns = some_terms(rng, ABOVE_ANIMALS, STATES)
     verbs = some_terms(rng, ABOVE_VERBS, PLACES)
     return list(map(Statement._make, product(QUANTITIES, nouns, (True, False), verbs)))
 
 
-def some_premise(rng, statements, hypothesis):
+def some_premise(
+    rng: random.Random, statements: Sequence[Statement], hypothesis: Statement
+) -> Statement:
     """Draw a statement that entails the hypothesis, if possible not itself, nor in its words."""
     premises = [s for s in statements if s != hypothesis and entails(s, hypothesis)]
     if not premises:
@@ -198,17 +203,17 @@ def some_premise(rng, statements, hypothesis):
     return rng.choice(others or premises)
 
 
-def unrelated(statement, other):
+def unrelated(statement: Statement, other: Statement) -> int:
     """How many of noun and verb are unrelated."""
     terms = (statement.noun, other.noun), (statement.verb, other.verb)
     return sum(not within(one, two) and not within(two, one) for one, two in terms)
 
 
-def matching(choices):
+def matching(choices: Sequence[Sequence[int]]) -> dict[int, int] | None:
     """Give each i one of choices[i], none of them twice: {choice: i}; None if there is no way."""
-    given = {}
+    given: dict[int, int] = {}
 
-    def give(i, tried):
+    def give(i: int, tried: set[int]) -> bool:
         for choice in choices[i]:
             if choice not in tried:
                 tried.add(choice)
@@ -220,13 +225,13 @@ def matching(choices):
     return given if all(give(i, set()) for i in range(len(choices))) else None
 
 
-def some_block(rng):
+def some_block(rng: random.Random) -> list[tuple[Statement, Statement]]:
     """Draw pairs so that each premise and each hypothesis occurs equally often with each label.
 
     Returns [(premise, hypothesis)], empty if the statements drawn could not be paired.
     """
     statements = some_statements(rng)
-    hypotheses = []
+    hypotheses: list[Statement] = []
     for hypothesis in rng.choices(statements, k=BLOCK // 6):
         hypotheses += hypothesis, negation(hypothesis)
     premises = [some_premise(rng, statements, hypothesis) for hypothesis in hypotheses]
@@ -244,16 +249,19 @@ def some_block(rng):
 
 # Sentences
 
+Phrases = tuple[str, str]  # of a statement's noun, and of its verb
 
-def in_words(rng, statement):
+
+def in_words(rng: random.Random, statement: Statement) -> Phrases:
     """Draw a phrasing; returns the noun phrase and the verb phrase."""
     _, noun, _, verb = statement
     determiner, auxiliary = rng.choice(PHRASES[statement.quantity, statement.positive])
-    phrases = (determiner, noun.modifier, noun.head), (auxiliary, verb.head, verb.modifier)
-    return tuple(" ".join(filter(None, words)) for words in phrases)
+    noun_phrase = determiner, noun.modifier, noun.head
+    verb_phrase = auxiliary, verb.head, verb.modifier
+    return " ".join(filter(None, noun_phrase)), " ".join(filter(None, verb_phrase))
 
 
-def some_distractor(rng, clauses):
+def some_distractor(rng: random.Random, clauses: int) -> str:
     """Draw as many clauses about people, no two of them about the same people."""
     said = []
     for people in rng.sample(PEOPLE, clauses):
@@ -264,7 +272,7 @@ def some_distractor(rng, clauses):
     return "while " + " and ".join(said)
 
 
-def distracted(rng, noun_phrase, verb_phrase, clauses):
+def distracted(rng: random.Random, noun_phrase: str, verb_phrase: str, clauses: int) -> str:
     """Return the sentence with that many clauses before, in or behind it."""
     if not clauses:
         return f"{noun_phrase} {verb_phrase}"
@@ -278,9 +286,10 @@ def distracted(rng, noun_phrase, verb_phrase, clauses):
     )
 
 
-def new_blocks(rng):
+def new_blocks(rng: random.Random) -> Iterator[list[tuple[str, Phrases, str]]]:
     """Yield lists of (label, premise in two phrases, hypothesis), no pair a second time."""
-    seen, attempts = set(), 0
+    seen: set[tuple[Phrases, str]] = set()
+    attempts = 0
     while attempts < ATTEMPTS:
         attempts += 1
         pairs = some_block(rng)
@@ -293,7 +302,7 @@ def new_blocks(rng):
             yield [(label, *pair) for pair, label in block.items()]
 
 
-def corpus(pairs, distractors, seed):
+def corpus(pairs: int, distractors: int, seed: int) -> dict[str, list[tuple[str, str, str]]]:
     """Draw at least that many training pairs; returns {split: [(label, premise, hypothesis)]}."""
     blocks = new_blocks(random.Random(seed))
     rng = random.Random(f"distractors of {seed}")
@@ -306,13 +315,15 @@ def corpus(pairs, distractors, seed):
     return splits
 
 
-def distracted_rows(rng, block, clauses):
+def distracted_rows(
+    rng: random.Random, block: Sequence[tuple[str, Phrases, str]], clauses: int
+) -> list[tuple[str, str, str]]:
     """Put the words of a block's premises together, those of one premise always in one way."""
     premises = {premise: distracted(rng, *premise, clauses) for _, premise, _ in block}
     return [(label, premises[premise], hypothesis) for label, premise, hypothesis in block]
 
 
-def parse_arguments(argv):
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -342,7 +353,7 @@ def parse_arguments(argv):
     return args
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_arguments(argv)
     check_new(args.dest)
     splits = corpus(args.pairs, args.distractors, args.seed)

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -23,8 +24,11 @@ COLOURS = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#00
 MARKERS = "osD^vPX"
 LABEL_GAP = 5  # percent, between names at the ends of lines
 
+Accuracies = dict[str, float]  # {seed: accuracy}
+Curves = Mapping[str, Mapping[int, Accuracies]]  # {model: {pairs: {seed: accuracy}}}
 
-def read(folder):
+
+def read(folder: str) -> tuple[int, dict[str, Accuracies]]:
     """The most pairs of an example, and {model: {seed: accuracy}}, of a comparison's folder."""
     path = Path(folder, "results.json")
     try:
@@ -38,9 +42,9 @@ def read(folder):
     return int(pairs[1]), {m["name"]: m["scores"]["accuracy"]["seeds"] for m in scored}
 
 
-def collect(folders):
+def collect(folders: Sequence[str]) -> Curves:
     """{model: {pairs: {seed: accuracy}}}; what stands in several folders is taken together."""
-    curves = defaultdict(lambda: defaultdict(dict))
+    curves: defaultdict[str, defaultdict[int, Accuracies]] = defaultdict(lambda: defaultdict(dict))
     for folder in folders:
         pairs, models = read(folder)
         for name, seeds in models.items():
@@ -48,12 +52,12 @@ def collect(folders):
     return curves
 
 
-def spread(heights):
+def spread(heights: Sequence[float]) -> list[float]:
     """The heights from 0 on, moved apart by LABEL_GAP at least where they are closer."""
     order = sorted(range(len(heights)), key=heights.__getitem__)
     blocks = [[heights[index]] for index in order]  # of neighbours that touch, by their wishes
 
-    def bottom(block):
+    def bottom(block: Sequence[float]) -> float:
         return max(0, fmean(block) - (len(block) - 1) * LABEL_GAP / 2)
 
     at = 0
@@ -68,7 +72,7 @@ def spread(heights):
     return [height for _, height in sorted(zip(order, moved))]
 
 
-def draw(curves, path):
+def draw(curves: Curves, path: str) -> None:
     """Draw {model: {pairs: {seed: accuracy}}} into the file ``path``."""
     figure, axes = pyplot.subplots(figsize=(7.5, 4.5), layout="constrained")
     numbers = sorted({pairs for curve in curves.values() for pairs in curve})
@@ -77,9 +81,10 @@ def draw(curves, path):
         means = {pairs: fmean(seeds.values()) for pairs, seeds in sorted(curve.items())}
         axes.plot(list(means), list(means.values()), color=colour, linewidth=2)
         points = [(pairs, score) for pairs, seeds in curve.items() for score in seeds.values()]
-        axes.scatter(*zip(*points), s=18, color=colour, marker=marker, alpha=0.7, linewidths=0)
-        ends.append((name, colour, *list(means.items())[-1]))
-    for (name, colour, *end), height in zip(ends, spread([end[3] for end in ends])):
+        at, scores = zip(*points)
+        axes.scatter(at, scores, s=18, color=colour, marker=marker, alpha=0.7, linewidths=0)
+        ends.append((name, colour, list(means.items())[-1]))
+    for (name, colour, end), height in zip(ends, spread([score for *_, (_, score) in ends])):
         axes.annotate(
             name,
             end,
@@ -100,7 +105,7 @@ def draw(curves, path):
     pyplot.close(figure)
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("comparisons", metavar="COMPARISON", nargs="+", help="its folder")
     parser.add_argument("--to", metavar="FILE", required=True, help="picture to be written")

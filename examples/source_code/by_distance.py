@@ -14,19 +14,22 @@ import json
 import re
 import shlex
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from guesses import guess
-from identifier_scores import markdown, results_of
+from identifier_scores import ByDistance, markdown, results_of
 from picture import draw
 
+from fairseq_lstmn.comparison.record import Results
+from fairseq_lstmn.comparison.report import finite
 from fairseq_lstmn.data.whole_folder import add_dest, check_new, made_whole
 from fairseq_lstmn.errors import InputError
 
 
-def checkpoints(sources):
+def checkpoints(sources: Sequence[str]) -> dict[str, dict[str, str]]:
     """{model: {seed: path}} of comparisons' folders and of words NAME=PATH."""
-    found = defaultdict(dict)
+    found: dict[str, dict[str, str]] = defaultdict(dict)
     for source in sources:
         name, equals, path = source.partition("=")
         if equals:
@@ -37,20 +40,21 @@ def checkpoints(sources):
     return found
 
 
-def of_comparison(folder):
+def of_comparison(folder: Path) -> Iterator[tuple[str, str, str]]:
     """Yield (model, seed, path of the best checkpoint) of a comparison's runs."""
     try:
-        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        results: Results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{folder}: holds no comparison ({error.strerror})") from None
     for entry in results["commands"]:
         if entry["stage"] == "score":
-            model, seed = re.match(r"(.*?), seed (\d+)", entry["run"]).groups()
+            run = re.match(r"(.*?), seed (\d+)", entry["run"])
+            assert run is not None  # only runs are scored
             words = shlex.split(entry["command"])
-            yield model, seed, words[words.index("--path") + 1]
+            yield run[1], run[2], words[words.index("--path") + 1]
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -63,7 +67,7 @@ def main(argv=None):
         name: {seed: guess(path, args.subset) for seed, path in seeds.items()}
         for name, seeds in checkpoints(args.sources).items()
     }
-    results = results_of(items)
+    results: ByDistance = finite(results_of(items))
     with made_whole(args.dest) as folder:
         (folder / "by_distance.json").write_text(json.dumps(results, indent=1) + "\n")
         (folder / "by_distance.md").write_text(markdown(results), encoding="utf-8")

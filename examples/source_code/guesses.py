@@ -4,13 +4,14 @@ N words.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 import torch
 from fairseq import checkpoint_utils
 
 from fairseq_lstmn.comparison.items import Tokens
 from fairseq_lstmn.comparison.quiet import quiet
+from fairseq_lstmn.comparison.types import Flags
 from fairseq_lstmn.errors import InputError
 
 
@@ -22,11 +23,11 @@ class Guesses(Tokens):
         right: (N).
     """
 
-    right: np.ndarray
+    right: Flags
 
 
 @torch.no_grad()
-def guess(checkpoint, subset):
+def guess(checkpoint: str | Path, subset: str) -> Guesses:
     """The Guesses at a part of the data that the model was trained on, read as one stream.
 
     Raises InputError if the checkpoint or its data cannot be loaded.

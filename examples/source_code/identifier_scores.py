@@ -3,7 +3,8 @@
 N words, K seeds, d statistics a word.
 """
 
-from types import SimpleNamespace
+from collections.abc import Mapping
+from typing import TypedDict, cast
 
 import numpy as np
 from guesses import Guesses
@@ -11,26 +12,46 @@ from kinds import KINDS, SEEN, kinds
 
 from fairseq_lstmn.comparison.buckets import occupied
 from fairseq_lstmn.comparison.metrics import METRICS, Metric, grouped, share, units
+from fairseq_lstmn.comparison.record import BucketEntry, MetricEntry, Results, ScoreEntry
 from fairseq_lstmn.comparison.report import score_tables
 from fairseq_lstmn.comparison.report.markdown import bullets, table
 from fairseq_lstmn.comparison.report.sentences import verdicts
 from fairseq_lstmn.comparison.resampling import resample
 from fairseq_lstmn.comparison.scores import bucket_entries, score_entry
 from fairseq_lstmn.comparison.statistics import compare
+from fairseq_lstmn.comparison.types import Flags, Floats
+
+Items = Mapping[str, Mapping[str, Guesses]]  # {model: {seed: its guesses}}
 
 
-def right_words(items):
+class ModelScores(TypedDict):
+    """A model's scores on some of the words, by measure."""
+
+    name: str
+    scores: dict[str, ScoreEntry]
+
+
+class ByDistance(TypedDict):
+    """What by_distance.json holds."""
+
+    baseline: str
+    metrics: list[MetricEntry]
+    scores: dict[str, list[ModelScores]]  # on which words: of every model
+    buckets: list[BucketEntry]
+
+
+def right_words(items: Guesses) -> Floats:
     """Whether the likeliest word was the right one, and 1: (N, 2)."""
     return np.stack([items.right.astype(float), np.ones(len(items.right))], axis=1)
 
 
 MEASURES = (
     METRICS["perplexity"],
-    Metric("accuracy", True, "%", Guesses, right_words, share),
+    Metric("accuracy", True, "%", (Guesses,), right_words, share),
 )
 
 
-def results_of(items):
+def results_of(items: Items) -> ByDistance:
     """What JSON can hold of {model: {seed: Guesses}}, the baseline first.
 
     Verdicts and buckets are as in ``fairseq-lstmn compare``; a file is what a sentence is there.
@@ -40,10 +61,10 @@ def results_of(items):
     numbers = kinds(one.words)
     seen = numbers < len(SEEN)
     cut = occupied("tokens since the identifier stood last", KINDS, numbers)
-    buckets = []
+    buckets: list[BucketEntry] = []
     for measure in MEASURES:
         by_model = {name: of_words(measure, seeds) for name, seeds in items.items()}
-        buckets += bucket_entries(SimpleNamespace(baseline=baseline), measure, by_model, [cut])
+        buckets += bucket_entries(baseline, measure, by_model, [cut])
     return {
         "baseline": baseline,
         "metrics": [
@@ -58,15 +79,16 @@ def results_of(items):
     }
 
 
-def of_words(measure, seeds):
+def of_words(measure: Metric, seeds: Mapping[str, Guesses]) -> Floats:
     """A measure's statistics (K, N, d) of the Guesses of a model's seeds."""
     return np.stack([measure.statistics(own) for own in seeds.values()])
 
 
-def scores_on(chosen, items, baseline):
+def scores_on(chosen: Flags, items: Items, baseline: str) -> list[ModelScores]:
     """The models with their scores on the chosen words (N,), and how they differ in them."""
     [one, *_] = items[baseline].values()
-    files, found = units(one), {name: {} for name in items}
+    files = units(one)
+    found: dict[str, dict[str, ScoreEntry]] = {name: {} for name in items}
     for measure in MEASURES:
         by_model = {
             name: np.stack(
@@ -81,12 +103,18 @@ def scores_on(chosen, items, baseline):
     return [{"name": name, "scores": scores} for name, scores in found.items()]
 
 
-def markdown(results):
+def as_comparison(results: ByDistance, models: list[ModelScores]) -> Results:
+    """Results on some of the words in the form of a comparison's, for what reports read of them."""
+    return cast(Results, {**results, "models": models})  # without runs, costs and the like
+
+
+def markdown(results: ByDistance) -> str:
     """A sentence for every model on all words and on those seen, and a table for every measure."""
     blocks = []
     for what, models in results["scores"].items():
-        blocks += [f"On {what}:", bullets(verdicts({**results, "models": models}))]
-    models = results["scores"]["all words"]
+        if models:
+            blocks += [f"On {what}:", bullets(verdicts(as_comparison(results, models)))]
+    everywhere = as_comparison(results, results["scores"]["all words"])
     for bucket in results["buckets"]:
-        blocks.append(table(score_tables.buckets({"models": models}, bucket)))
+        blocks.append(table(score_tables.buckets(everywhere, bucket)))
     return "\n\n".join(blocks) + "\n"

@@ -4,8 +4,10 @@ N words.
 """
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 END = "</s>"  # of a file
 IDENTIFIER = re.compile(r"v\d+")
@@ -15,9 +17,10 @@ NEW, OTHER = "new", "other"
 KINDS = (*SEEN, NEW, OTHER)
 
 
-def kinds(words):
+def kinds(words: Sequence[str]) -> NDArray[np.int64]:
     """The number in KINDS of every word (N,)."""
-    numbers, last = np.empty(len(words), dtype=np.int64), {}
+    numbers = np.empty(len(words), dtype=np.int64)
+    last: dict[str, int] = {}
     for position, word in enumerate(words):
         if word == END:
             last = {}

@@ -2,6 +2,8 @@
 
 import hashlib
 import tokenize
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from fairseq_lstmn.data.whole_folder import SPLITS
 from fairseq_lstmn.errors import InputError
@@ -29,14 +31,17 @@ OTHER_FOLDERS = {
 }
 
 
-def modules(folder):
+Lines = list[list[str]]  # of a module, a list of words for each
+
+
+def modules(folder: Path) -> dict[str, dict[str, Lines]]:
     """{split: {path in ``folder``: logical lines}}; a whole file is in one split.
 
     Files are in the order of a hash of their paths, which tells the split too. Raises InputError,
     naming ``--from``, for what is no Python and for a split without a file.
     """
     paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.py")}
-    found = {split: {} for split in SPLITS}
+    found: dict[str, dict[str, Lines]] = {split: {} for split in SPLITS}
     for name in sorted(filter(is_taken, paths), key=digest):
         found[split_of(name)][name] = read(paths[name])
     for split, files in found.items():
@@ -45,34 +50,34 @@ def modules(folder):
     return found
 
 
-def read(path):
+def read(path: Path) -> Lines:
     try:
         return list(logical_lines(path))
     except (OSError, SyntaxError, UnicodeDecodeError, tokenize.TokenError) as error:
         raise InputError(f"--from {path}: cannot be read as Python ({error})") from None
 
 
-def is_taken(name):
+def is_taken(name: str) -> bool:
     """Whether the file is part of the corpus; _sysconfigdata is not the same on all machines."""
     *folders, file = name.split("/")
     return OTHER_FOLDERS.isdisjoint(folders) and not file.startswith("_sysconfigdata")
 
 
-def split_of(name):
+def split_of(name: str) -> str:
     """Of twenty files one is for validation and two are for the test."""
     return {0: "valid", 1: "test", 2: "test"}.get(int(digest(name), 16) % 20, "train")
 
 
-def digest(name):
+def digest(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-def logical_lines(path):
+def logical_lines(path: Path) -> Iterator[list[str]]:
     """The words of a module, a list for each statement's line; docstrings are left out.
 
     A line starts with what it does to the block: it goes on, opens one, or ends some.
     """
-    line = []
+    line: list[str] = []
     with open(path, "rb") as file:
         for word in words(tokenize.tokenize(file.readline)):
             if word == NEWLINE:
@@ -88,7 +93,7 @@ def logical_lines(path):
         yield line
 
 
-def words(tokens):
+def words(tokens: Iterable[tokenize.TokenInfo]) -> Iterator[str]:
     """What is written for tokens of the module ``tokenize``."""
     depth = 0  # of f-strings in f-strings
     for token in tokens:

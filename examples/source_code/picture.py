@@ -1,33 +1,43 @@
 """Perplexity and accuracy on identifiers seen before, against the distance, as a picture."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from identifier_scores import ByDistance, as_comparison
 from kinds import SEEN
 
-from fairseq_lstmn.comparison.report.series import LIGHT, looks
+from fairseq_lstmn.comparison.record import BucketEntry
+from fairseq_lstmn.comparison.report.series import LIGHT, Look, looks
 from fairseq_lstmn.drawings import quieten
+
+if TYPE_CHECKING:  # it must be quiet before
+    from matplotlib.axes import Axes
 
 GAP = 0.055  # between names at the ends of curves, of the height
 
 
-def draw(results, path):
+def draw(results: ByDistance, path: Path) -> None:
     """Draw a chart for every measure, a curve for every model, into the PNG file ``path``."""
     quieten()
     from matplotlib.figure import Figure
 
-    every_look = looks({"models": results["scores"]["all words"]}, LIGHT)
+    every_look = looks(as_comparison(results, results["scores"]["all words"]), LIGHT)
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     for axes, bucket in zip(figure.subplots(1, 2), results["buckets"]):
         distances = [at for at, label in enumerate(bucket["labels"]) if label in SEEN]
         name_axes(axes, bucket, distances)
-        ends = {}
+        ends: dict[str, float] = {}
         for model, values in bucket["values"].items():
             look, shown = every_look[model], [values[at] for at in distances]
             axes.plot(shown, color=look.colour, linestyle=look.dash, marker=look.marker)
-            ends[model] = shown[-1]
+            if numbers := [value for value in shown if value is not None]:
+                ends[model] = numbers[-1]
         name_curves(axes, ends, every_look)
     figure.savefig(path, dpi=150)
 
 
-def name_axes(axes, bucket, distances):
+def name_axes(axes: "Axes", bucket: BucketEntry, distances: list[int]) -> None:
     from matplotlib.ticker import StrMethodFormatter
 
     perplexity = bucket["metric"] == "perplexity"
@@ -42,8 +52,8 @@ def name_axes(axes, bucket, distances):
     axes.grid(axis="y", which="both", color="#d0d7de", linewidth=0.6)
 
 
-def name_curves(axes, ends, every_look):
-    """Write each model's name at the end of its curve, clear of the one below."""
+def name_curves(axes: "Axes", ends: Mapping[str, float], every_look: Mapping[str, Look]) -> None:
+    """Write each model's name at its curve's last number, clear of the one below."""
     axes.autoscale_view()
     to_height = axes.transScale + axes.transLimits
     below = -GAP

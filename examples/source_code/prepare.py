@@ -15,34 +15,35 @@ come round without end, with new names every time.
 import argparse
 import sysconfig
 import tokenize
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
 
-from library import CLASSES, KEPT_NUMBERS, modules
+from library import CLASSES, KEPT_NUMBERS, Lines, modules
 from renaming import LANGUAGE, Renaming, frequent_attributes
 
 from fairseq_lstmn.data.whole_folder import add_dest, binarise, check_new, made_whole, write_lines
 from fairseq_lstmn.errors import InputError
 
 
-def dictionary(renaming):
+def dictionary(renaming: Renaming) -> list[str]:
     """The lines of fairseq's dict.txt: every word that there can be."""
     fixed = {*CLASSES.values(), *KEPT_NUMBERS, *tokenize.EXACT_TOKEN_TYPES, *renaming.kept}
     return [f"{word} 1" for word in [*sorted(fixed), *renaming.names]]
 
 
-def renamed(files, renaming, draw):
+def renamed(files: Mapping[str, Lines], renaming: Renaming, draw: int) -> Iterator[list[str]]:
     """Yield ``files``, {path: logical lines}, as lists of words."""
     for path, lines in files.items():
         yield from renaming.files(path, lines, draw)
 
 
-def size(texts):
+def size(texts: Iterable[list[str]]) -> int:
     """The number of words in lists of words, with an end each."""
     return sum(len(text) + 1 for text in texts)
 
 
-def taken(texts, words):
+def taken(texts: Iterator[list[str]], words: int) -> Iterator[list[str]]:
     """Yield from the iterator ``texts`` until there are so many words."""
     while words > 0:
         text = next(texts)
@@ -50,7 +51,7 @@ def taken(texts, words):
         yield text
 
 
-def write_shard(folder, texts):
+def write_shard(folder: Path, texts: Mapping[str, Iterable[list[str]]]) -> None:
     """Write ``texts``, {split: lists of words}, and their binary form, by ../dict.txt."""
     folder.mkdir()
     for split, files in texts.items():
@@ -58,7 +59,7 @@ def write_shard(folder, texts):
     binarise(folder, "--only-source", "--srcdict", "../dict.txt", suffix=".txt", splits=texts)
 
 
-def parse_arguments(argv):
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -87,7 +88,7 @@ def parse_arguments(argv):
     return args
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_arguments(argv)
     check_new(args.dest)
     files = modules(args.source)

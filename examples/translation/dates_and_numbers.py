@@ -16,6 +16,7 @@ test has not been answered in training in either language.
 
 import argparse
 import random
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 from fairseq_lstmn.data.whole_folder import (
@@ -55,7 +56,7 @@ GERMAN_PARTS_OF_DAY = "nachts morgens nachmittags abends".split()
 # English: a number is a list of words.
 
 
-def english(n, link=("and",)):
+def english(n: int, link: Sequence[str] = ("and",)) -> list[str]:
     """The words of 0 <= n < 1,000,000, with ``link`` before the last two digits."""
     if n < 20:
         return [ENGLISH[n]]
@@ -67,24 +68,24 @@ def english(n, link=("and",)):
     return [*english(head, link), name, *tail]
 
 
-def english_ordinal(n):
+def english_ordinal(n: int) -> list[str]:
     *start, last = english(n)
     return [*start, ENGLISH_ORDINALS.get(last, last + "th")]
 
 
-def english_hundreds(n, link=("and",)):
+def english_hundreds(n: int, link: Sequence[str] = ("and",)) -> list[str]:
     """As in "nineteen hundred and five"."""
     return [*english(n // 100), "hundred", *([*link, *english(n % 100)] if n % 100 else [])]
 
 
-def english_numbers(n):
+def english_numbers(n: int) -> list[str]:
     phrasings = [english(n), english(n, link=())]
     if 1100 <= n < 10000 and n // 100 % 10:
         phrasings += [english_hundreds(n), english_hundreds(n, link=())]
     return sentences(phrasings)
 
 
-def english_years(year):
+def english_years(year: int) -> list[list[str]]:
     century, rest = divmod(year, 100)
     if year >= 2000 and rest < 10:
         return [english(year), english(year, link=())]
@@ -94,7 +95,7 @@ def english_years(year):
     return [english(century) + english(rest)]
 
 
-def english_dates(day):
+def english_dates(day: date) -> list[str]:
     number, month = english_ordinal(day.day), ENGLISH_MONTHS[day.month - 1]
     starts = [
         ["the", *number, "of", month],
@@ -105,7 +106,7 @@ def english_dates(day):
     return sentences(start + year for start in starts for year in english_years(day.year))
 
 
-def english_times(hour, minute):
+def english_times(hour: int, minute: int) -> list[str]:
     this, following = english(on_dial(hour)), english(on_dial(hour + 1))
     if minute == 0:
         spoken = [[*this, "o'clock"]]
@@ -124,7 +125,7 @@ def english_times(hour, minute):
 # German: a number is a list of the parts of one word.
 
 
-def german(n, link=()):
+def german(n: int, link: Sequence[str] = ()) -> list[str]:
     """The parts of 0 <= n < 1,000,000, with ``link`` before the last two digits."""
     if n < 20:
         return [GERMAN[n]]
@@ -136,25 +137,25 @@ def german(n, link=()):
     return [*joined(head, link), name, *tail]
 
 
-def joined(n, link=()):
+def joined(n: int, link: Sequence[str] = ()) -> list[str]:
     """As ``german``, for a number that something follows: "ein", not "eins"."""
     *start, last = german(n, link)
     return [*start, "ein" if last == "eins" else last]
 
 
-def german_ordinal(n, ending=""):
+def german_ordinal(n: int, ending: str = "") -> str:
     """As in "der dritte", with the ending "n" as in "am dritten"."""
     if n in GERMAN_ORDINALS:
         return GERMAN_ORDINALS[n] + ending
     return word([*german(n), ("te" if n < 20 else "ste") + ending])
 
 
-def german_hundreds(n, link=()):
+def german_hundreds(n: int, link: Sequence[str] = ()) -> list[str]:
     """As in "neunzehnhundertfünf"."""
     return [*german(n // 100), "hundert", *([*link, *german(n % 100)] if n % 100 else [])]
 
 
-def german_numbers(n):
+def german_numbers(n: int) -> list[str]:
     phrasings = [german(n), german(n, link=["und"])]
     if phrasings[0][0] == "ein" and phrasings[0][1] != "und":  # "hundert" for "einhundert"
         phrasings += [phrasing[1:] for phrasing in phrasings]
@@ -163,12 +164,12 @@ def german_numbers(n):
     return sentences([word(phrasing)] for phrasing in phrasings)
 
 
-def german_years(year):
+def german_years(year: int) -> list[str]:
     say = german_hundreds if year < 2000 else german
     return [word(say(year)), word(say(year, link=["und"]))]
 
 
-def german_dates(day):
+def german_dates(day: date) -> list[str]:
     month = GERMAN_MONTHS[day.month - 1]
     starts = [
         ["der", german_ordinal(day.day), month],
@@ -179,7 +180,7 @@ def german_dates(day):
     return sentences([*start, year] for start in starts for year in german_years(day.year))
 
 
-def german_times(hour, minute):
+def german_times(hour: int, minute: int) -> list[str]:
     this, following = word(german(on_dial(hour))), word(german(on_dial(hour + 1)))
     half = {25: ["fünf", "vor", "halb"], 30: ["halb"], 35: ["fünf", "nach", "halb"]}
     if minute in half:
@@ -196,40 +197,41 @@ def german_times(hour, minute):
 # Both
 
 
-def on_dial(hour):
+def on_dial(hour: int) -> int:
     return hour % 12 or 12
 
 
-def word(parts):
+def word(parts: Iterable[str]) -> str:
     """A word cut into its parts, which ``--remove-bpe`` would put together again."""
     return "@@ ".join(parts)
 
 
-def sentences(phrasings):
+def sentences(phrasings: Iterable[Iterable[str]]) -> list[str]:
     return [" ".join(words) for words in phrasings]
 
 
-def some_number(rng):
+def some_number(rng: random.Random) -> tuple[str, list[str]]:
     """A number of one to six digits: its normal form, and its phrasings in one language."""
     digits = rng.choice("123456789"), *rng.choices(DIGITS, k=rng.randrange(6))
     n = int("".join(digits))
     return str(n), rng.choice([english_numbers, german_numbers])(n)
 
 
-def some_date(rng):
+def some_date(rng: random.Random) -> tuple[str, list[str]]:
     day = date.fromordinal(rng.randint(FIRST_DAY.toordinal(), LAST_DAY.toordinal()))
     return day.isoformat(), rng.choice([english_dates, german_dates])(day)
 
 
-def some_time(rng):
+def some_time(rng: random.Random) -> tuple[str, list[str]]:
     hour, minute = rng.randrange(24), rng.randrange(60)
     return f"{hour:02}:{minute:02}", rng.choice([english_times, german_times])(hour, minute)
 
 
-def corpus(pairs, seed):
+def corpus(pairs: int, seed: int) -> dict[str, dict[str, str]]:
     """Draw ``pairs`` pairs; returns {split: {words: normal form}} without the repeated ones."""
     rng = random.Random(seed)
-    split_of, texts = {}, {split: {} for split in SPLITS}
+    split_of: dict[str, str] = {}
+    texts: dict[str, dict[str, str]] = {split: {} for split in SPLITS}
     for _ in range(pairs):
         normal_form, phrasings = rng.choice([some_number, some_date, some_time])(rng)
         split = split_of.setdefault(normal_form, rng.choices(SPLITS, SHARES)[0])
@@ -237,7 +239,7 @@ def corpus(pairs, seed):
     return texts
 
 
-def parse_arguments(argv):
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -255,7 +257,7 @@ def parse_arguments(argv):
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_arguments(argv)
     check_new(args.dest)
     splits = corpus(args.pairs, args.seed)

@@ -18,8 +18,9 @@ import io
 import re
 import tarfile
 import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import sentencepiece
 
@@ -49,15 +50,17 @@ TITLE_TAG = re.compile(r"</?(title|description)>")
 SEGMENT = re.compile(r"<seg id=[^>]*>(.*?)</seg>")
 WORD = re.compile(r"\w+|[^\w\s]")
 
+Pair = tuple[str, str]  # a German sentence and its English one
 
-def read_corpus(address):
+
+def read_corpus(address: str) -> tuple[list[Pair], list[Pair]]:
     """Return (training, test): pairs (German, English) of sentences from the archive."""
     texts = read_archive(address)
     test = [pair for name in TEST_SETS for pair in aligned(texts, name, segments)]
     return aligned(texts, TRAINING_SET, training_sentences), test
 
 
-def read_archive(address):
+def read_archive(address: str) -> dict[str, str]:
     """Return {name: text} of the files that are needed; a name stands for one language."""
     try:
         with tarfile.open(fileobj=io.BytesIO(fetch(address))) as archive:
@@ -71,16 +74,20 @@ def read_archive(address):
         raise InputError(f"--from {address}: not a sound tar archive ({error})") from None
 
 
-def read_member(archive, member, name):
+def read_member(archive: tarfile.TarFile, member: tarfile.TarInfo | None, name: str) -> str:
     if member is None or not member.isfile():
         raise InputError(f"{name}: not in the archive")
+    file = archive.extractfile(member)
+    assert file is not None  # None is for folders
     try:
-        return archive.extractfile(member).read().decode("utf-8")
+        return file.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: not UTF-8 text (at byte {error.start})") from None
 
 
-def aligned(texts, name, sentences_of):
+def aligned(
+    texts: Mapping[str, str], name: str, sentences_of: Callable[[str], list[str]]
+) -> list[Pair]:
     """Return the pairs of sentences in the files called ``name`` in either language."""
     german, english = (sentences_of(texts[name.format(language)]) for language in LANGUAGES)
     if len(german) != len(english):
@@ -90,27 +97,27 @@ def aligned(texts, name, sentences_of):
     return list(zip(german, english))
 
 
-def training_sentences(text):
+def training_sentences(text: str) -> list[str]:
     lines = map(str.strip, text.removesuffix("\n").split("\n"))
     return [normal(TITLE_TAG.sub("", line)) for line in lines if not TALK_HEADER.match(line)]
 
 
-def segments(text):
+def segments(text: str) -> list[str]:
     return [normal(segment) for segment in SEGMENT.findall(text)]
 
 
-def normal(sentence):
+def normal(sentence: str) -> str:
     """Single spaces, no XML entities and, as usual for this corpus, one kind of apostrophe."""
     return " ".join(html.unescape(sentence).split()).replace("’", "'")
 
 
-def fits(pair):
+def fits(pair: Pair) -> bool:
     """Whether a pair is good to train on: neither too long nor likely misaligned."""
     short, long = sorted(len(WORD.findall(sentence)) for sentence in pair)
     return 0 < short and long <= LONGEST and long <= RATIO * short
 
 
-def split_corpus(training, test):
+def split_corpus(training: Sequence[Pair], test: list[Pair]) -> dict[str, list[Pair]]:
     """Return {split: pairs}."""
     fitting = [pair for pair in training if fits(pair)]
     return {
@@ -120,11 +127,14 @@ def split_corpus(training, test):
     }
 
 
-def lower(pair):
-    return tuple(sentence.lower() for sentence in pair)
+def lower(pair: Pair) -> Pair:
+    german, english = pair
+    return german.lower(), english.lower()
 
 
-def train_pieces(sentences, size, prefix):
+def train_pieces(
+    sentences: Iterable[str], size: int, prefix: Path
+) -> sentencepiece.SentencePieceProcessor:
     """Learn a joint BPE model of ``size`` pieces; returns it, saved as PREFIX.model."""
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -137,7 +147,7 @@ def train_pieces(sentences, size, prefix):
     return sentencepiece.SentencePieceProcessor(model_file=f"{prefix}.model")
 
 
-def parse_arguments(argv):
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -162,7 +172,7 @@ def parse_arguments(argv):
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_arguments(argv)
     check_new(args.dest)
     splits = split_corpus(*read_corpus(args.source))

@@ -41,7 +41,7 @@ def scored(
         }
         for name, entry in score_entries(plan, metric, statistics, groups, items).items():
             found[name][metric.name] = entry
-        table += bucket_entries(plan, metric, statistics, cuts)
+        table += bucket_entries(plan.baseline, metric, statistics, cuts)
     return found, table
 
 
@@ -86,7 +86,7 @@ def score_entries(
 
 
 def score_entry(
-    system: Resampled, seeds: Iterable[int], difference: Difference | None
+    system: Resampled, seeds: Iterable[int | str], difference: Difference | None
 ) -> ScoreEntry:
     """A model's scores by one metric, and its Difference (None for the baseline)."""
     over_seeds, over_items = deviations(system)
@@ -116,7 +116,7 @@ def difference_entry(difference: Difference) -> DifferenceEntry:
 
 
 def bucket_entries(
-    plan: Plan,
+    baseline: str,
     metric: Metric,
     statistics: Mapping[str, Floats],
     cuts: Iterable[Bucketing],
@@ -127,7 +127,7 @@ def bucket_entries(
         if not applies(metric, cut):
             continue
         values = {name: bucket_scores(metric, cut, own) for name, own in statistics.items()}
-        base = values.get(plan.baseline)
+        base = values.get(baseline)
         entries.append(
             {
                 "metric": metric.name,
@@ -138,7 +138,7 @@ def bucket_entries(
                 "differences": {
                     name: [minus(one, other) for one, other in zip(own, base)]
                     for name, own in values.items()
-                    if base is not None and name != plan.baseline
+                    if base is not None and name != baseline
                 },
             }
         )

@@ -2,6 +2,8 @@
 
 from fairseq.data import BaseWrapperDataset
 
+from fairseq_lstmn.data import Sample
+
 
 class ContiguousBlocks(BaseWrapperDataset):
     """Consecutive blocks of text cut into streams, a batch row each.
@@ -10,7 +12,7 @@ class ContiguousBlocks(BaseWrapperDataset):
     its rows go on from the batch before.
     """
 
-    def batches(self, rows, shards=1):
+    def batches(self, rows: int, shards: int = 1) -> list[list[int]]:
         """Lists of block indices; batch ``t * shards + k`` is step t of shard k's ``rows`` streams.
 
         Streams differ by one block at most and the longer ones come first, so that the last
@@ -21,16 +23,16 @@ class ContiguousBlocks(BaseWrapperDataset):
         bounds = [k * length + min(k, longer) for k in range(streams + 1)]
         self.first = set(bounds[:-1])
 
-        def batch(t, shard):
+        def batch(t: int, shard: int) -> list[int]:
             mine = zip(bounds[shard:-1:shards], bounds[shard + 1 :: shards])
             return [first + t for first, end in mine if first + t < end]
 
         steps = length + (longer > 0)
         return [batch(t, shard) for t in range(steps) for shard in range(shards)]
 
-    def collater(self, samples):
+    def collater(self, samples: list[Sample]) -> Sample:
         """fairseq's batch (empty for a shard whose streams have ended) with ``continues``."""
-        batch = self.dataset.collater(samples)
+        batch: Sample = self.dataset.collater(samples)
         if samples:
             batch["net_input"]["continues"] = samples[0]["id"] not in self.first
         return batch

@@ -11,7 +11,7 @@ from fairseq_lstmn.data.whole_folder import RESERVED, SPLITS
 class BadRow(Exception):
     """A row that cannot be used: ``reason`` says why, in words that other rows share."""
 
-    def __init__(self, reason, found=""):
+    def __init__(self, reason: str, found: object = "") -> None:
         super().__init__(f"{reason}: {found!r:.60}" if found else reason)
         self.reason = reason
 
@@ -48,13 +48,14 @@ class LabelledRows:
     that is bad, ``left_out`` counts the rows left out by reason.
     """
 
-    def __init__(self, labels=None, keep_case=False):
-        self.splits = {split: [] for split in SPLITS}
+    def __init__(self, labels: Iterable[str] | None = None, keep_case: bool = False) -> None:
+        self.splits: dict[str, list[Row]] = {split: [] for split in SPLITS}
         self.labels = set(labels or ())
-        self.bad, self.left_out = [], Counter()
+        self.bad: list[tuple[str, str]] = []
+        self.left_out: Counter[str] = Counter()
         self._learns_labels, self.normalisation = labels is None, Normalisation(not keep_case)
 
-    def read(self, table):
+    def read(self, table: Table) -> None:
         """Add the rows of a Table."""
         for number, line in table.lines:
             try:
@@ -64,7 +65,7 @@ class LabelledRows:
             except BadRow as error:
                 self.bad.append((f"{table.path}:{number}: {error}", error.reason))
 
-    def _add(self, row):
+    def _add(self, row: Row) -> None:
         sentences = tuple(map(self._normal, row.sentences))
         if self._learns_labels and row.split == "train":
             self.labels.add(usable(row.label))
@@ -72,7 +73,7 @@ class LabelledRows:
             raise BadRow("unknown label", row.label)
         self.splits[row.split].append(row._replace(sentences=sentences))
 
-    def _normal(self, sentence):
+    def _normal(self, sentence: str) -> str:
         sentence = self.normalisation(sentence)
         if not sentence:
             raise BadRow("empty sentence")
@@ -81,7 +82,7 @@ class LabelledRows:
         return sentence
 
 
-def decoded(line):
+def decoded(line: bytes) -> str:
     """Return the text of a line (bytes), without its end."""
     try:
         # only a first line may start with a byte order mark, which this drops
@@ -93,7 +94,7 @@ def decoded(line):
     return text
 
 
-def usable(label):
+def usable(label: str) -> str:
     """Return ``label`` if it can be a word of fairseq's dictionary of labels."""
     if label.split() != [label] or label in RESERVED or label == "<unk>":
         raise BadRow("a label must be one word and no mark of fairseq's", label)

@@ -4,11 +4,16 @@ import atexit
 import contextlib
 import queue
 import weakref
+from collections.abc import Callable
 
-_started = weakref.WeakSet()
+from fairseq.data.iterators import BufferedIterator
+
+_started: weakref.WeakSet[BufferedIterator] = weakref.WeakSet()
 
 
-def start_and_remember(create_consumer, iterator):
+def start_and_remember(
+    create_consumer: Callable[[BufferedIterator], None], iterator: BufferedIterator
+) -> None:
     """fairseq's ``BufferedIterator._create_consumer``, whose thread ends with the process.
 
     It fills a queue. Where nobody empties that any more (an error, --max-update reached) it is
@@ -20,15 +25,16 @@ def start_and_remember(create_consumer, iterator):
 
 
 @atexit.register
-def end_all():
+def end_all() -> None:
     """End every loader thread after the batch at which it is."""
     for iterator in list(_started):
         end(iterator)
 
 
-def end(iterator):
+def end(iterator: BufferedIterator) -> None:
     """End the thread of a BufferedIterator, of which nothing more can be read."""
     consumer, batches = iterator._consumer, iterator._queue
+    assert consumer is not None  # it was started
     consumer._max_len = 0
     while consumer.is_alive():
         with contextlib.suppress(queue.Empty):

@@ -15,17 +15,17 @@ class Normalisation(NamedTuple):
 
     lower_case: bool
 
-    def __call__(self, sentence):
+    def __call__(self, sentence: str) -> str:
         """The sentence as a model is to read it; the number of its words stays."""
         return " ".join((sentence.lower() if self.lower_case else sentence).split())
 
-    def write(self, folder):
+    def write(self, folder: Path) -> None:
         """Record it in ``folder`` (a Path) of prepared data."""
         record = {"case": "lower" if self.lower_case else "kept", "spaces": SPACES}
         (folder / FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def recorded(data):
+def recorded(data: str | None) -> Normalisation | None:
     """The Normalisation that stands in the folder ``data``, of fairseq's option, or None.
 
     Raises InputError for a record that cannot be read.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from fairseq.data import Dictionary
+from numpy.typing import ArrayLike, NDArray
 
 from fairseq_lstmn.data.counted_random import bits
 
@@ -28,7 +29,7 @@ class Recall:
     keys: int
     values: int
 
-    def dictionary(self):
+    def dictionary(self) -> Dictionary:
         """fairseq's of the keys ``k0``, ``k1``, ... and the values ``v0``, ``v1``, ..."""
         dictionary = Dictionary()
         for kind, count in (("k", self.keys), ("v", self.values)):
@@ -36,7 +37,7 @@ class Recall:
                 dictionary.add_symbol(f"{kind}{number}")
         return dictionary
 
-    def of_epoch(self, epoch, growth):
+    def of_epoch(self, epoch: int, growth: int) -> "Recall":
         """What is to be recalled in an epoch, counted from 1: not the most pairs from the start.
 
         At most EASY in the first ``growth`` epochs, then twice as many, and so on; all if it is 0.
@@ -46,11 +47,13 @@ class Recall:
         reached = EASY * 2 ** ((epoch - 1) // growth)
         return replace(self, most=max(self.fewest, min(self.most, reached)))
 
-    def pairs(self, start, numbers):
+    def pairs(self, start: NDArray[np.uint64], numbers: ArrayLike) -> NDArray[np.int64]:
         """How many pairs (B) the examples ``numbers`` (B) of a stream have."""
         return self._pairs(self._bits(start, numbers))
 
-    def examples(self, start, numbers, dictionary):
+    def examples(
+        self, start: NDArray[np.uint64], numbers: ArrayLike, dictionary: Dictionary
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Tokens and targets (B, 3 N), right-padded, of the examples ``numbers`` (B) of a stream.
 
         Each depends on the stream's ``start`` and its own number alone. All but the answers is
@@ -76,8 +79,8 @@ class Recall:
         targets[questions] = values[rows, order]
         return tokens, targets
 
-    def _bits(self, start, numbers):
+    def _bits(self, start: NDArray[np.uint64], numbers: ArrayLike) -> NDArray[np.uint64]:
         return bits(start, numbers, 1 + self.keys + 2 * self.most)
 
-    def _pairs(self, drawn):
+    def _pairs(self, drawn: NDArray[np.uint64]) -> NDArray[np.int64]:
         return self.fewest + (drawn[:, 0] % (self.most - self.fewest + 1)).astype(np.int64)

@@ -2,7 +2,11 @@
 
 import numpy as np
 import torch
-from fairseq.data import FairseqDataset
+from fairseq.data import Dictionary, FairseqDataset
+from numpy.typing import NDArray
+
+from fairseq_lstmn.data import Sample
+from fairseq_lstmn.data.recall import Recall
 
 
 class RecallDataset(FairseqDataset):
@@ -20,28 +24,36 @@ class RecallDataset(FairseqDataset):
 
     can_reuse_epoch_itr_across_epochs = False  # an epoch has examples of its own
 
-    def __init__(self, recall, start, dictionary, size, trains, growth=0):
+    def __init__(
+        self,
+        recall: Recall,
+        start: NDArray[np.uint64],
+        dictionary: Dictionary,
+        size: int,
+        trains: bool,
+        growth: int = 0,
+    ) -> None:
         self.whole, self.start, self.dictionary = recall, start, dictionary
         self.size_of_epoch, self.trains, self.growth = size, trains, growth
         self._be_of(epoch=1)
 
-    def set_epoch(self, epoch):
+    def set_epoch(self, epoch: int) -> None:
         if self.trains:
             self._be_of(epoch)
 
-    def _be_of(self, epoch):
+    def _be_of(self, epoch: int) -> None:
         size = self.size_of_epoch
         self.recall = self.whole.of_epoch(epoch, self.growth)
         self.numbers = np.arange((epoch - 1) * size, epoch * size)
-        self.sizes = 3 * self.recall.pairs(self.start, self.numbers)
+        self.sizes: NDArray[np.int64] = 3 * self.recall.pairs(self.start, self.numbers)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> int:
         return int(self.numbers[index])
 
-    def collater(self, samples):
+    def collater(self, samples: list[int]) -> Sample:
         """A batch as of fairseq's language modelling; its tokens to be counted are the answers."""
         if not samples:
             return {}
@@ -58,15 +70,15 @@ class RecallDataset(FairseqDataset):
             "target": torch.from_numpy(targets),
         }
 
-    def ordered_indices(self):
+    def ordered_indices(self) -> NDArray[np.int64]:
         """From short to long, so that a batch has little padding."""
         return self.sizes.argsort(kind="stable")
 
-    def num_tokens(self, index):
-        return self.sizes[index]
+    def num_tokens(self, index: int) -> int:
+        return int(self.sizes[index])
 
-    def num_tokens_vec(self, indices):
+    def num_tokens_vec(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         return self.sizes[indices]
 
-    def size(self, index):
-        return self.sizes[index]
+    def size(self, index: int) -> int:
+        return int(self.sizes[index])

@@ -1,17 +1,32 @@
 """Labelled rows as fairseq's task ``sentence_prediction`` reads them."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from fairseq_lstmn.data.labelled_rows import Row
 from fairseq_lstmn.data.whole_folder import SPLITS, binarise, write_lines
 
+if TYPE_CHECKING:  # `prepare` needs no fairseq to say what it does
+    from fairseq.data import Dictionary
+    from fairseq.tasks.fairseq_task import FairseqTask
 
-def classes(task):
+
+def classes(task: "FairseqTask") -> list[str]:
     """The labels of a ``sentence_prediction`` task in the order of their numbers."""
-    first = task.label_dictionary.nspecial
-    return task.label_dictionary.symbols[first : first + task.cfg.num_classes]
+    known: Any = task  # to have labels and their number, of which a task's type knows nothing
+    dictionary: Dictionary = known.label_dictionary
+    first = dictionary.nspecial
+    return dictionary.symbols[first : first + known.cfg.num_classes]
 
 
-def write(folder, splits, labels, threshold=1):
+def write(
+    folder: Path,
+    splits: Mapping[str, Sequence[Row]],
+    labels: Iterable[str],
+    threshold: int = 1,
+) -> None:
     """Fill ``folder`` (a Path) with ``splits``, a list of Rows for each of SPLITS.
 
     It gets {train,valid,test}.tsv, a row's label and sentences, and in binary form input0, for
@@ -37,7 +52,7 @@ def write(folder, splits, labels, threshold=1):
     write_binary(folder, "label", "label", texts)
 
 
-def by_frequency(counts, threshold):
+def by_frequency(counts: Mapping[str, int], threshold: int) -> list[tuple[str, int]]:
     """Return the (word, count) of a dictionary in the order of fairseq-preprocess."""
     frequent = (
         (word, count)
@@ -48,12 +63,14 @@ def by_frequency(counts, threshold):
     return sorted(frequent, key=lambda entry: (-entry[1], entry[0]))
 
 
-def write_dictionary(folder, entries):
+def write_dictionary(folder: Path, entries: Iterable[tuple[str, int]]) -> None:
     folder.mkdir()
     write_lines(folder / "dict.txt", (f"{word} {count}" for word, count in entries))
 
 
-def write_binary(folder, name, dictionary, texts):
+def write_binary(
+    folder: Path, name: str, dictionary: str, texts: Mapping[str, Iterable[str]]
+) -> None:
     """Binarise ``texts`` (lines by split) into folder/NAME, by the dictionary of another."""
     plain = {folder / f"{split}.{name}": lines for split, lines in texts.items()}
     for path, lines in plain.items():

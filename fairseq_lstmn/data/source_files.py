@@ -3,13 +3,17 @@
 import io
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from fairseq_lstmn.data.fetch import fetch
 from fairseq_lstmn.errors import InputError
+
+Openers = Mapping[PurePosixPath, Callable[[], IO[bytes]]]
 
 
 class SourceFiles:
@@ -18,14 +22,14 @@ class SourceFiles:
     ``openers`` has for each path in the source a function that opens its bytes.
     """
 
-    def __init__(self, source, openers):
+    def __init__(self, source: str, openers: Openers) -> None:
         self.source, self._openers = source, openers
 
-    def has(self, name):
+    def has(self, name: str) -> bool:
         """Whether there is a file called ``name``."""
         return bool(self._called(name))
 
-    def numbered_lines(self, name):
+    def numbered_lines(self, name: str) -> tuple[str, Iterator[tuple[int, bytes]]]:
         """Return the path of the file called ``name`` and an iterator of (number, bytes).
 
         Raises InputError, naming ``--from``, if there is no such file or no telling which.
@@ -37,12 +41,12 @@ class SourceFiles:
             raise InputError(f"--from {self.source}: has both {found[0]} and {found[1]}")
         return f"{self.source}/{found[0]}", enumerate(self._lines(found[0]), 1)
 
-    def _called(self, name):
+    def _called(self, name: str) -> list[PurePosixPath]:
         paths = [path for path in self._openers if path.name == name]
         least = min((len(path.parts) for path in paths), default=0)
         return sorted(path for path in paths if len(path.parts) == least)
 
-    def _lines(self, path):
+    def _lines(self, path: PurePosixPath) -> Iterator[bytes]:
         try:
             with self._openers[path]() as lines:
                 yield from lines
@@ -52,7 +56,7 @@ class SourceFiles:
 
 
 @contextmanager
-def opened(source):
+def opened(source: str) -> Iterator[SourceFiles]:
     """Yield the ``SourceFiles`` of a folder (and its folders) or of a zip, a path or an address."""
     if Path(source).is_dir():
         yield SourceFiles(source, _files_in(Path(source)))
@@ -66,13 +70,16 @@ def opened(source):
         yield SourceFiles(source, _members_of(archive))
 
 
-def _files_in(folder):
+def _files_in(folder: Path) -> Openers:
     paths = filter(Path.is_file, chain(folder.glob("*"), folder.glob("*/*")))
     return {
-        PurePosixPath(path.relative_to(folder).as_posix()): partial(path.open, "rb")
-        for path in paths
+        PurePosixPath(path.relative_to(folder).as_posix()): partial(_open, path) for path in paths
     }
 
 
-def _members_of(archive):
+def _open(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
+def _members_of(archive: zipfile.ZipFile) -> Openers:
     return {PurePosixPath(name): partial(archive.open, name) for name in archive.namelist()}

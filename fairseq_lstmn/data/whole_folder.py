@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,21 +16,21 @@ SPLITS = ("train", "valid", "test")
 RESERVED = frozenset(["<s>", "<pad>", "</s>"])
 
 
-def add_dest(parser):
+def add_dest(parser: ArgumentParser) -> None:
     """Add the option --dest, a Path, to an argparse parser."""
     parser.add_argument(
         "--dest", metavar="DIR", type=Path, required=True, help="new folder to make"
     )
 
 
-def check_new(dest):
+def check_new(dest: Path) -> None:
     """Raise InputError, naming ``--dest``, if ``dest`` (a Path) exists already."""
     if os.path.lexists(dest):
         raise InputError(f"--dest {dest}: exists already; name a new folder")
 
 
 @contextmanager
-def made_whole(dest):
+def made_whole(dest: Path) -> Iterator[Path]:
     """Yield a folder to fill, which becomes ``dest`` (a Path) only when nothing went wrong.
 
     Raises InputError, naming ``--dest``, if it cannot be made.
@@ -45,12 +47,18 @@ def made_whole(dest):
         folder.rename(dest)
 
 
-def write_lines(path, lines):
+def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write ``lines`` (strings without their ends) to ``path`` (a Path)."""
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def binarise(folder, *options, suffix="", into="bin", splits=SPLITS):
+def binarise(
+    folder: Path,
+    *options: str,
+    suffix: str = "",
+    into: str = "bin",
+    splits: Iterable[str] = SPLITS,
+) -> None:
     """Run fairseq-preprocess on folder/{train,valid,test}SUFFIX, or some, into folder/INTO."""
     texts = [word for split in splits for word in (f"--{split}pref", f"{split}{suffix}")]
     # By default fairseq makes up words until their number is a multiple of 8.

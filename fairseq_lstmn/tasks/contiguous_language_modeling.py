@@ -1,11 +1,17 @@
 """Language modelling on contiguous text: the rows of a batch go on in the next one."""
 
+from argparse import Namespace
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from fairseq.data import iterators
+from fairseq.data import EpochBatchIterator, FairseqDataset
+from fairseq.dataclass import FairseqDataclass
+from fairseq.models import FairseqLanguageModel
 from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageModelingTask
 
+from fairseq_lstmn.data import Sample
 from fairseq_lstmn.data.contiguous_blocks import ContiguousBlocks
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.tasks.embed_std import EmbedStdConfig, check_embed_std, with_embed_std
@@ -27,49 +33,75 @@ class ContiguousLanguageModelingTask(LanguageModelingTask):
     """
 
     @classmethod
-    def setup_task(cls, args, **kwargs):
+    def setup_task(  # type: ignore[override]  # fairseq's own classes disagree about the first name
+        cls, args: ContiguousLanguageModelingConfig, **kwargs: Any
+    ) -> "ContiguousLanguageModelingTask":
         """Raises InputError for blocks that are not cut from contiguous text, or such an option."""
         if args.sample_break_mode != "none":
             raise InputError(
                 f"--sample-break-mode {args.sample_break_mode}: "
                 "--task contiguous_language_modeling needs none"
             )
-        check_embed_std(args)
-        return super().setup_task(args, **kwargs)
+        check_embed_std(args.embed_std)
+        task: ContiguousLanguageModelingTask = super().setup_task(args, **kwargs)
+        return task
 
-    def build_model(self, args, from_checkpoint=False):
-        model = super().build_model(args, from_checkpoint)
-        return model if from_checkpoint else with_embed_std(model, self.args, args)
+    def build_model(
+        self, args: FairseqDataclass | Namespace, from_checkpoint: bool = False
+    ) -> FairseqLanguageModel:
+        model: FairseqLanguageModel = super().build_model(args, from_checkpoint)
+        return model if from_checkpoint else with_embed_std(model, self.args.embed_std, args)
 
-    def load_dataset(self, split, epoch=1, combine=False, **kwargs):
-        super().load_dataset(split, epoch, combine, **kwargs)
+    # fairseq's announces a dataset, which it does not return either
+    def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> Any:
+        super().load_dataset(split, *args, **kwargs)
         self.datasets[split] = ContiguousBlocks(self.datasets[split])
 
-    def get_batch_iterator(self, dataset, max_tokens=None, max_sentences=None, **kwargs):
+    def get_batch_iterator(
+        self, dataset: FairseqDataset, *args: Any, **kwargs: Any
+    ) -> EpochBatchIterator:
         """fairseq's, but for text loaded by ``load_dataset``, whose order stays."""
-        if not isinstance(dataset, ContiguousBlocks):
-            return super().get_batch_iterator(dataset, max_tokens, max_sentences, **kwargs)
+        if isinstance(dataset, ContiguousBlocks):
+            return self._in_order(dataset, *args, **kwargs)
+        iterator: EpochBatchIterator = super().get_batch_iterator(dataset, *args, **kwargs)
+        return iterator
+
+    def _in_order(
+        self,
+        dataset: ContiguousBlocks,
+        max_tokens: int | None = None,
+        max_sentences: int | None = None,
+        num_shards: int = 1,
+        shard_id: int = 0,
+        num_workers: int = 0,
+        epoch: int = 1,
+        data_buffer_size: int = 0,
+        skip_remainder_batch: bool = False,
+        **others: Any,  # how to shuffle and to sort by length
+    ) -> EpochBatchIterator:
         limits = [max_sentences, max_tokens and max_tokens // self.args.tokens_per_sample]
         rows = max(1, min((limit for limit in limits if limit is not None), default=1))
-        shards = kwargs.get("num_shards", 1)
-        return iterators.EpochBatchIterator(
+        return EpochBatchIterator(
             dataset=dataset,
             collate_fn=dataset.collater,
-            batch_sampler=dataset.batches(rows, shards),
+            batch_sampler=dataset.batches(rows, num_shards),
             disable_shuffling=True,
-            num_shards=shards,
-            shard_id=kwargs.get("shard_id", 0),
-            num_workers=kwargs.get("num_workers", 0),
-            epoch=kwargs.get("epoch", 1),
-            buffer_size=kwargs.get("data_buffer_size", 0),
-            skip_remainder_batch=kwargs.get("skip_remainder_batch", False),
+            num_shards=num_shards,
+            shard_id=shard_id,
+            num_workers=num_workers,
+            epoch=epoch,
+            buffer_size=data_buffer_size,
+            skip_remainder_batch=skip_remainder_batch,
         )
 
-    def eval_lm_dataloader(self, dataset, context_window=0, **kwargs):
+    def eval_lm_dataloader(
+        self, dataset: FairseqDataset, *args: Any, context_window: int = 0, **kwargs: Any
+    ) -> Iterator[Sample]:
         """Raises InputError for --context-window: what a row may see is its whole stream."""
         if context_window:
             raise InputError(
                 f"--context-window {context_window}: not with --task contiguous_language_modeling, "
                 "whose blocks go on anyway"
             )
-        return super().eval_lm_dataloader(dataset, **kwargs)
+        batches: Iterator[Sample] = super().eval_lm_dataloader(dataset, *args, **kwargs)
+        return batches

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from fairseq.dataclass import FairseqDataclass
+from fairseq.models import FairseqLanguageModel
 from torch import nn
 
 from fairseq_lstmn.errors import InputError
@@ -22,25 +23,25 @@ class EmbedStdConfig(FairseqDataclass):
     )
 
 
-def check_embed_std(cfg):
+def check_embed_std(std: float | None) -> None:
     """Raise InputError for a width that there cannot be."""
-    if cfg.embed_std is not None and cfg.embed_std < 0:
-        raise InputError(f"--embed-std {cfg.embed_std}: must be 0 or above")
+    if std is not None and std < 0:
+        raise InputError(f"--embed-std {std}: must be 0 or above")
 
 
-def with_embed_std(model, cfg, model_cfg):
-    """The language model, its input vectors drawn from N(0, embed_std^2) if that is set.
+def with_embed_std(
+    model: FairseqLanguageModel, std: float | None, model_cfg: object
+) -> FairseqLanguageModel:
+    """The language model, its input vectors drawn from N(0, std^2) if that is set.
 
     Raises InputError where they are read from a file. For a model that is new, not from a
     checkpoint.
     """
-    if cfg.embed_std is None:
+    if std is None:
         return model
     if vectors := getattr(model_cfg, "decoder_embed_path", None):
-        raise InputError(
-            f"--embed-std {cfg.embed_std}: --decoder-embed-path {vectors} has the vectors"
-        )
+        raise InputError(f"--embed-std {std}: --decoder-embed-path {vectors} has the vectors")
     embedding = model.decoder.embed_tokens
-    nn.init.normal_(embedding.weight, std=cfg.embed_std)
+    nn.init.normal_(embedding.weight, std=std)
     nn.init.zeros_(embedding.weight[embedding.padding_idx])
     return model

@@ -2,9 +2,13 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
-from fairseq.tasks import FairseqTask, register_task
+from fairseq.data import Dictionary
+from fairseq.dataclass import FairseqDataclass
+from fairseq.models import FairseqLanguageModel
+from fairseq.tasks import register_task
+from fairseq.tasks.fairseq_task import FairseqTask
 from omegaconf import II
 
 from fairseq_lstmn.data.counted_random import stream
@@ -59,9 +63,10 @@ class RecallTask(FairseqTask):
         parts: what there is to be loaded, for commands that would look into the data otherwise.
     """
 
+    cfg: RecallConfig
     parts = "train", "valid", "test"
 
-    def __init__(self, cfg):
+    def __init__(self, cfg: RecallConfig) -> None:
         super().__init__(cfg)
         fewest, most = pairs(cfg)
         keys, values = cfg.num_keys, cfg.num_keys if cfg.num_values is None else cfg.num_values
@@ -70,17 +75,17 @@ class RecallTask(FairseqTask):
         self.dictionary = self.output_dictionary = self.training.dictionary()
 
     @classmethod
-    def setup_task(cls, cfg, **kwargs):
+    def setup_task(cls, cfg: Any, **kwargs: Any) -> "RecallTask":
         """Raises InputError for options under which there are no examples."""
         for name in ("num_keys", "num_values", "train_examples", "test_examples"):
             if cfg[name] is not None and cfg[name] < 1:
                 raise InputError(f"--{name.replace('_', '-')} {cfg[name]}: must be 1 or above")
         if cfg.pairs_growth < 0:
             raise InputError(f"--pairs-growth {cfg.pairs_growth}: must be 0 or above")
-        check_embed_std(cfg)
+        check_embed_std(cfg.embed_std)
         return cls(cfg)
 
-    def load_dataset(self, split, **kwargs):
+    def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> None:
         """Raises InputError for a part that there is not."""
         if split not in self.parts:
             raise InputError(f"--task recall: {split}: must be one of {', '.join(self.parts)}")
@@ -94,20 +99,22 @@ class RecallTask(FairseqTask):
             growth=self.cfg.pairs_growth if trains else 0,
         )
 
-    def build_model(self, cfg, from_checkpoint=False):
-        model = super().build_model(cfg, from_checkpoint)
-        return model if from_checkpoint else with_embed_std(model, self.cfg, cfg)
+    def build_model(
+        self, cfg: FairseqDataclass, from_checkpoint: bool = False
+    ) -> FairseqLanguageModel:
+        model: FairseqLanguageModel = super().build_model(cfg, from_checkpoint)
+        return model if from_checkpoint else with_embed_std(model, self.cfg.embed_std, cfg)
 
     @property
-    def source_dictionary(self):
+    def source_dictionary(self) -> Dictionary:
         return self.dictionary
 
     @property
-    def target_dictionary(self):
+    def target_dictionary(self) -> Dictionary:
         return self.output_dictionary
 
 
-def pairs(cfg):
+def pairs(cfg: RecallConfig) -> tuple[int, int]:
     """The fewest and the most pairs of an example. Raises InputError if there can be no such."""
     found = re.fullmatch(r"(\d+)(?:-(\d+))?", cfg.pairs)
     if found is None:

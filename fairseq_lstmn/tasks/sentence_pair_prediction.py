@@ -1,15 +1,24 @@
 """Prediction from two sentences, each a sequence of its own."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from fairseq.criterions.fairseq_criterion import FairseqCriterion
+from fairseq.models import BaseFairseqModel
 from fairseq.tasks import register_task
 from fairseq.tasks.sentence_prediction import SentencePredictionConfig, SentencePredictionTask
+from omegaconf import DictConfig
+from torch import Tensor
 
+from fairseq_lstmn.data import Sample
 from fairseq_lstmn.data.sentence_pairs import SentencePairs
 from fairseq_lstmn.data.sentence_prediction import classes
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.tasks.confusion import count_confusions, log_per_class
+
+Step = tuple[Tensor, int, dict[str, Any]]  # loss, sample size, what is logged
 
 
 @dataclass
@@ -30,32 +39,37 @@ class SentencePairPredictionTask(SentencePredictionTask):
     where fairseq's task joins them to one.
     """
 
+    cfg: SentencePairPredictionConfig
     sentences = 2  # in an example
 
     @classmethod
-    def setup_task(cls, cfg, **kwargs):
+    def setup_task(cls, cfg: DictConfig, **kwargs: Any) -> "SentencePairPredictionTask":
         """Raises InputError for options under which a pair cannot be told apart."""
         if str(cfg.shorten_method) != "none":
             raise InputError(
                 f"--shorten-method {cfg.shorten_method}: cuts the hypothesis off; not with "
                 "--task sentence_pair_prediction"
             )
-        return super().setup_task(cfg, **kwargs)
+        task: SentencePairPredictionTask = super().setup_task(cfg, **kwargs)
+        return task
 
-    def load_dataset(self, split, combine=False, **kwargs):
+    def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> None:
         """fairseq's, its pairs apart again. Raises InputError for a missing second sentence."""
         second = Path(self.cfg.data, "input1", f"{split}.idx")
         if not second.exists():
             raise InputError(f"{second}: no such file; the task reads pairs, input0 and input1")
-        super().load_dataset(split, combine, **kwargs)
+        super().load_dataset(split, *args, **kwargs)
         self.datasets[split] = SentencePairs(self.datasets[split], self.source_dictionary)
 
-    def valid_step(self, sample, model, criterion):
+    def valid_step(
+        self, sample: Sample, model: BaseFairseqModel, criterion: FairseqCriterion
+    ) -> Step:
         """fairseq's; with ``--report-per-class`` the log counts which class was taken for which."""
         if not self.cfg.report_per_class:
-            return super().valid_step(sample, model, criterion)
-        scores = []
-        head = model.classification_heads[self.cfg.classification_head_name]
+            step: Step = super().valid_step(sample, model, criterion)
+            return step
+        scores: list[Tensor] = []
+        head = model.get_submodule(f"classification_heads.{self.cfg.classification_head_name}")
         hook = head.register_forward_hook(lambda module, inputs, output: scores.append(output))
         try:
             loss, sample_size, log = super().valid_step(sample, model, criterion)
@@ -64,6 +78,8 @@ class SentencePairPredictionTask(SentencePredictionTask):
         log.update(count_confusions(scores[0], sample["target"], classes(self)))
         return loss, sample_size, log
 
-    def reduce_metrics(self, logging_outputs, criterion):
+    def reduce_metrics(
+        self, logging_outputs: Sequence[Mapping[str, Any]], criterion: FairseqCriterion
+    ) -> None:
         super().reduce_metrics(logging_outputs, criterion)
         log_per_class(logging_outputs, classes(self))

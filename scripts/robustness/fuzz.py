@@ -10,14 +10,15 @@ that raised it in a file. Arguments behind the reader's name go to libFuzzer.
 import logging
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import atheris
+import atheris  # type: ignore[import-untyped]  # not installed with the rest
 
 with atheris.instrument_imports(include=["fairseq_lstmn"]):
     from fairseq_lstmn.data.corpora import nli, sick, sst, tsv
-    from fairseq_lstmn.data.labelled_rows import LabelledRows, Table
+    from fairseq_lstmn.data.labelled_rows import LabelledRows, Row, Table
     from fairseq_lstmn.data.normalisation import Normalisation
     from fairseq_lstmn.errors import InputError
     from fairseq_lstmn.modules.embeddings import read_vectors
@@ -30,7 +31,7 @@ for word in "a b the of".split():
     DICTIONARY.add_symbol(word)
 
 
-def vectors(data):
+def vectors(data: bytes) -> None:
     """``--encoder-embed-path`` on a file of ``data``."""
     path = Path(tempfile.gettempdir(), "fuzzed.txt")
     path.write_bytes(data)
@@ -41,7 +42,7 @@ def vectors(data):
         assert "\n" not in str(error)
 
 
-def rows(parse, data):
+def rows(parse: Callable[[str], Row], data: bytes) -> None:
     """``fairseq-lstmn prepare`` on the lines of ``data``."""
     read = LabelledRows()
     read.read(Table("file", enumerate(data.splitlines(keepends=True), start=1), parse))
@@ -51,7 +52,7 @@ def rows(parse, data):
             sentence.encode("utf-8")
 
 
-def lines(data):
+def lines(data: bytes) -> None:
     """``predict`` and ``attention`` on the lines of ``data``."""
     reader = LineReader(Normalisation(lower_case=True))
     for line in data.splitlines(keepends=True):
@@ -63,7 +64,7 @@ def lines(data):
             assert "\n" not in str(error)
 
 
-READERS = {
+READERS: dict[str, Callable[[bytes], None]] = {
     "vectors": vectors,
     "sst": partial(rows, partial(sst.fine_row, "train")),
     "snli": partial(rows, partial(nli.row, "train")),
@@ -90,7 +91,7 @@ SEEDS = {  # one sound input each, to begin with
 }
 
 
-def main(reader, *options):
+def main(reader: str, *options: str) -> None:
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as corpus:
         Path(corpus, "seed").write_bytes(SEEDS[reader])

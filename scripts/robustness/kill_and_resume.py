@@ -18,13 +18,13 @@ from pathlib import Path
 
 from left_behind import compare
 from models import MODELS
-from runs import Kill, train
+from runs import Kill, Run, train
 
 MOMENTS = ("clock", "update", "validation", "write", "copy", "move")
 MOST_IN_A_ROW = 4  # kills of one run
 
 
-def main():
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=34, help="of each model (default: 34)")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
@@ -37,13 +37,14 @@ def main():
     return int(any(failed))
 
 
-def torment(name, folder, kills, seed):
+def torment(name: str, folder: Path, kills: int, seed: int) -> int:
     """Kill runs of a model ``kills`` times and print a row; returns the number of failures."""
     folder.mkdir()
     options = MODELS[name](folder)
     reference = train(options, folder / "reference")
     assert reference.ended, reference.log()
-    draw, found, runs, failures, largest = random.Random(seed), Counter(), 0, 0, 0.0
+    found: Counter[str] = Counter()
+    draw, runs, failures, largest = random.Random(seed), 0, 0, 0.0
     while sum(found.values()) < kills:
         runs += 1
         run_folder = folder / f"run{runs}"
@@ -60,9 +61,11 @@ def torment(name, folder, kills, seed):
     return failures
 
 
-def kill_repeatedly(options, folder, reference, most, draw):
+def kill_repeatedly(
+    options: list[str], folder: Path, reference: Run, most: int, draw: random.Random
+) -> Counter[str]:
     """Train in ``folder`` to the end, killed ``most`` times or less; counts where."""
-    found = Counter()
+    found: Counter[str] = Counter()
     while sum(found.values()) < most:
         moment = draw.choice(MOMENTS)
         last = reference.seconds if moment == "clock" else reference.moments()[moment]

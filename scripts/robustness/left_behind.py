@@ -1,14 +1,17 @@
 """What a run left behind against what another did."""
 
 import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import torch
-from runs import read_updates
+from runs import Update, read_updates
 
 TIMES = "metrics", "previous_training_time"  # of a checkpoint's extra_state, never the same
 
 
-def compare(folder, reference):
+def compare(folder: Path, reference: Path) -> tuple[float, list[str]]:
     """The largest difference of a number in two runs, and one line for each fault."""
     complaints = [*compare_files(folder, reference), *compare_examples(folder, reference)]
     largest = 0.0
@@ -27,9 +30,9 @@ def compare(folder, reference):
     return largest, complaints
 
 
-def load(path):
+def load(path: Path) -> dict[str, Any]:
     """What is in a file, without what two like runs may differ in."""
-    state = torch.load(path)
+    state: dict[str, Any] = torch.load(path)
     if "extra_state" in state:
         for key in TIMES:
             state["extra_state"].pop(key, None)
@@ -38,7 +41,7 @@ def load(path):
     return state
 
 
-def difference(one, other):
+def difference(one: object, other: object) -> float:
     """The largest difference of two values' numbers; raises ValueError for unlike values."""
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
         if one.shape != other.shape or one.dtype != other.dtype:
@@ -46,22 +49,22 @@ def difference(one, other):
         return (one.double() - other.double()).abs().max().item() if one.numel() else 0.0
     if type(one) is not type(other):
         raise ValueError(f"{type(one).__name__}, not {type(other).__name__}")
-    if isinstance(one, dict):
+    if isinstance(one, dict) and isinstance(other, dict):
         if one.keys() != other.keys():
             raise ValueError(f"{sorted(map(str, one))}, not {sorted(map(str, other))}")
         return max((difference(one[key], other[key]) for key in one), default=0.0)
-    if isinstance(one, (list, tuple)):
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         if len(one) != len(other):
             raise ValueError(f"{len(one)} values, not {len(other)}")
         return max(map(difference, one, other), default=0.0)
-    if isinstance(one, (int, float)):
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
         return abs(one - other)
     if one != other:
         raise ValueError(f"{one!r}, not {other!r}")
     return 0.0
 
 
-def compare_files(folder, reference):
+def compare_files(folder: Path, reference: Path) -> Iterator[str]:
     names, expected = (
         {path.name for path in (run / "checkpoints").iterdir()} for run in (folder, reference)
     )
@@ -71,10 +74,10 @@ def compare_files(folder, reference):
         yield f"{name} is left over"
 
 
-def compare_examples(folder, reference):
+def compare_examples(folder: Path, reference: Path) -> Iterator[str]:
     """Every update has the examples it should have, and an epoch each example once."""
     expected = {entry["number"]: entry for entry in read_updates(reference)}
-    seen = {}
+    seen: dict[int, Update] = {}
     for entry in read_updates(folder):  # a killed run does its last updates again
         seen[entry["number"]] = entry
         if entry != expected.get(entry["number"]):

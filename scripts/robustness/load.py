@@ -13,24 +13,28 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from fairseq.sequence_generator import SequenceGenerator
 from fairseq.trainer import Trainer
-from fairseq_cli import generate
+from fairseq_cli import generate  # type: ignore[import-untyped]  # fairseq's commands have no types
 from models import WORDS, binarise, dictionary, pairs, sentences, translation
-from moments import wrapped
+from moments import wrap
 from runs import PLUGIN, forked, train
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]  # scipy has no types
 
 LINES = [" ".join(WORDS[k : k + 1 + k % 7]) for k in range(13)]  # fed again and again
 PAIRS = [f"{line}\t{other}" for line, other in zip(LINES, reversed(LINES))]
 
 COMMANDS = "import sys; from fairseq_lstmn.cli import main; sys.exit(main())"  # fairseq-lstmn
 
+Size = tuple[int, float]  # items so far, and the MiB that the process holds then
 
-def main():
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lines", type=int, default=100_000)
     parser.add_argument("--updates", type=int, default=5_000)
@@ -53,7 +57,7 @@ def main():
     return int(wrong > 0)
 
 
-def predict(path, count):
+def predict(path: Path, count: int) -> int:
     """`fairseq-lstmn predict` on ``count`` lines; returns how many answers are wrong."""
     command = [sys.executable, "-c", COMMANDS, "predict", str(path), "--cpu", "--format", "json"]
     output = answer(command, PAIRS, count)
@@ -62,7 +66,7 @@ def predict(path, count):
     return report("predict", labels, count)
 
 
-def interactive(data, path, count):
+def interactive(data: Path, path: Path, count: int) -> int:
     """fairseq-interactive on ``count`` lines; returns how many answers are wrong."""
     command = [
         sys.executable, "-m", "fairseq_cli.interactive", str(data), "--path", str(path), "--cpu",
@@ -75,14 +79,14 @@ def interactive(data, path, count):
     return report("interactive", texts if numbers == list(range(count)) else [], count)
 
 
-def answer(command, lines, count):
+def answer(command: Sequence[str], lines: Sequence[str], count: int) -> str:
     """What a command prints for ``count`` lines of input."""
     text = "".join(lines[k % len(lines)] + "\n" for k in range(count))
     done = subprocess.run(command, input=text, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout
 
 
-def report(name, answers, count):
+def report(name: str, answers: Sequence[object], count: int) -> int:
     """Print how many of ``count`` answers are not those of the same line before."""
     period = len(LINES)
     same = sum(one == answers[k % period] for k, one in enumerate(answers))
@@ -90,14 +94,14 @@ def report(name, answers, count):
     return count - same
 
 
-def memory_of_updates(settings, folder, count):
+def memory_of_updates(settings: Sequence[str], folder: Path, count: int) -> None:
     """Train for ``count`` updates, measuring after each."""
     longer = ["--max-epoch", "0", "--max-update", str(count), "--save-interval-updates", "0"]
     longer += ["--no-epoch-checkpoints", "--validate-interval", "100"]
 
-    def measured():
-        sizes = []
-        Trainer.train_step = wrapped(Trainer.train_step, measuring(sizes))
+    def measured() -> Callable[[], None]:
+        sizes: list[Size] = []
+        wrap(Trainer, "train_step", measuring(sizes))
         return lambda: torch.save(sizes, folder / "sizes.pt")
 
     trained = train([*settings, *longer], folder, at_start=measured)
@@ -105,15 +109,15 @@ def memory_of_updates(settings, folder, count):
     print_slope("updates", torch.load(folder / "sizes.pt"))
 
 
-def memory_of_sentences(data, path, count):
+def memory_of_sentences(data: Path, path: Path, count: int) -> None:
     """Translate a test set of ``count`` sentences, a batch of 10 at a time."""
     for side in ("in", "out"):
         words = dictionary(data, f"dict.{side}.txt", WORDS)
         binarise(data / f"test.in-out.{side}", sentences(f"test.{side}", words, size=count))
 
-    def work():
-        sizes = []
-        SequenceGenerator.generate = wrapped(SequenceGenerator.generate, measuring(sizes, 10))
+    def work() -> None:
+        sizes: list[Size] = []
+        wrap(SequenceGenerator, "generate", measuring(sizes, 10))
         sys.argv = [
             "fairseq-generate", str(data), "--path", str(path), "--cpu", "--beam", "2",
             "--user-dir", str(PLUGIN), "--batch-size", "10", "--max-len-b", "5",
@@ -127,10 +131,10 @@ def memory_of_sentences(data, path, count):
     print_slope("sentences", torch.load(data / "sizes.pt"))
 
 
-def measuring(sizes, items=1):
+def measuring(sizes: list[Size], items: int = 1) -> Callable[..., Any]:
     """Wrap a step that does ``items`` at a time: adds (items so far, MiB) after it."""
 
-    def step(function, *args, **kwargs):
+    def step(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
         sizes.append((items * (len(sizes) + 1), resident()))
         return result
@@ -138,13 +142,13 @@ def measuring(sizes, items=1):
     return step
 
 
-def resident():
+def resident() -> float:
     """The resident set of this process in MiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 2**20
 
 
-def print_slope(name, sizes):
+def print_slope(name: str, sizes: Sequence[Size]) -> None:
     after = sizes[len(sizes) // 5 :]
     line = stats.linregress(*zip(*after))
     slope, error = 1000 * line.slope, 2000 * line.stderr

@@ -1,6 +1,8 @@
 """Three small models with their data: what fairseq-train is given."""
 
 import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ SIZES = {"train": 44, "valid": 8}
 WORDS = [f"w{number}" for number in range(20)]
 
 
-def language(folder):
+def language(folder: Path) -> list[str]:
     """Contiguous text, of which tapes are carried from block to block."""
     words = dictionary(folder, "dict.txt", WORDS)
     for split in SIZES:
@@ -26,7 +28,7 @@ def language(folder):
     )  # fmt: skip
 
 
-def translation(folder):
+def translation(folder: Path) -> list[str]:
     """Sentence pairs, translated with deep fusion."""
     for side in ("in", "out"):
         words = dictionary(folder, f"dict.{side}.txt", WORDS)
@@ -38,7 +40,7 @@ def translation(folder):
     )  # fmt: skip
 
 
-def pairs(folder):
+def pairs(folder: Path) -> list[str]:
     """Premise and hypothesis in three classes, with pretrained vectors."""
     for part in ("input0", "input1", "label"):
         (folder / part).mkdir()
@@ -55,11 +57,11 @@ def pairs(folder):
     )  # fmt: skip
 
 
-def options(folder, text):
+def options(folder: Path, text: str) -> list[str]:
     return [str(folder), *COMMON, *text.split()]
 
 
-def dictionary(folder, name, words):
+def dictionary(folder: Path, name: str, words: Iterable[str]) -> Dictionary:
     made = Dictionary()
     for word in words:
         made.add_symbol(word)
@@ -67,7 +69,9 @@ def dictionary(folder, name, words):
     return made
 
 
-def sentences(name, words, length=None, size=None):
+def sentences(
+    name: str, words: Dictionary, length: int | None = None, size: int | None = None
+) -> Iterator[list[int]]:
     """``size`` or as many as the split has, of 2 to 9 words or of ``length``; by name the same."""
     draw, first = random.Random(name), words.nspecial
     for _ in range(size or SIZES[name.split(".")[0]]):
@@ -75,11 +79,15 @@ def sentences(name, words, length=None, size=None):
         yield [draw.randrange(first, len(words)) for _ in range(count)] + [words.eos()]
 
 
-def binarise(path, rows):
+def binarise(path: Path, rows: Iterable[Sequence[int]]) -> None:
     builder = MMapIndexedDatasetBuilder(f"{path}.bin", dtype=np.uint16)
     for row in rows:
         builder.add_item(torch.tensor(row))
     builder.finalize(f"{path}.idx")
 
 
-MODELS = {"language_model": language, "translation": translation, "sentence_pairs": pairs}
+MODELS: dict[str, Callable[[Path], list[str]]] = {
+    "language_model": language,
+    "translation": translation,
+    "sentence_pairs": pairs,
+}

@@ -5,12 +5,13 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn, TypedDict
 
 import numpy as np
 import torch
-from fairseq_cli.train import cli_main
+from fairseq_cli.train import cli_main  # type: ignore[import-untyped]  # fairseq's commands have no types
 from moments import Moments
 
 PLUGIN = Path(__file__).resolve().parents[2] / "fairseq_lstmn"
@@ -23,6 +24,14 @@ class Kill(NamedTuple):
     at: float
 
 
+class Update(TypedDict):
+    """An update that was begun: its number, epoch and the ids of its examples."""
+
+    number: int
+    epoch: int
+    ids: list[int]
+
+
 class Run(NamedTuple):
     """How a run went."""
 
@@ -31,37 +40,43 @@ class Run(NamedTuple):
     seconds: float
 
     @property
-    def ended(self):
+    def ended(self) -> bool:
         return self.status == 0
 
     @property
-    def killed(self):
+    def killed(self) -> bool:
         return self.status == -signal.SIGKILL
 
-    def log(self):
+    def log(self) -> str:
         return (self.folder / "log").read_text()
 
-    def moments(self):
+    def moments(self) -> dict[str, int]:
         """``{moment: how often}`` of a run that ended."""
-        return json.loads((self.folder / "moments.json").read_text())
+        counted: dict[str, int] = json.loads((self.folder / "moments.json").read_text())
+        return counted
 
-    def updates(self):
+    def updates(self) -> list[Update]:
         return read_updates(self.folder)
 
 
-def read_updates(folder):
-    """Each update that was begun: its number, epoch and the ids of its examples."""
+def read_updates(folder: Path) -> list[Update]:
+    """Each update that was begun."""
     return [json.loads(line) for line in (folder / "updates").read_text().splitlines()]
 
 
-def train(options, folder, kill=None, at_start=lambda: lambda: None):
+def train(
+    options: Sequence[str],
+    folder: Path,
+    kill: Kill | None = None,
+    at_start: Callable[[], Callable[[], None]] = lambda: lambda: None,
+) -> Run:
     """fairseq-train with ``options``, saving in ``folder``; returns a Run.
 
     ``at_start`` is called in the process of the run and returns what is called at its end.
     """
     folder.mkdir(exist_ok=True)
 
-    def work():
+    def work() -> None:
         at_end = at_start()
         moments = Moments(folder / "updates", kill)
         save_dir = ["--save-dir", str(folder / "checkpoints")]
@@ -77,7 +92,7 @@ def train(options, folder, kill=None, at_start=lambda: lambda: None):
     return Run(folder, status, time.monotonic() - began)
 
 
-def forked(work, log, seconds=None):
+def forked(work: Callable[[], None], log: Path, seconds: float | None = None) -> int:
     """Call ``work`` in a process that is killed after ``seconds``; returns its exit status.
 
     What it prints is appended to the file ``log``.
@@ -91,7 +106,7 @@ def forked(work, log, seconds=None):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def work_and_leave(work, log):
+def work_and_leave(work: Callable[[], None], log: Path) -> NoReturn:
     status = 1
     try:
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -106,8 +121,10 @@ def work_and_leave(work, log):
         os._exit(status)
 
 
-def random_state():
+def random_state() -> dict[str, Any]:
     """Of torch and numpy, as plain values; fairseq neither seeds nor uses Python's."""
-    kind, keys, *rest = np.random.get_state()
+    state = np.random.get_state()
+    assert isinstance(state, tuple)
+    kind, keys, *rest = state
     numpy = [kind, torch.from_numpy(keys.astype(np.int64)), *rest]
     return {"torch": torch.get_rng_state(), "numpy": numpy}

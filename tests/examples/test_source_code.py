@@ -8,6 +8,7 @@ import re
 import sysconfig
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fairseq.data import Dictionary
 
@@ -22,6 +23,7 @@ library = load_script(EXAMPLE / "library.py")
 renaming = load_script(EXAMPLE / "renaming.py")
 prepare = load_script(EXAMPLE / "prepare.py")
 kinds = load_script(EXAMPLE / "kinds.py")
+guesses = load_script(EXAMPLE / "guesses.py")
 by_distance = load_script(EXAMPLE / "by_distance.py")
 
 SOURCE = '''"""What the module is for."""
@@ -261,6 +263,30 @@ def test_plan_and_its_scores_by_distance(corpus, tmp_path, monkeypatch, capsys):
     perplexities, accuracies = found["buckets"]
     words = [word for line in text_of(corpus, 1, "test") for word in [*line.split(), "</s>"]]
     assert sum(perplexities["counts"]) == sum(accuracies["counts"]) == len(words)
+
+
+@pytest.mark.parametrize(
+    "text, impossible",
+    [("v0 v1 v0 = v1 </s>", True), ("v0 = v1 </s>", False)],
+    ids=["an impossible word", "no identifier seen before"],
+)
+def test_numbers_that_there_are_not(tmp_path, monkeypatch, text, impossible):
+    """They are null in JSON and no part of a curve; what has none at all is not said."""
+    words = text.split()
+
+    def guess(path, subset):
+        logs = np.full(len(words), -1.0)
+        if impossible and path == "b.pt":
+            logs[2] = -math.inf
+        return guesses.Guesses(words, logs, logs == -1)
+
+    monkeypatch.setattr(by_distance, "guess", guess)
+    by_distance.main(["a=a.pt", "b=b.pt", "--dest", str(tmp_path / "scores")])
+    written = (tmp_path / "scores" / "by_distance.json").read_text()
+    found = json.loads(written, parse_constant=pytest.fail)
+    assert [entry["metric"] for entry in found["buckets"]] == ["perplexity", "accuracy"]
+    seen = "On identifiers seen before:" in (tmp_path / "scores" / "by_distance.md").read_text()
+    assert seen == impossible
 
 
 def test_a_checkpoint_by_its_name(tmp_path):

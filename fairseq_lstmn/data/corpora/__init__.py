@@ -1,10 +1,12 @@
 """Corpora of labelled sentences and pairs: where they are and what reads them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
 from fairseq_lstmn.data.corpora import nli, sick, sst, tsv
+from fairseq_lstmn.data.labelled_rows import Table
+from fairseq_lstmn.data.source_files import SourceFiles
 
 
 class Corpus(NamedTuple):
@@ -18,7 +20,7 @@ class Corpus(NamedTuple):
     files: str
     address: str | None
     labels: tuple[str, ...] | None
-    tables: Callable
+    tables: Callable[[SourceFiles], Iterable[Table]]
 
 
 SST = Corpus(

@@ -4,10 +4,12 @@ Their jsonl files come with parse trees; the words of these are the tokenised se
 """
 
 import json
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from fairseq_lstmn.data.corpora.trees import unlabelled_words
 from fairseq_lstmn.data.labelled_rows import BadRow, LeftOut, Row, Table
+from fairseq_lstmn.data.source_files import SourceFiles
 
 LABELS = ("contradiction", "entailment", "neutral")
 SNLI = {
@@ -22,13 +24,13 @@ MNLI = {
 }
 
 
-def tables(files, names):
+def tables(files: SourceFiles, names: Mapping[str, str]) -> Iterator[Table]:
     """Yield the Tables of ``files``, whose ``names`` are given by split."""
     for split, name in names.items():
         yield Table(*files.numbered_lines(name), partial(row, split))
 
 
-def row(split, text):
+def row(split: str, text: str) -> Row:
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError):  # the latter for brackets in brackets without end
@@ -42,7 +44,7 @@ def row(split, text):
     return Row(split, label, tuple(map(unlabelled_words, trees)))
 
 
-def field(fields, name):
+def field(fields: Mapping[str, object], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str):
         raise BadRow("missing column", name)

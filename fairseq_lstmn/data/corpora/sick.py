@@ -5,9 +5,11 @@ had it. It is not tokenised.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from fairseq_lstmn.data.labelled_rows import BadRow, Row, Table, decoded
+from fairseq_lstmn.data.source_files import SourceFiles
 from fairseq_lstmn.errors import InputError
 
 WHOLE = "SICK.txt"
@@ -22,7 +24,7 @@ LABEL_COLUMNS = "entailment_label", "entailment_judgment"  # of the one file, of
 WORD = re.compile(r"\w+(?=n't)|n't|'\w+|[\w-]+|[^\w\s]", re.IGNORECASE)
 
 
-def tables(files):
+def tables(files: SourceFiles) -> Iterator[Table]:
     """Yield the Tables of ``files``."""
     if files.has(WHOLE):
         yield table(files, WHOLE)
@@ -31,7 +33,7 @@ def tables(files):
         yield table(files, name, split)
 
 
-def table(files, name, split=None):
+def table(files: SourceFiles, name: str, split: str | None = None) -> Table:
     """Return the Table of a file, of one split or with a column that tells it."""
     path, lines = files.numbered_lines(name)
     columns = read_header(path, lines)
@@ -43,7 +45,7 @@ def table(files, name, split=None):
     return Table(path, lines, partial(row, columns, wanted, split))
 
 
-def read_header(path, lines):
+def read_header(path: str, lines: Iterator[tuple[int, bytes]]) -> list[str]:
     """Take the first of the (number, bytes) ``lines`` and return its columns."""
     _, header = next(lines, (1, b""))
     try:
@@ -52,7 +54,7 @@ def read_header(path, lines):
         raise InputError(f"{path}: has no header ({error})") from None
 
 
-def row(columns, wanted, split, text):
+def row(columns: Sequence[str], wanted: Sequence[str], split: str | None, text: str) -> Row:
     fields = dict(zip(columns, text.split("\t")))
     for column in wanted:
         if column not in fields:
@@ -62,11 +64,11 @@ def row(columns, wanted, split, text):
     return Row(split or split_of(*semeval_set), label.lower(), pair)
 
 
-def split_of(semeval_set):
+def split_of(semeval_set: str) -> str:
     if semeval_set not in SPLIT_OF_SET:
         raise BadRow("unknown SemEval_set", semeval_set)
     return SPLIT_OF_SET[semeval_set]
 
 
-def tokenised(sentence):
+def tokenised(sentence: str) -> str:
     return " ".join(WORD.findall(sentence))

@@ -1,6 +1,7 @@
 """Words of bracketed parse trees in the notation of the Penn Treebank."""
 
 import re
+from collections.abc import Iterable
 
 from fairseq_lstmn.data.labelled_rows import BadRow
 
@@ -12,14 +13,14 @@ BRACKETS = {
 ESCAPE = re.compile(r"-[LR][RSC]B-|\\(?=[/*])")
 
 
-def unlabelled_words(tree):
+def unlabelled_words(tree: str) -> str:
     """Return the sentence of a tree whose nodes have no labels: ( ( A man ) sleeps )."""
     tokens = TOKEN.findall(tree)
     check_balance(tokens)
     return sentence(token for token in tokens if token not in "()")
 
 
-def label_and_words(tree):
+def label_and_words(tree: str) -> tuple[str, str]:
     """Return the root's label and the sentence of a tree with labels: (3 (2 It) (4 works))."""
     tokens = TOKEN.findall(tree)
     if tokens[:1] + tokens[-1:] != ["(", ")"]:
@@ -31,7 +32,7 @@ def label_and_words(tree):
     return "".join(inside[:1]), sentence(words)
 
 
-def check_balance(tokens):
+def check_balance(tokens: Iterable[str]) -> None:
     depth = 0
     for token in tokens:
         depth += (token == "(") - (token == ")")
@@ -41,6 +42,6 @@ def check_balance(tokens):
         raise BadRow("unbalanced tree")
 
 
-def sentence(words):
+def sentence(words: Iterable[str]) -> str:
     """Return the words with what the treebank's notation escapes in them as it was written."""
     return ESCAPE.sub(lambda match: BRACKETS.get(match[0], ""), " ".join(words))
