@@ -14,6 +14,13 @@ fail() { say "$*"; exit 1; }
 version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
 is_supported() { [[ " ${supported[*]} " == *" $1 "* ]]; }
 
+# The Python that $1 is of: in an environment, which may be the one to be replaced, its base.
+base_of() {
+    local in_environment='import sys; sys.exit(sys.prefix == sys.base_prefix)'
+    local base='import sys; print("%s/bin/python%d.%d" % (sys.base_prefix, *sys.version_info[:2]))'
+    if "$1" -c "$in_environment"; then "$1" -c "$base"; else command -v "$1"; fi
+}
+
 # Prints the Python to take.
 find_python() {
     local candidate version
@@ -21,12 +28,12 @@ find_python() {
         version="$(version_of "$PYTHON")" || fail "PYTHON=$PYTHON: cannot be run"
         is_supported "$version" ||
             fail "PYTHON=$PYTHON: is Python $version; fairseq and this plugin run on 3.10 to 3.13"
-        command -v "$PYTHON"
+        base_of "$PYTHON"
         return
     fi
     for candidate in "${supported[@]/#/python}" python3; do
         version="$(version_of "$candidate")" && is_supported "$version" || continue
-        command -v "$candidate"
+        base_of "$candidate"
         return
     done
     command -v uv >/dev/null ||

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats  # type: ignore[import-untyped]  # scipy has no types
+from scipy import stats
 
 from fairseq_lstmn.comparison.record import Verdict
 from fairseq_lstmn.comparison.resampling import Resampled, randomisation

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from fairseq.models.fairseq_model import BaseFairseqModel
 from fairseq.tasks.fairseq_task import FairseqTask
-from fairseq_cli import validate  # type: ignore[import-untyped]  # fairseq's commands have no types
+from fairseq_cli import validate
 from torch import Tensor, nn
 
 from fairseq_lstmn.data.sentence_prediction import classes

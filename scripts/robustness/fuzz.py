@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import atheris  # type: ignore[import-untyped]  # not installed with the rest
+import atheris
 
 with atheris.instrument_imports(include=["fairseq_lstmn"]):
     from fairseq_lstmn.data.corpora import nli, sick, sst, tsv

@@ -20,11 +20,11 @@ from typing import Any
 import torch
 from fairseq.sequence_generator import SequenceGenerator
 from fairseq.trainer import Trainer
-from fairseq_cli import generate  # type: ignore[import-untyped]  # fairseq's commands have no types
+from fairseq_cli import generate
 from models import WORDS, binarise, dictionary, pairs, sentences, translation
 from moments import wrap
 from runs import PLUGIN, forked, train
-from scipy import stats  # type: ignore[import-untyped]  # scipy has no types
+from scipy import stats
 
 LINES = [" ".join(WORDS[k : k + 1 + k % 7]) for k in range(13)]  # fed again and again
 PAIRS = [f"{line}\t{other}" for line, other in zip(LINES, reversed(LINES))]

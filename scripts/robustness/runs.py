@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn, TypedDict
 
 import numpy as np
 import torch
-from fairseq_cli.train import cli_main  # type: ignore[import-untyped]  # fairseq's commands have no types
+from fairseq_cli.train import cli_main
 from moments import Moments
 
 PLUGIN = Path(__file__).resolve().parents[2] / "fairseq_lstmn"

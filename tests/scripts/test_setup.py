@@ -33,9 +33,12 @@ class Machine:
         command.write_text(f"#!{shutil.which('sh')}\n{body}\n")
         command.chmod(0o755)
 
-    def add_python(self, name, version, venv="exit 3", headers=True):
-        """A Python of that version: ``python -c CODE``; ``python -m venv`` does ``venv``."""
-        fake = f"import sys, sysconfig; sys.version_info = {version}; "
+    def add_python(self, name, version, venv="exit 3", headers=True, base=sys.prefix):
+        """A Python of that version: ``python -c CODE``; ``python -m venv`` does ``venv``.
+
+        With ``base``, the folder of another Python, it is one of an environment.
+        """
+        fake = f"import sys, sysconfig; sys.version_info = {version}; sys.base_prefix = '{base}'; "
         fake += "" if headers else "sysconfig.get_path = lambda name: '/nowhere'; "
         fake += "exec(sys.argv[2])"
         body = f'[ "$1" = -m ] && {{ {venv}; }}\nexec {sys.executable} -c "{fake}" "$@"'
@@ -115,6 +118,15 @@ def test_the_best_supported_of_several_is_taken(good_machine):
         good_machine.add_python(f"python3.{minor}", (3, minor, 1))
     good_machine.add_python("python3", (3, 12, 1))
     assert taken(good_machine.set_up()) == f"{good_machine.bin}/python3.11 (Python 3.11)"
+
+
+@pytest.mark.parametrize("named", [{}, {"PYTHON": "python3.11"}])
+def test_an_environment_gives_its_base_as_it_may_be_the_one_to_be_replaced(machine, named):
+    (machine.bin / "bin").mkdir()  # the base's, not on the PATH
+    machine.add_command("c++", "exit 0")
+    machine.add_good_python("bin/python3.11", (3, 11, 7))
+    machine.add_python("python3.11", (3, 11, 7), base=machine.bin)
+    assert taken(machine.set_up(**named)) == f"{machine.bin}/bin/python3.11 (Python 3.11)"
 
 
 def test_a_name_that_lies_is_passed_over(good_machine):
