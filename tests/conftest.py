@@ -1,6 +1,11 @@
+import hypothesis
 import pytest
 
 from fairseq_lstmn.ops.cpp import cpp_library
+
+# how long an example takes says nothing on a machine that others use too
+hypothesis.settings.register_profile("at leisure", deadline=None)
+hypothesis.settings.load_profile("at leisure")
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ from tests.models.small import small_task
 ENDS, UNKNOWN, FIRST_WORD, PAD = 2, 3, 4, 1
 LONGEST = 9
 
-# the same examples every time, and no limit on time: machines differ
+# the same examples every time
 repeatable = settings(
     derandomize=True,
-    deadline=None,
     database=None,
     max_examples=30,
     suppress_health_check=[HealthCheck.too_slow],

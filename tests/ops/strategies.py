@@ -19,10 +19,9 @@ arguments = st.builds(
     seed=st.integers(0, 1000),
 )
 
-# the same examples every time, and no limit on time: machines differ
+# the same examples every time
 repeatable = settings(
     derandomize=True,
-    deadline=None,
     database=None,
     max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
