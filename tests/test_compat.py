@@ -31,6 +31,7 @@ from omegaconf import OmegaConf
 from fairseq_lstmn import compat
 from fairseq_lstmn.checkpoints import resume
 from fairseq_lstmn.errors import InputError
+from tests.checkpoints.files import OPEN
 from tests.fairseq_commands import PLUGIN, logged, monolingual_data, parallel_data, run
 
 ON_CPU = ("--user-dir", PLUGIN, "--cpu")
@@ -82,8 +83,6 @@ TRAIN_TRANSLATION = (
     "--max-epoch",
     1,
 )
-
-OPEN = f"{io.open.__module__}.open"  # as a pickle names it, since Python 3.12 _io.open
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 A premise and a hypothesis, each read word by word; the means of both readings are classified.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Optional
 
@@ -11,7 +10,7 @@ import torch
 from fairseq.data import Dictionary
 from fairseq.models import register_model
 from fairseq.tasks.fairseq_task import FairseqTask
-from torch import Tensor
+from torch import Tensor, nn
 
 from fairseq_lstmn.models.options import (
     Config,
@@ -30,8 +29,7 @@ from fairseq_lstmn.modules.pooling import mean_over_tokens
 class SentencePairModel(ReadingModel):
     """The means of a pair's readings side by side, classified (Cheng et al. 2016, section 5.3)."""
 
-    # the states of both, (B, S, H) and (B, T, H), of their embeddings and lengths
-    read: Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    reader: nn.Module
 
     def __init__(self, cfg: Config, dictionary: Dictionary) -> None:
         super().__init__(cfg, dictionary, 2 * cfg.encoder_hidden_size)
@@ -50,6 +48,19 @@ class SentencePairModel(ReadingModel):
         lengths = src_lengths, hypothesis_lengths
         means = [mean_over_tokens(self.dropout_out(x), n) for x, n in zip(read, lengths)]
         return torch.cat(means, dim=1)
+
+    def read(
+        self,
+        premise: Tensor,
+        premise_lengths: Tensor,
+        hypothesis: Tensor,
+        hypothesis_lengths: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The reader's states (B, S, H) and (B, T, H) of (B, S, D) and (B, T, D)."""
+        states: tuple[Tensor, Tensor] = self.reader(
+            premise, premise_lengths, hypothesis, hypothesis_lengths
+        )
+        return states
 
 
 @dataclass
@@ -98,18 +109,6 @@ class LSTMNPairModel(SentencePairModel):
         premise = lstmn(cfg) if cfg.separate_readers else None
         hypothesis = lstmn(cfg, fusion=fusion, fusion_gate_bias=cfg.fusion_gate_bias)
         self.reader = PairReader(hypothesis, premise)
-
-    def read(
-        self,
-        premise: Tensor,
-        premise_lengths: Tensor,
-        hypothesis: Tensor,
-        hypothesis_lengths: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        states: tuple[Tensor, Tensor] = self.reader(
-            premise, premise_lengths, hypothesis, hypothesis_lengths
-        )
-        return states
 
 
 @dataclass

@@ -3,6 +3,8 @@
 import torch
 from fairseq import checkpoint_utils
 
+OPEN = f"{open.__module__}.open"  # as a pickle names it, since Python 3.12 _io.open
+
 
 def small_state():
     """The parts of a checkpoint that fairseq reads."""

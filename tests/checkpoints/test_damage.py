@@ -8,7 +8,7 @@ import torch
 from fairseq import checkpoint_utils
 
 from fairseq_lstmn.errors import InputError
-from tests.checkpoints.files import same, save, small_state
+from tests.checkpoints.files import OPEN, same, save, small_state
 
 
 @pytest.fixture
@@ -64,9 +64,6 @@ def test_wrong_bits(checkpoint):
         except InputError as error:
             assert "\n" not in str(error)
     assert 0 < loaded < 200  # some bits say nothing: padding, times, names of attributes
-
-
-OPEN = f"{open.__module__}.open"  # as a pickle names it, since Python 3.12 _io.open
 
 
 class CreatesFile:

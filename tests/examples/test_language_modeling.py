@@ -261,7 +261,9 @@ def test_plan_trains_as_the_flags(model, arch):
     assert_trains_as("language_modeling/table1", model, words)
 
 
-@pytest.mark.parametrize("plan, data", [("table1", "ptb"), ("contiguous", "text")])
+@pytest.mark.parametrize(
+    "plan, data", [("table1", "ptb"), ("contiguous", "text"), ("sentences", "text")]
+)
 def test_plan(ptb, tmp_path, monkeypatch, capsys, plan, data):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()

@@ -24,6 +24,7 @@ from tests.examples.example import (
     run_script,
 )
 from tests.examples.plans import assert_trains_as, check_plan
+from tests.fairseq_commands import run, write_sentences
 
 EXAMPLE = EXAMPLES / "translation"
 SPLITS = "train", "valid", "test"
@@ -373,3 +374,14 @@ def test_plan_of_dates(tmp_path, monkeypatch, capsys):
 def test_plan_of_iwslt14(corpus, monkeypatch, capsys):
     monkeypatch.chdir(corpus.parents[1])
     check_plan("translation/iwslt14", capsys)
+
+
+def test_plan_of_multi30k(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for split, count in {"train": 60, "valid": 11, "test": 11}.items():
+        for language in ("de", "en"):
+            write_sentences(tmp_path / f"{split}.pieces.{language}", count)
+    texts = [f"--{split}pref={split}.pieces" for split in ("train", "valid", "test")]
+    languages = "--source-lang", "de", "--target-lang", "en", "--joined-dictionary"
+    run("preprocess", *languages, *texts, "--destdir", "multi30k/bin", cwd=tmp_path)
+    check_plan("translation/multi30k", capsys)
