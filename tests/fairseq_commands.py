@@ -1,12 +1,16 @@
 """fairseq's commands as a user runs them, and tiny corpora for them to work on."""
 
 import json
+import multiprocessing
 import os
 import random
-import subprocess
 import sys
+import uuid
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
+from subprocess import CompletedProcess
+from tempfile import TemporaryDirectory
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PLUGIN = CHECKOUT / "fairseq_lstmn"
@@ -15,64 +19,76 @@ LETTERS = "abcdefghijklmnopqrst"
 
 _TIME_LIMIT = 600  # seconds; only there so that a hanging command cannot hang the tests
 
+# Importing fairseq takes longer than most commands do: one process imports it, and every command
+# is a fork of that one. torch's optimizers import the last module.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["fairseq_cli.train", "torch._dynamo"])
+
 
 def run(command, *arguments, cwd=None, env=None, stdin="", check=True):
-    """Run ``fairseq-COMMAND arguments`` (train, eval-lm, ...) with this interpreter.
+    """Run ``fairseq-COMMAND arguments`` (train, eval-lm, ...) in a process of its own.
 
     Nothing is added to ``arguments``: pass ``"--user-dir", PLUGIN`` where the plugin is wanted.
     ``env`` adds to the environment, ``stdin`` is text. The result's ``stdout`` holds what the
     command wrote to both streams. With ``check`` a failing command fails the test, output shown.
     """
-    line = [sys.executable, "-m", f"fairseq_cli.{command.replace('-', '_')}"]
-    line += [str(argument) for argument in arguments]
-    path = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(path),
-        "PYTHONUNBUFFERED": "1",
-        **(env or {}),
-    }
-
-    result = subprocess.run(
-        line,
-        cwd=cwd,
-        env=environment,
-        input=stdin,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=_TIME_LIMIT,
-    )
-    if check and result.returncode != 0:
-        raise AssertionError(f"{line} ended with {result.returncode}:\n{result.stdout}")
-    return result
+    line = [f"fairseq-{command}", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
+    with TemporaryDirectory() as folder:
+        streams = Path(folder) / "stdin", Path(folder) / "output"
+        streams[0].write_text(stdin)
+        process = _processes.Process(
+            target=_run, args=(line, cwd or Path.cwd(), environment, *streams)
+        )
+        process.start()
+        process.join(_TIME_LIMIT)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        output = streams[1].read_text()
+    if check and process.exitcode != 0:
+        raise AssertionError(f"{line} ended with {process.exitcode}:\n{output}")
+    return CompletedProcess(line, process.exitcode, output)
 
 
-def run_ranks(command, count, *arguments, meet):
-    """Run ``count`` processes of one distributed job on the CPU; returns the first one's output.
+def _run(line, cwd, environment, stdin, output):
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    written = os.open(output, os.O_WRONLY | os.O_CREAT)
+    for stream in sys.stdout, sys.stderr:
+        os.dup2(written, stream.fileno())
+        stream.reconfigure(line_buffering=True)  # in order
+    sys.stdin = open(stdin)
+    sys.argv = line
+    multiprocessing.set_start_method("fork", force=True)  # the default of programs
+    command = line[0].removeprefix("fairseq-").replace("-", "_")
+    try:
+        import_module(f"fairseq_cli.{command}").cli_main()
+    except Exception:  # told as any program tells it, not as multiprocessing does
+        sys.excepthook(*sys.exc_info())
+        sys.exit(1)
 
-    They find each other through the file ``meet``, which must not exist yet.
+
+def run_together(commands):
+    """Run ``commands``, each (COMMAND, *arguments), side by side; returns their outputs."""
+    with ThreadPoolExecutor(len(commands)) as pool:
+        return list(pool.map(lambda command: run(*command).stdout, commands))
+
+
+def two_processes(save_dir, *arguments):
+    """The two commands of a distributed training on the CPU, which meet through a new file.
+
+    They save in ``save_dir``, which is made.
     """
+    save_dir.mkdir(exist_ok=True)
+    meet = save_dir / f"meet-{uuid.uuid4()}"
     together = (
-        "--cpu",
-        "--distributed-world-size",
-        count,
-        "--distributed-backend",
-        "gloo",
-        "--ddp-backend",
-        "legacy_ddp",
-        "--distributed-init-method",
-        f"file://{meet}",
-        "--distributed-no-spawn",
-    )
-
-    def rank(number):
-        numbered = (*together, "--distributed-rank", number)
-        return run(command, *arguments, *numbered).stdout
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(rank, range(count)))[0]
+        "--cpu", "--distributed-world-size", 2, "--distributed-backend", "gloo",
+        "--distributed-no-spawn", "--distributed-init-method", f"file://{meet}",
+        "--save-dir", save_dir,
+    )  # fmt: skip
+    return [("train", *arguments, *together, "--distributed-rank", rank) for rank in range(2)]
 
 
 def logged(output, kind):

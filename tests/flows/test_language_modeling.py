@@ -5,7 +5,15 @@ import re
 
 import pytest
 
-from tests.fairseq_commands import CHECKOUT, PLUGIN, logged, monolingual_data, run, run_ranks
+from tests.fairseq_commands import (
+    CHECKOUT,
+    PLUGIN,
+    logged,
+    monolingual_data,
+    run,
+    run_together,
+    two_processes,
+)
 
 USER_DIR = ("--user-dir", PLUGIN)
 SIZES = ("--decoder-embed-dim", 8, "--decoder-hidden-size", 10, "--decoder-out-embed-dim", 10)
@@ -201,12 +209,12 @@ def test_contiguous_text_carries_its_tape(data, tmp_path, arch):
 
 def test_two_processes_share_the_streams(data, tmp_path):
     """fairseq's distributed trainer, on CPU, with carried tapes in both processes."""
-    output = run_ranks(
-        "train", 2, data, *USER_DIR, "--task", "contiguous_language_modeling",
-        "--arch", "lstmn_lm", "--carry-tape", 10, "--save-dir", tmp_path / "model",
-        *SIZES, *TRAINING, "--tokens-per-sample", 12, "--batch-size", 3, "--max-epoch", 2,
-        meet=tmp_path / "meet",
+    commands = two_processes(
+        tmp_path / "model", data, *USER_DIR, "--task", "contiguous_language_modeling",
+        "--arch", "lstmn_lm", "--carry-tape", 10, *SIZES, *TRAINING,
+        "--tokens-per-sample", 12, "--batch-size", 3, "--max-epoch", 2,
     )  # fmt: skip
+    output = run_together(commands)[0]
     assert "training on 2 devices" in output
     first = logged(output, "train_inner")[0]
     assert float(first["wpb"]) == 2 * 3 * 12

@@ -8,7 +8,14 @@ import torch
 from fairseq.data import Dictionary
 
 from fairseq_lstmn.cli import main
-from tests.fairseq_commands import PLUGIN, logged, run, run_ranks, write_sentences
+from tests.fairseq_commands import (
+    PLUGIN,
+    logged,
+    run,
+    run_together,
+    two_processes,
+    write_sentences,
+)
 
 USER_DIR = ("--user-dir", PLUGIN)
 SIZES = "--encoder-embed-dim", 8, "--encoder-hidden-size", 12, "--dropout", 0
@@ -130,10 +137,10 @@ def schedule(tmp_path):
 
 
 def test_two_processes_leave_pretrained_rows_alone_in_the_first_epoch(data, tmp_path, schedule):
-    output = run_ranks(
-        "train", 2, data, *USER_DIR, *PAIR_TASK, "--arch", "lstmn_nli", "--save-dir", tmp_path,
-        *TRAINING, *schedule, meet=tmp_path / "meet",
-    )  # fmt: skip
+    commands = two_processes(
+        tmp_path, data, *USER_DIR, *PAIR_TASK, "--arch", "lstmn_nli", *TRAINING, *schedule
+    )
+    output = run_together(commands)[0]
     assert "training on 2 devices" in output
     words = Dictionary.load(str(data / "input0" / "dict.txt"))
     rows = [words.index(letter) for letter in "abcde"]

@@ -5,8 +5,7 @@ Sentences are runs of the alphabet, so that there is something to learn from a f
 
 import random
 
-from tests.fairseq_commands import LETTERS
-from tests.forked_commands import run_forked
+from tests.fairseq_commands import LETTERS, run_together
 
 LABELS = "contradiction", "entailment", "neutral"
 VALID = 11  # sentences to validate on
@@ -18,15 +17,14 @@ def write_corpora(folder):
     """{kind: [data folder of a shard]}, binarised under ``folder``."""
     for name, words in dict(letters=LETTERS, labels=LABELS).items():
         (folder / f"{name}.txt").write_text("".join(f"{word} 1\n" for word in words))
-    found, jobs = {}, {}
+    found = {}
     for kind, shards in SHARDS.items():
         found[kind] = [folder / f"{kind}{number}" / "bin" for number in range(len(shards))]
         for data, train in zip(found[kind], shards):
             data.parent.mkdir()
             for split, count in dict(train=train, valid=VALID).items():
                 WRITERS[kind](data.parent, split, count)
-            jobs[data.parent.name] = list(binarising(kind, data, folder))
-    run_forked(folder, jobs)
+            run_together(list(binarising(kind, data, folder)))
     return found
 
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.fairseq_commands import logged
-from tests.forked_commands import run_forked
+from tests.fairseq_commands import logged, run
 from tests.training.corpora import write_corpora
 from tests.training.options import COMMON, PAIRS, TRANSLATION
 
@@ -29,20 +28,15 @@ def losses(tmp_path_factory):
     """{(model, precision): the loss of every epoch}."""
     folder = tmp_path_factory.mktemp("precision")
     data = write_corpora(folder)
-    jobs = {}
+    short = "--max-update", UPDATES, "--no-save", "--disable-validation", "--log-interval", 999
+    found = {}
     for name, how in CASES:
         kind, options, _ = MODELS[name]
-        short = "--max-update", UPDATES, "--no-save", "--disable-validation", "--log-interval", 999
-        jobs[f"{name}-{how}"] = [
-            ["train", data[kind][0], *COMMON, *options, *PRECISIONS[how], *short]
-        ]
-    outputs = run_forked(folder, jobs)
-    return {
-        (name, how): [
-            float(entry["train_loss"]) for entry in logged(outputs[f"{name}-{how}"][0], "train")
-        ]
-        for name, how in CASES
-    }
+        output = run(
+            "train", data[kind][0], *COMMON, *options, *PRECISIONS[how], *short
+        ).stdout  # fmt: skip
+        found[name, how] = [float(entry["train_loss"]) for entry in logged(output, "train")]
+    return found
 
 
 @pytest.mark.parametrize("name, how", [case for case in CASES if case[1] != "float32"])

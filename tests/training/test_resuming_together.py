@@ -4,10 +4,9 @@ import pytest
 import torch
 
 from tests.checkpoints.files import same
-from tests.forked_commands import run_forked
+from tests.fairseq_commands import run_together, two_processes
 from tests.training.corpora import write_corpora
 from tests.training.options import COMMON, STREAMS, TEXT
-from tests.training.processes import two_processes
 
 WHOLE, INTERRUPTED = 13, 6  # updates, of which an epoch has 5
 
@@ -20,17 +19,12 @@ def checkpoints(tmp_path_factory):
     options = data, *TEXT, *STREAMS, *COMMON, "--batch-size", 3, "--dropout", 0.3
 
     def training(name, updates):
-        return two_processes(folder / name, *options, "--max-update", updates)
+        commands = two_processes(folder / name, *options, "--max-update", updates)
+        return run_together(commands)[0]
 
-    outputs = run_forked(
-        folder,
-        {
-            "whole": training("whole", WHOLE),
-            "interrupted": training("resumed", INTERRUPTED),
-            "resumed": training("resumed", WHOLE),
-        },
-    )
-    assert f"(epoch 2 @ {INTERRUPTED} updates)" in outputs["resumed"][0]
+    training("whole", WHOLE)
+    training("resumed", INTERRUPTED)
+    assert f"(epoch 2 @ {INTERRUPTED} updates)" in training("resumed", WHOLE)
     return {
         name: torch.load(folder / name / "checkpoint_last.pt", weights_only=False)
         for name in ("whole", "resumed")

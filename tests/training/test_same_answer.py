@@ -8,11 +8,9 @@ other in the last update of an epoch and in validation.
 import pytest
 import torch
 
-from tests.fairseq_commands import logged
-from tests.forked_commands import run_forked
+from tests.fairseq_commands import logged, run_together, two_processes
 from tests.training.corpora import write_corpora
 from tests.training.options import COMMON, PAIRS, SENTENCES, STREAMS, TEXT, TRANSLATION
-from tests.training.processes import two_processes
 
 UPDATES = 20
 # {name: (kind of corpus, options, options of one process that make it read as much as two)}
@@ -43,7 +41,7 @@ def trained(tmp_path_factory):
         jobs[f"{name}-sharded"] = two_processes(
             folder / f"{name}-sharded", shards, *options, *COMMON, "--max-epoch", 3
         )
-    return folder, {name: first for name, (first, *_) in run_forked(folder, jobs).items()}
+    return folder, {name: run_together(commands)[0] for name, commands in jobs.items()}
 
 
 def checkpoint(folder, name):
