@@ -59,9 +59,10 @@ def assert_trains_as(name, model, words, matched=()):
         assert as_dict(planned[part]) == as_dict(flags[part])
 
 
-def write_vectors(path, words):
-    """Write vectors for ``words`` in GloVe's text format, as many numbers each as GloVe has."""
-    path.write_text("".join(f"{word}{' 0.1' * 300}\n" for word in words))
+def write_vectors(words):
+    """Write vectors for ``words`` in the working directory, in GloVe's files of two sizes."""
+    for name, size in ("glove.840B.300d.txt", 300), ("glove.6B.100d.txt", 100):
+        Path(name).write_text("".join(f"{word}{' 0.1' * size}\n" for word in words))
 
 
 def as_dict(section):

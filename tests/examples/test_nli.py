@@ -409,16 +409,17 @@ def pairs(tmp_path, monkeypatch, few_held_out):
     """The working directory, with a few pairs in data/ and vectors for some of their words."""
     monkeypatch.chdir(tmp_path)
     nli.main(["--dest", "data/pairs", "--pairs", "48"])
-    write_vectors(tmp_path / "glove.840B.300d.txt", ["dogs", "run"])
+    write_vectors(["dogs", "run"])
 
 
 def test_plan_of_pairs(pairs, capsys):
     check_plan("nli/generated_pairs", capsys)
 
 
-def test_plan_of_snli(pairs, capsys):
-    os.rename("data/pairs", "data/snli")  # SNLI has the same form
-    check_plan("nli/table3", capsys)
+@pytest.mark.parametrize("plan, data", [("table3", "data/snli"), ("sick", "data/sick")])
+def test_plan_of_a_corpus(pairs, capsys, plan, data):
+    os.rename("data/pairs", data)  # it has the same form
+    check_plan(f"nli/{plan}", capsys)
 
 
 @pytest.mark.parametrize(

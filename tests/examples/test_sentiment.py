@@ -78,13 +78,17 @@ def treebank(tmp_path, monkeypatch):
     (tmp_path / "trees").mkdir()
     for split in ("train", "dev", "test"):
         (tmp_path / "trees" / f"{split}.txt").write_text("".join(f"{tree}\n" for tree in trees))
-    write_vectors(tmp_path / "glove.840B.300d.txt", ["a", "film"])
     monkeypatch.chdir(tmp_path)
+    write_vectors(["a", "film"])
 
 
 @pytest.mark.parametrize(
     "plan, data, options",
-    [("table2_fine", "data/sst", []), ("table2_binary", "data/sst-binary", ["--binary"])],
+    [
+        ("table2_fine", "data/sst", []),
+        ("table2_binary", "data/sst-binary", ["--binary"]),
+        ("glove_100d", "data/sst", []),
+    ],
 )
 def test_plan(treebank, capsys, plan, data, options):
     main(["prepare", "sst", "--from", "trees", "--dest", data, *options])
