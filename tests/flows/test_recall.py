@@ -33,7 +33,7 @@ def test_accuracy_is_logged_and_chooses_the_checkpoint(tmp_path, arch):
 
 
 def test_resuming_repeats_the_uninterrupted_run(tmp_path):
-    options = "--max-epoch", 3, "--save-interval-updates", 3
+    options = "--max-epoch", 3, "--save-interval-updates", 3, "--num-workers", 0
     whole = logged(train(tmp_path, *options).stdout, "train_inner")
     assert len(whole) == 24
     for restart in ("checkpoint1.pt", "checkpoint_2_12.pt"):
