@@ -37,16 +37,17 @@ def run(command, *arguments, cwd=None, env=None, stdin="", check=True):
     with TemporaryDirectory() as folder:
         streams = Path(folder) / "stdin", Path(folder) / "output"
         streams[0].write_text(stdin)
+        streams[1].touch()
         process = _processes.Process(
             target=_run, args=(line, cwd or Path.cwd(), environment, *streams)
         )
         process.start()
         process.join(_TIME_LIMIT)
-        if process.is_alive():
+        if hanging := process.is_alive():
             process.kill()
             process.join()
         output = streams[1].read_text()
-    if check and process.exitcode != 0:
+    if hanging or (check and process.exitcode != 0):
         raise AssertionError(f"{line} ended with {process.exitcode}:\n{output}")
     return CompletedProcess(line, process.exitcode, output)
 
@@ -55,7 +56,7 @@ def _run(line, cwd, environment, stdin, output):
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
-    written = os.open(output, os.O_WRONLY | os.O_CREAT)
+    written = os.open(output, os.O_WRONLY)
     for stream in sys.stdout, sys.stderr:
         os.dup2(written, stream.fileno())
         stream.reconfigure(line_buffering=True)  # in order

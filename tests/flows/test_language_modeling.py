@@ -213,6 +213,7 @@ def test_two_processes_share_the_streams(data, tmp_path):
         tmp_path / "model", data, *USER_DIR, "--task", "contiguous_language_modeling",
         "--arch", "lstmn_lm", "--carry-tape", 10, *SIZES, *TRAINING,
         "--tokens-per-sample", 12, "--batch-size", 3, "--max-epoch", 2,
+        "--ddp-backend", "legacy_ddp",
     )  # fmt: skip
     output = run_together(commands)[0]
     assert "training on 2 devices" in output

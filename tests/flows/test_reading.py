@@ -138,8 +138,9 @@ def schedule(tmp_path):
 
 def test_two_processes_leave_pretrained_rows_alone_in_the_first_epoch(data, tmp_path, schedule):
     commands = two_processes(
-        tmp_path, data, *USER_DIR, *PAIR_TASK, "--arch", "lstmn_nli", *TRAINING, *schedule
-    )
+        tmp_path, data, *USER_DIR, *PAIR_TASK, "--arch", "lstmn_nli", *TRAINING, *schedule,
+        "--ddp-backend", "legacy_ddp",
+    )  # fmt: skip
     output = run_together(commands)[0]
     assert "training on 2 devices" in output
     words = Dictionary.load(str(data / "input0" / "dict.txt"))
