@@ -22,7 +22,6 @@ ELSEWHERE = {
     "sort": "every system has it",
     "cut": "every system has it",
     "source .venv/bin/activate": "of the environment, which Python makes",
-    "python examples/nli/learning_curve.py": "a script of the commit that made the picture",
     "pip": "needs an index of packages, or a network",
     "shtab": "is not installed with the package",
 }
