@@ -421,7 +421,7 @@ def _get_buckets(sizes: NDArray[np.integer[Any]], num_buckets: int) -> NDArray[A
 def tell_models_the_epoch() -> None:
     """Models hear which epoch begins, also on a resume in the middle of one.
 
-    Every fairseq defines ``BaseFairseqModel.set_epoch`` and never calls it.
+    fairseq-fixed defines ``BaseFairseqModel.set_epoch`` and never calls it, fairseq has none.
     """
     _wrap(Trainer, "begin_epoch", _begin_epoch)
 
@@ -429,7 +429,9 @@ def tell_models_the_epoch() -> None:
 def _begin_epoch(
     begin_epoch: Callable[[Trainer, int], Result], trainer: Trainer, epoch: int
 ) -> Result:
-    trainer.get_model().set_epoch(epoch)
+    for module in trainer.get_model().modules():
+        if hasattr(module, "set_epoch"):
+            module.set_epoch(epoch)
     return begin_epoch(trainer, epoch)
 
 

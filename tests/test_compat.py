@@ -549,9 +549,12 @@ def test_applying_twice_changes_nothing():
 
 
 def test_models_hear_which_epoch_begins():
+    part = torch.nn.Identity()
+    part.set_epoch = MagicMock()
     trainer = MagicMock(tpu=False)
+    trainer.get_model.return_value = torch.nn.Sequential(torch.nn.Identity(), part)
     Trainer.begin_epoch(trainer, 3)
-    trainer.get_model().set_epoch.assert_called_once_with(3)
+    part.set_epoch.assert_called_once_with(3)
     trainer.task.begin_epoch.assert_called_once()  # fairseq's own duties are done too
 
 

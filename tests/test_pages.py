@@ -10,10 +10,9 @@ from argparse import ArgumentParser
 from importlib.metadata import entry_points
 
 import pytest
-from hydra import compose, initialize_config_dir
 
 import fairseq_lstmn.cli
-from tests.examples.example import ROOT, load_script
+from tests.examples.example import ROOT, compose, initialize_config_dir, load_script
 from tests.pages import PAGES, blocks, commands, text_of
 
 # commands that are not looked at, by how they begin, and why

@@ -11,7 +11,7 @@ from fairseq import utils
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import MODEL_DATACLASS_REGISTRY, register_model_architecture
 from hydra.core.config_store import ConfigStore
-from omegaconf import II, DictConfig, OmegaConf, open_dict
+from omegaconf import II, DictConfig, open_dict
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.lstmn_layer import LayerOptions
@@ -103,7 +103,8 @@ class DecoderConfig(RecurrenceConfig):
     share_decoder_input_output_embed: bool = field(
         default=False, metadata={"help": "share decoder input and output embeddings"}
     )
-    criterion: Any = II("criterion._name")
+    # not by the name "criterion": omegaconf 2.0 would look in it for itself, without end
+    criterion_name: Any = II("criterion._name")
 
 
 def layer_options(cfg: Config) -> LayerOptions:
@@ -121,9 +122,7 @@ def layer_options(cfg: Config) -> LayerOptions:
 
 def adaptive_cutoff(cfg: Config) -> list[int] | None:
     """The cutoffs of the adaptive softmax as integers, None without ``adaptive_loss``."""
-    # fairseq-validate --criterion puts the criterion's whole config here
-    name = cfg.criterion._name if OmegaConf.is_config(cfg.criterion) else cfg.criterion
-    if name != "adaptive_loss":
+    if cfg.criterion_name != "adaptive_loss":
         return None
     cutoffs: list[int] | None = utils.eval_str_list(cfg.adaptive_softmax_cutoff, type=int)
     return cutoffs

@@ -24,7 +24,7 @@ CASES = {
     "lm, pointer": ("lstmn_lm", dict(DECODER, decoder_layers=2, tape_layers=1, pointer=True)),
     "lm, adaptive softmax": (
         "lstmn_lm",
-        dict(DECODER, criterion="adaptive_loss", adaptive_softmax_cutoff="10"),
+        dict(DECODER, criterion_name="adaptive_loss", adaptive_softmax_cutoff="10"),
     ),
     "translation": ("lstmn", dict(BOTH, attention_fusion="shallow")),
     "translation, none": ("lstmn", dict(BOTH, attention_fusion="none")),
@@ -52,7 +52,7 @@ CONFIGS = {
     "lstmn_classifier": LSTMNClassifierConfig,
     "lstmn_nli": LSTMNPairConfig,
 }
-RESOLVED = dict(criterion="cross_entropy", max_source_positions=100, max_target_positions=100)
+RESOLVED = dict(criterion_name="cross_entropy", max_source_positions=100, max_target_positions=100)
 LINES = {  # of unequal length, to be read in one batch
     "lstmn_lm": [b"w1 w2 w3 w1", b"w4", b"w5 zzz w7 w8 w9 w1 w2"],
     "lstmn": [b"w1 w2 w3\tw4 w5 w6", b"w4\tw1", b"w5 zzz w7 w8 w9\tw2 w3 w4 w5 w6 w7"],

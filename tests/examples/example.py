@@ -11,11 +11,15 @@ from fairseq import options
 from fairseq.data import Dictionary, data_utils
 from fairseq.dataclass.initialize import add_defaults, hydra_init
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from tests.pages import CHECKOUT as ROOT
 from tests.pages import blocks
+
+try:
+    from hydra import compose, initialize_config_dir
+except ImportError:  # hydra 1.0
+    from hydra.experimental import compose, initialize_config_dir
 
 EXAMPLES = ROOT / "examples"
 

@@ -49,14 +49,14 @@ def padded(rows, left=False):
 
 def language_model(task):
     sizes = dict(decoder_embed_dim=3, decoder_hidden_size=4, decoder_out_embed_dim=3)
-    config = LSTMNLanguageModelConfig(**sizes, criterion="cross_entropy")
+    config = LSTMNLanguageModelConfig(**sizes, criterion_name="cross_entropy")
     return small.build(config, "lstmn_lm", task)
 
 
 def translation(task, fusion):
     sizes = dict(encoder_embed_dim=3, decoder_embed_dim=3, decoder_out_embed_dim=3)
     limits = dict(max_source_positions=50, max_target_positions=50)
-    config = LSTMNConfig(**sizes, **limits, criterion="cross_entropy", attention_fusion=fusion)
+    config = LSTMNConfig(**sizes, **limits, criterion_name="cross_entropy", attention_fusion=fusion)
     return small.build(config, "lstmn", task)
 
 

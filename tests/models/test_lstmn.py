@@ -14,7 +14,7 @@ SIZES = dict(
     decoder_embed_dim=5,
     decoder_hidden_size=7,
     decoder_out_embed_dim=8,
-    criterion="cross_entropy",
+    criterion_name="cross_entropy",
     max_source_positions=50,
     max_target_positions=40,
 )
@@ -186,7 +186,9 @@ def test_every_parameter_gets_a_gradient(fusion):
     ],
 )
 def test_presets(arch, fusion, embed_dim):
-    config = LSTMNConfig(criterion="cross_entropy", max_source_positions=9, max_target_positions=9)
+    config = LSTMNConfig(
+        criterion_name="cross_entropy", max_source_positions=9, max_target_positions=9
+    )
     model = small.build(config, arch)
     [layer] = model.decoder.stack.layers
     assert type(layer.fusion).__name__ == fusion

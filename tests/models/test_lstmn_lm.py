@@ -26,7 +26,7 @@ VARIANTS = [
 
 def build(task=None, arch="lstmn_lm", **options):
     sizes = dict(decoder_embed_dim=6, decoder_hidden_size=7, decoder_out_embed_dim=8)
-    config = LSTMNLanguageModelConfig(**{**sizes, "criterion": "cross_entropy", **options})
+    config = LSTMNLanguageModelConfig(**{**sizes, "criterion_name": "cross_entropy", **options})
     return small.build(config, arch, task)
 
 
@@ -161,10 +161,13 @@ def test_a_recurrence_has_no_longest_input_but_the_tasks():
         (dict(distance_bias=-2), "--distance-bias -2"),
         (dict(carry_tape=-2), "--carry-tape -2"),
         (dict(decoder_layers=2, tape_layers=3), "--tape-layers 3: must lie in 0..2"),
-        (dict(pointer=True, criterion="adaptive_loss"), "--pointer: --criterion adaptive_loss"),
+        (
+            dict(pointer=True, criterion_name="adaptive_loss"),
+            "--pointer: --criterion adaptive_loss",
+        ),
         (dict(dropout=1.5), "--dropout 1.5"),
         (dict(share_decoder_input_output_embed=True), "--decoder-embed-dim 6"),
-        (dict(criterion="adaptive_loss"), "--adaptive-softmax-cutoff 10000,50000,200000"),
+        (dict(criterion_name="adaptive_loss"), "--adaptive-softmax-cutoff 10000,50000,200000"),
     ],
 )
 def test_options_out_of_range_are_named(options, complaint):

@@ -146,7 +146,7 @@ def vectors(tmp_path):
 
 def gradients(model, task, epoch):
     model.zero_grad()
-    model.set_epoch(epoch)
+    model.words.set_epoch(epoch)
     tokens = torch.arange(4, len(task.source_dictionary)).unsqueeze(0)
     lengths = torch.tensor([tokens.size(1)])
     model(tokens, lengths)[0].sum().backward()

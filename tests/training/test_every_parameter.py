@@ -20,7 +20,7 @@ WRITER = dict(
     decoder_embed_dim=5,
     decoder_hidden_size=8,
     decoder_out_embed_dim=7,
-    criterion="cross_entropy",
+    criterion_name="cross_entropy",
 )
 BOTH = dict(**READER, **WRITER, max_source_positions=50, max_target_positions=50)
 MODELS = [
