@@ -576,8 +576,9 @@ def test_processes_of_torchrun_belong_together(monkeypatch, gpus, device):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
-    alone = DistributedTrainingConfig(distributed_world_size=max(1, gpus), tpu=False)
-    cfg = OmegaConf.structured(alone)
+    # the device is from torchrun's LOCAL_RANK; fairseq-fixed finds it again
+    alone = dict(distributed_world_size=max(1, gpus), tpu=False, device_id=device)
+    cfg = OmegaConf.structured(DistributedTrainingConfig(**alone))
     distributed_utils.infer_init_method(cfg)
     assert cfg.distributed_init_method == "env://"
     assert (cfg.distributed_world_size, cfg.distributed_rank, cfg.device_id) == (4, 3, device)

@@ -122,7 +122,9 @@ def layer_options(cfg: Config) -> LayerOptions:
 
 def adaptive_cutoff(cfg: Config) -> list[int] | None:
     """The cutoffs of the adaptive softmax as integers, None without ``adaptive_loss``."""
-    if cfg.criterion_name != "adaptive_loss":
+    # checkpoints of version 0.2.0 have it as "criterion"
+    name = getattr(cfg, "criterion_name", None) or getattr(cfg, "criterion", None)
+    if name != "adaptive_loss":
         return None
     cutoffs: list[int] | None = utils.eval_str_list(cfg.adaptive_softmax_cutoff, type=int)
     return cutoffs

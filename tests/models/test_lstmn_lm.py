@@ -7,6 +7,7 @@ from argparse import Namespace
 import pytest
 import torch
 from fairseq import models
+from omegaconf import OmegaConf
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.lstmn_lm import LSTMNLanguageModel, LSTMNLanguageModelConfig
@@ -28,6 +29,15 @@ def build(task=None, arch="lstmn_lm", **options):
     sizes = dict(decoder_embed_dim=6, decoder_hidden_size=7, decoder_out_embed_dim=8)
     config = LSTMNLanguageModelConfig(**{**sizes, "criterion_name": "cross_entropy", **options})
     return small.build(config, arch, task)
+
+
+def test_checkpoints_of_version_0_2_0_say_criterion_where_new_ones_say_criterion_name():
+    """Of a preset, to which fairseq adds no options of the model that it lacks."""
+    config = vars(LSTMNLanguageModelConfig(adaptive_softmax_cutoff="5,10"))
+    del config["criterion_name"]
+    saved = OmegaConf.create({**config, "_name": "lstmn_lm_ptb", "criterion": "adaptive_loss"})
+    model = models.build_model(saved, small_task(), from_checkpoint=True)
+    assert model.decoder.adaptive_softmax.cutoff == [5, 10, 24]
 
 
 @pytest.mark.parametrize("options", VARIANTS)
