@@ -15,7 +15,8 @@ def read_tokens(folder: Path, log: str) -> tuple[Tokens, float] | None:
         return None
     blocks: dict[int, list[str]] = {}
     for line in log.split("\n"):
-        found = re.match(r"INFO:fairseq_cli\.eval_lm:(\d+) (.*\])$", line)
+        # the rest of a line's beginning is another below Python 3.11
+        found = re.search(r"\bINFO\W+fairseq_cli\.eval_lm\W+(\d+) (.*\])$", line)
         if found:
             blocks[int(found[1])] = found[2].split("\t")
     pairs = [entry[:-1].rpartition(" [") for number in sorted(blocks) for entry in blocks[number]]

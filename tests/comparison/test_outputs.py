@@ -14,10 +14,15 @@ EVALUATED = "INFO:fairseq_cli.eval_lm:Evaluated 5 tokens in 0.0s (200.50 tokens/
 PERPLEXITY = "INFO:fairseq_cli.eval_lm:Loss (base 2): 4.3, Perplexity: 20.02\n"
 
 
-def test_tokens_are_in_the_order_of_the_text(tmp_path):
+@pytest.mark.parametrize(
+    "begins",
+    ["INFO:fairseq_cli.eval_lm:", "2026-11-28 14:26:05 | INFO | fairseq_cli.eval_lm | "],
+    ids=["as by hydra 1.3", "as by hydra 1.0"],
+)
+def test_tokens_are_in_the_order_of_the_text(tmp_path, begins):
     log = (
-        "INFO:fairseq_cli.eval_lm:1 [ [-3.250000]\t</s> [-0.125000]\n"
-        "INFO:fairseq_cli.eval_lm:0 a [-1.500000]\tb [-2.000000]\t\x85 [-2.500000]\n"
+        f"{begins}1 [ [-3.250000]\t</s> [-0.125000]\n"
+        f"{begins}0 a [-1.500000]\tb [-2.000000]\t\x85 [-2.500000]\n"
     )
     items, speed = read_tokens(tmp_path, log + EVALUATED + PERPLEXITY)
     assert items.words == ["a", "b", "\x85", "[", "</s>"] and speed == 200.5
