@@ -86,7 +86,11 @@ def read(path: str | Path, overrides: Iterable[str] = ()) -> Plan:
 
 
 def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    """An error without what OmegaConf adds about types."""
+    lines = re.sub(
+        r"\s(reference|object)_type=.*|\sfull_key: *$", "", str(error), flags=re.MULTILINE
+    )
+    return " ".join(lines.split())
 
 
 def _checked(found: dict[Any, Any]) -> Plan:

@@ -120,6 +120,7 @@ class ReadingModel(BaseFairseqModel):
     """
 
     features: Callable[..., Tensor]
+    args: None = None  # whose options fairseq 0.12.2's criterion asks for
 
     def __init__(self, cfg: Config, dictionary: Dictionary, feature_size: int) -> None:
         super().__init__()

@@ -266,6 +266,7 @@ def test_a_wrong_plan_is_one_line(tmp_path, data, changes):  # noqa: F811
     with pytest.raises(SystemExit) as exit:
         main(["compare", str(plan), "--dest", str(tmp_path / "dest"), "--dry-run"])
     assert str(exit.value.code).startswith("error: ") and "\n" not in exit.value.code
+    assert "object_type" not in exit.value.code
 
 
 def test_a_plan_that_is_a_number_says_so(tmp_path):
