@@ -59,13 +59,12 @@ def apply() -> None:
 def restrict_checkpoint_loading() -> None:
     """Checkpoints may hold tensors, plain values and two types of fairseq's, nothing else.
 
-    torch >= 2.6 loads with ``weights_only=True``, which refuses the ``argparse.Namespace`` that
+    torch loads with ``weights_only=True``, which refuses the ``argparse.Namespace`` that
     fairseq stores for every model without a dataclass config (resume, validate, generate,
     eval-lm, EMA), and the placeholder it sends between processes on resume. Both only carry
     data, so both are allowed; a file that holds anything else is refused in one line. torch's
-    own ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` lifts the restriction, with a warning; torch < 2.6
-    unpickles everything by default, with the same warning. A file with a wrong bit, which torch
-    loads with a wrong weight, is told by its checksums.
+    own ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` lifts the restriction, with a warning. A file with a
+    wrong bit, which torch loads with a wrong weight, is told by its checksums.
     """
     torch.serialization.add_safe_globals([argparse.Namespace, distributed_utils._TensorPlaceholder])
     # fairseq calls both through the module; only one of its examples imports one by name
@@ -98,17 +97,15 @@ def _load_or_refuse(
 
 
 def _unpickles_everything() -> bool:
-    forced = os.getenv(FULL_UNPICKLING, "").lower() in ("1", "y", "yes", "true")  # torch's rule
-    return forced or torch.__version__ < "2.6"  # which torch does not compare as text
+    return os.getenv(FULL_UNPICKLING, "").lower() in ("1", "y", "yes", "true")  # torch's rule
 
 
 @functools.cache  # once for each file
 def _warn_of_full_unpickling(path: str) -> None:
     logger.warning(
         "%s: unpickled in full, which runs any code hidden in it; do this only with files you"
-        " trust (torch %s, %s=%s)",
+        " trust (%s=%s)",
         path,
-        torch.__version__,
         FULL_UNPICKLING,
         os.getenv(FULL_UNPICKLING, ""),
     )
@@ -168,7 +165,7 @@ def save_plain_checkpoints() -> None:
     """What fairseq saves can be loaded again under ``weights_only=True``.
 
     It stores numpy arrays under ``--eval-bleu`` and numpy scalars under
-    ``--best-checkpoint-metric pearson``, which torch >= 2.6 refuses on resume. They are saved as
+    ``--best-checkpoint-metric pearson``, which torch refuses on resume. They are saved as
     tensors and Python numbers, which its meters take as well; allowing numpy's types on loading
     would let a file reach numpy's own unpickling.
     """
@@ -532,7 +529,7 @@ def send_plain_settings() -> None:
     """A training in several processes can be resumed.
 
     One process reads the checkpoint and sends it to the others, with its settings as an OmegaConf
-    object, which torch >= 2.6 does not unpickle. They are sent as a dictionary.
+    object, which torch does not unpickle. They are sent as a dictionary.
     """
     _wrap(distributed_utils, "broadcast_object", _broadcast_plain_settings)
 

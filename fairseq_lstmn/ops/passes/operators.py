@@ -7,7 +7,7 @@ H hidden width; shapes are those of ``Inputs``, ``Trace`` and ``Results``.
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, List, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -70,10 +70,10 @@ class Kept(NamedTuple):
 def layer(
     arithmetic: str,
     names: str,
-    tensors: List[Tensor],
+    tensors: list[Tensor],
     memory_span: int,
-    rows: List[int] | None,
-) -> List[Tensor]:
+    rows: list[int] | None,
+) -> list[Tensor]:
     """What all steps of ``Inputs`` leave behind: those of the fields ``MADE`` that there are.
 
     There are no gradients of the fields ``INSIDE``, of [h~; c~] before the first step, and c~.
@@ -125,10 +125,10 @@ def layer_backward(
     arithmetic: str,
     needed: str,
     names: str,
-    tensors: List[Tensor],
+    tensors: list[Tensor],
     memory_span: int,
-    rows: List[int] | None,
-) -> List[Tensor]:
+    rows: list[int] | None,
+) -> list[Tensor]:
     """The gradients of the ``Inputs`` whose names are ``needed``, given what is ``Kept``."""
     kept = as_kept(names, tensors)
     by = arithmetic_of(arithmetic)
