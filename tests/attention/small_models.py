@@ -91,7 +91,7 @@ def trained(case):
 
 def lstm(task):
     """fairseq's encoder-decoder."""
-    args = SimpleNamespace(arch="lstm", **RESOLVED, **BOTH)
+    args = SimpleNamespace(arch="lstm", criterion="cross_entropy", **RESOLVED, **BOTH)
     models.ARCH_CONFIG_REGISTRY["lstm"](args)
     torch.manual_seed(0)
     return LSTMModel.build_model(args, task)

@@ -75,7 +75,7 @@ def areas(root):
 
 
 def bands(root):
-    return [group for group in areas(root) if "FillBetween" in group.get("id")]
+    return [group for group in areas(root) if "PolyCollection" in group.get("id")]
 
 
 @pytest.mark.parametrize("seeds, count", [(1, 0), (3, 2)])
