@@ -122,9 +122,10 @@ def layer_options(cfg: Config) -> LayerOptions:
 
 def adaptive_cutoff(cfg: Config) -> list[int] | None:
     """The cutoffs of the adaptive softmax as integers, None without ``adaptive_loss``."""
-    # checkpoints of version 0.2.0 have it as "criterion"
+    # checkpoints of version 0.2.0 have it as "criterion", where fairseq-validate --criterion puts
+    # the criterion's whole config
     name = getattr(cfg, "criterion_name", None) or getattr(cfg, "criterion", None)
-    if name != "adaptive_loss":
+    if getattr(name, "_name", name) != "adaptive_loss":
         return None
     cutoffs: list[int] | None = utils.eval_str_list(cfg.adaptive_softmax_cutoff, type=int)
     return cutoffs
