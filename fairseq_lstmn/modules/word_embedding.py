@@ -22,6 +22,7 @@ class WordEmbedding(nn.Module):
         first_epoch_scale: factor on the gradient of pretrained rows in the first epoch.
         unknown_std: rows without a pretrained vector start from N(0, unknown_std^2); None for
             fairseq's uniform +-0.1.
+        skip_bad_vectors: leave out lines of the file that cannot be read.
     """
 
     pretrained: Tensor  # (V,), in checkpoints
@@ -34,9 +35,12 @@ class WordEmbedding(nn.Module):
         option: str = "",
         first_epoch_scale: float = 1.0,
         unknown_std: float | None = None,
+        skip_bad_vectors: bool = False,
     ) -> None:
         super().__init__()
-        self.embed_tokens, pretrained = embedding_and_rows(dictionary, embed_dim, path, option)
+        self.embed_tokens, pretrained = embedding_and_rows(
+            dictionary, embed_dim, path, option, skip_bad_vectors
+        )
         self.register_buffer("pretrained", pretrained)
         if unknown_std is not None:
             draw_unknown(self.embed_tokens, pretrained, unknown_std)
