@@ -25,7 +25,7 @@ class WordEmbedding(nn.Module):
         skip_bad_vectors: leave out lines of the file that cannot be read.
     """
 
-    pretrained: Tensor  # (V,), in checkpoints
+    pretrained: Tensor  # (V,); not in checkpoints, since fairseq averages whatever stands there
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class WordEmbedding(nn.Module):
         self.embed_tokens, pretrained = embedding_and_rows(
             dictionary, embed_dim, path, option, skip_bad_vectors
         )
-        self.register_buffer("pretrained", pretrained)
+        self.register_buffer("pretrained", pretrained, persistent=False)
         if unknown_std is not None:
             draw_unknown(self.embed_tokens, pretrained, unknown_std)
         self.first_epoch_scale = first_epoch_scale
@@ -50,6 +50,10 @@ class WordEmbedding(nn.Module):
     def set_epoch(self, epoch: int) -> None:
         """fairseq's hook: the number of the epoch that begins, from 1."""
         self.epoch = epoch
+
+    def upgrade_state_dict_named(self, state_dict: dict[str, Tensor], name: str) -> None:
+        """fairseq's hook: take what stood in checkpoints until version 0.2.0 out of one."""
+        state_dict.pop(f"{name}.pretrained", None)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T) to vectors (B, T, D)."""
