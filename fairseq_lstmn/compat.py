@@ -40,6 +40,7 @@ from torch import nn
 from fairseq_lstmn.checkpoints import State, damage, dictionaries, resume, writing
 from fairseq_lstmn.data import binarised, loader_threads
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.modules.embeddings import weights_in_checkpoint
 from fairseq_lstmn.training import carried, finite
 
 logger = logging.getLogger(__name__)
@@ -131,7 +132,8 @@ def _load_one_by_one(
     ensemble, cfg = [], None
     for filename in filenames:
         try:
-            models, cfg, task = load([filename], arg_overrides, task, *args, **kwargs)
+            with weights_in_checkpoint():
+                models, cfg, task = load([filename], arg_overrides, task, *args, **kwargs)
         except dictionaries.OtherWords as error:
             raise InputError(f"{filename}: {error}") from error
         except RuntimeError as error:

@@ -40,6 +40,7 @@ DEFAULTS = dict(
     decoder_embed_dim=512,
     decoder_layers=1,
     decoder_out_embed_dim=512,
+    skip_bad_vectors=False,
 )
 
 
@@ -117,6 +118,7 @@ def build_encoder(cfg: Config, task: FairseqTask) -> LSTMNEncoder:
         cfg.encoder_embed_dim,
         cfg.encoder_embed_path,
         "--encoder-embed-path",
+        cfg.skip_bad_vectors,
     )
     embedding.weight.requires_grad_(not cfg.encoder_freeze_embed)
     return LSTMNEncoder(
@@ -136,7 +138,10 @@ def build_decoder(cfg: Config, task: FairseqTask, encoder: LSTMNEncoder) -> LSTM
     embedding = encoder.embed_tokens
     if not cfg.share_all_embeddings:
         embedding = build_embedding(
-            task.target_dictionary, cfg.decoder_embed_dim, cfg.decoder_embed_path
+            task.target_dictionary,
+            cfg.decoder_embed_dim,
+            cfg.decoder_embed_path,
+            skip_bad=cfg.skip_bad_vectors,
         )
     if cfg.decoder_freeze_embed:
         embedding.weight.requires_grad_(False)

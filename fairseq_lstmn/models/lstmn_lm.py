@@ -30,6 +30,7 @@ DEFAULTS = dict(
     decoder_embed_dim=512,
     decoder_layers=1,
     decoder_out_embed_dim=512,
+    skip_bad_vectors=False,
 )
 
 
@@ -81,7 +82,12 @@ class LSTMNLanguageModel(FairseqLanguageModel):
         check(cfg, task)
         decoder = LSTMNLanguageDecoder(
             task.target_dictionary,
-            build_embedding(task.source_dictionary, cfg.decoder_embed_dim, cfg.decoder_embed_path),
+            build_embedding(
+                task.source_dictionary,
+                cfg.decoder_embed_dim,
+                cfg.decoder_embed_path,
+                skip_bad=cfg.skip_bad_vectors,
+            ),
             LSTMNStack(
                 cfg.decoder_embed_dim,
                 cfg.decoder_hidden_size,

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from fairseq.data import Dictionary
-from fairseq.dataclass import FairseqDataclass
 from fairseq.models import BaseFairseqModel
 from fairseq.modules import FairseqDropout
 from torch import Tensor, nn
 
 from fairseq_lstmn.models.options import (
     Config,
+    VectorsConfig,
     check_at_least,
     check_probabilities,
     fill,
@@ -27,11 +27,12 @@ DEFAULTS = dict(
     dropout=0.1,
     encoder_embed_dim=300,
     encoder_layers=1,
+    skip_bad_vectors=False,
 )
 
 
 @dataclass
-class ReadingConfig(FairseqDataclass):
+class ReadingConfig(VectorsConfig):
     """Options of every reader; None stands for what the architecture or DEFAULTS say."""
 
     dropout: Optional[float] = field(
@@ -41,7 +42,7 @@ class ReadingConfig(FairseqDataclass):
         default=None, metadata={"help": "embedding dimension (default: 300)"}
     )
     encoder_embed_path: Optional[str] = field(
-        default=None, metadata={"help": "path to pre-trained embedding, may end in .gz"}
+        default=None, metadata={"help": "path to pre-trained embedding, may be compressed by gzip"}
     )
     encoder_freeze_embed: bool = field(default=False, metadata={"help": "freeze embeddings"})
     first_epoch_scale: Optional[float] = field(
@@ -131,6 +132,7 @@ class ReadingModel(BaseFairseqModel):
             "--encoder-embed-path",
             cfg.first_epoch_scale,
             cfg.unknown_embed_std,
+            cfg.skip_bad_vectors,
         )
         self.words.embed_tokens.weight.requires_grad_(not cfg.encoder_freeze_embed)
         self.dropout_in = FairseqDropout(

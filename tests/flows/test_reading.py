@@ -164,6 +164,12 @@ def test_resuming_in_the_first_epoch_repeats_the_uninterrupted_run(data, tmp_pat
     assert [entry["loss"] for entry in resumed] == [entry["loss"] for entry in whole[3:]]
 
 
+def test_a_trained_model_no_longer_needs_the_file_of_vectors(data, tmp_path, schedule):
+    train(data, tmp_path, "lstmn_nli", *schedule, "--max-update", 1)
+    (tmp_path / "vectors.txt").unlink()
+    assert "| accuracy" in validate(data, tmp_path / "checkpoint_last.pt", PAIR_TASK)
+
+
 @pytest.mark.parametrize(
     "options, complaint",
     [

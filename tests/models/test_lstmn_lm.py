@@ -35,7 +35,7 @@ def build(task=None, arch="lstmn_lm", **options):
 def test_checkpoints_of_version_0_2_0_say_criterion_where_new_ones_say_criterion_name(criterion):
     """Of a preset, to which fairseq adds no options of the model that it lacks."""
     config = vars(LSTMNLanguageModelConfig(adaptive_softmax_cutoff="5,10"))
-    del config["criterion_name"]
+    del config["criterion_name"], config["skip_bad_vectors"]
     saved = OmegaConf.create({**config, "_name": "lstmn_lm_ptb", "criterion": criterion})
     model = models.build_model(saved, small_task(), from_checkpoint=True)
     assert model.decoder.adaptive_softmax.cutoff == [5, 10, 24]
