@@ -77,8 +77,13 @@ class LSTMNLayer(nn.Module):
         if distance_bias:
             self.distance_bias = nn.Parameter(torch.zeros(distance_bias + 1))
             nn.init.constant_(self.distance_bias[0], distance_bias_init)
-        if memory_span == 1:
+        if self.is_lstm:
             self.freeze_attention()
+
+    @property
+    def is_lstm(self) -> bool:
+        """Whether each step attends the one before it only."""
+        return self.memory_span == 1
 
     def freeze_attention(self) -> None:
         """One slot has all the attention, whatever its score: nothing of it can be trained."""

@@ -10,7 +10,7 @@ from fairseq_lstmn import ops
 from fairseq_lstmn.attention.outputs.json_file import JsonFile
 from fairseq_lstmn.attention.outputs.page import as_bytes
 from fairseq_lstmn.attention.readers import reader
-from fairseq_lstmn.attention.reading import BACKWARD
+from fairseq_lstmn.attention.reading import ACROSS, BACKWARD
 from fairseq_lstmn.attention.stream import readings
 from fairseq_lstmn.errors import InputError
 from tests.attention.small_models import CASES, lines, trained
@@ -207,6 +207,32 @@ def test_a_layer_alone():
         assert [one.layer for one in found.maps] == [number]
     with pytest.raises(InputError, match="--layer 3: the model has 1, 2"):
         read("classifier", [b"w1 w2"], layer=3)
+
+
+@pytest.mark.parametrize(
+    "case, lstms, opening",
+    [
+        ("lm, pointer", [True, False], 1),
+        ("lm, 3 layers, span", [False] * 3, 2),
+        ("translation", [False] * 3, 0),
+        ("translation, deep", [False] * 8, 1),
+        ("classifier", [False] * 2, 1),
+        ("pair", [False] * 6, 1),
+        ("lstm", [False], 0),
+    ],
+)
+def test_layers_without_a_tape_are_known(case, lstms, opening):
+    for reading in read(case):
+        assert [found.is_lstm for found in reading.maps] == lstms
+        assert reading.opening == opening
+
+
+@pytest.mark.parametrize("case", ["translation, deep", "classifier", "pair", "pair, apart"])
+def test_a_span_of_one_is_no_tape(case, monkeypatch):
+    arch, options = CASES[case]
+    monkeypatch.setitem(CASES, case, (arch, {**options, "memory_span": 1}))
+    for reading in read(case):
+        assert all(found.is_lstm == (found.direction != ACROSS) for found in reading.maps)
 
 
 def test_no_line_is_an_error():

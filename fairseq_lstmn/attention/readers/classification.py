@@ -51,7 +51,8 @@ class SentenceReader:
         """For every layer its rows' ``Map``s; ``lengths`` are those of the rows' sides."""
         [text_lengths] = lengths
         for k, layer in enumerate(self.trained.model.reader.layers, start=1):
-            yield within(calls[layer][0].tape, text_lengths, "text", k, "text")
+            found = calls[layer][0].tape
+            yield within(found, text_lengths, "text", k, "text", is_lstm=layer.is_lstm)
 
     def tokens(self, sentence: Sentence) -> list[str]:
         return [*sentence.words, self.dictionary[self.dictionary.eos()]]
@@ -66,12 +67,15 @@ class PairReader(SentenceReader):
         """Premise, hypothesis and fusion, each from the first layer on."""
         premise_lengths, hypothesis_lengths = lengths
         reader = self.trained.model.reader
-        premise = [calls[layer].pop(0) for layer in (reader.premise or reader.hypothesis).layers]
+        premise_layers = (reader.premise or reader.hypothesis).layers
+        premise = [calls[layer].pop(0) for layer in premise_layers]
         hypothesis = [calls[layer].pop(0) for layer in reader.hypothesis.layers]
-        for k, found in enumerate(premise, start=1):
-            yield within(found.tape, premise_lengths, "premise", k, "premise")
-        for k, found in enumerate(hypothesis, start=1):
-            yield within(found.tape, hypothesis_lengths, "hypothesis", k, "hypothesis")
+        for k, (layer, found) in enumerate(zip(premise_layers, premise), start=1):
+            named = premise_lengths, "premise", k, "premise"
+            yield within(found.tape, *named, is_lstm=layer.is_lstm)
+        for k, (layer, found) in enumerate(zip(reader.hypothesis.layers, hypothesis), start=1):
+            named = hypothesis_lengths, "hypothesis", k, "hypothesis"
+            yield within(found.tape, *named, is_lstm=layer.is_lstm)
         for k, found in enumerate(hypothesis, start=1):
             if found.source is not None:
                 sides, names = (hypothesis_lengths, premise_lengths), ("hypothesis", "premise")

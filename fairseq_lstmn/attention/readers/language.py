@@ -49,7 +49,7 @@ class LanguageReader:
             bits = self.surprisals([sentence.tokens for sentence in sentences], lengths)
         layers = self.trained.model.decoder.stack.layers
         maps = [
-            within(calls[layer][0].tape, lengths, "text", k, "text")
+            within(calls[layer][0].tape, lengths, "text", k, "text", is_lstm=layer.is_lstm)
             for k, layer in enumerate(layers, start=1)
         ]
         for sentence, row, *found in zip(sentences, bits, *maps):

@@ -23,7 +23,7 @@ def report(results: Results) -> str:
         escaped(f"{data}Baseline: {results['baseline']}. Seeds: {seeds}."),
         bullets(results["notes"]),
         "## Scores",
-        *(table(score_tables.scores(results, metric)) for metric in results["metrics"]),
+        *map(table, score_tables.all_of(results)),
         "## Learning curves",
         table(run_tables.curves(results)),
         "## Where they differ" if results["buckets"] else "",
