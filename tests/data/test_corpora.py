@@ -221,7 +221,9 @@ def test_quotes_of_a_spreadsheet(tmp_path, written, sentence):
 @pytest.mark.parametrize(
     "sentences",
     [
-        ['" a fine day "'],
+        ['" a fine day'],
+        ['" a fine day"'],
+        ['"a fine day "'],
         ['he said " a day "'],
         ['"a day" , "a night"'],
         ['"a day"', 'he said " a day "'],
