@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairseq_lstmn.data.labelled_rows import Row
 from fairseq_lstmn.data.whole_folder import SPLITS, binarise, write_lines
+from fairseq_lstmn.errors import InputError
 
 if TYPE_CHECKING:  # `prepare` needs no fairseq to say what it does
     from fairseq.data import Dictionary
@@ -32,7 +33,7 @@ def write(
     It gets {train,valid,test}.tsv, a row's label and sentences, and in binary form input0, for
     pairs input1, and label. All sentences share one dictionary, the words that occur
     ``threshold`` times or more on either side in training; the ids of ``labels`` follow their
-    alphabetical order.
+    alphabetical order. Raises InputError, naming ``--threshold``, for a dictionary without words.
     """
     for split in SPLITS:
         rows = splits[split]
@@ -41,7 +42,13 @@ def write(
     words = Counter(
         word for row in splits["train"] for text in row.sentences for word in text.split()
     )
-    write_dictionary(folder / "input0", by_frequency(words, threshold))
+    frequent = by_frequency(words, threshold)
+    if not frequent:
+        most = max((count for _, count in by_frequency(words, 1)), default=0)
+        raise InputError(
+            f"--threshold {threshold}: no word of the training part occurs more than {most} times"
+        )
+    write_dictionary(folder / "input0", frequent)
     for side in range(len(splits["train"][0].sentences)):
         texts = {split: [row.sentences[side] for row in splits[split]] for split in SPLITS}
         write_binary(folder, f"input{side}", "input0", texts)
