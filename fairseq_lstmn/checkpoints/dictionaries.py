@@ -56,6 +56,11 @@ def taken_out(state: State) -> Mapping[str, str]:
     return record
 
 
+def recorded(checkpoint: State) -> Mapping[str, str]:
+    """The record in a checkpoint; without one it is empty."""
+    return taken_out(dict(checkpoint.get("task_state") or {}))
+
+
 def hand_record_to_trainer(
     load_checkpoint_to_cpu: Callable[Rest, State], *args: Rest.args, **kwargs: Rest.kwargs
 ) -> State:
@@ -64,7 +69,7 @@ def hand_record_to_trainer(
     That is all that a trainer hands back of a checkpoint's state, in every process.
     """
     state = load_checkpoint_to_cpu(*args, **kwargs)
-    record = taken_out(dict(state.get("task_state") or {}))
+    record = recorded(state)
     if record and "extra_state" in state:  # which some leave out, to share models
         state["extra_state"] = {**state["extra_state"], RECORDED: record}
     return state
