@@ -9,6 +9,7 @@ import argparse
 import ast
 import copy
 import functools
+import importlib.util
 import inspect
 import logging
 import os
@@ -22,7 +23,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import torch
-from fairseq import checkpoint_utils, options
+from fairseq import checkpoint_utils, models, options
 from fairseq.data import Dictionary, data_utils, indexed_dataset, iterators
 from fairseq.dataclass.configs import DistributedTrainingConfig
 from fairseq.distributed import utils as distributed_utils
@@ -37,10 +38,12 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from torch import nn
 
-from fairseq_lstmn.checkpoints import State, damage, dictionaries, resume, writing
+from fairseq_lstmn.checkpoints import State, damage, dictionaries, misfit, resume, writing
 from fairseq_lstmn.data import binarised, loader_threads
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.embeddings import weights_in_checkpoint
+from fairseq_lstmn.modules.word_embedding import WordEmbedding
+from fairseq_lstmn.patches import fitting, third_party_warnings
 from fairseq_lstmn.training import carried, finite
 
 logger = logging.getLogger(__name__)
@@ -70,7 +73,7 @@ def restrict_checkpoint_loading() -> None:
     torch.serialization.add_safe_globals([argparse.Namespace, distributed_utils._TensorPlaceholder])
     # fairseq calls both through the module; only one of its examples imports one by name
     _wrap(checkpoint_utils, "load_checkpoint_to_cpu", _load_or_refuse)
-    _wrap(checkpoint_utils, "load_ema_from_checkpoint", _load_or_refuse)
+    _wrap(checkpoint_utils, "load_ema_from_checkpoint", _load_ema_or_refuse)
 
 
 def _load_or_refuse(
@@ -95,6 +98,10 @@ def _load_or_refuse(
         raise damage.DamagedCheckpoint(
             f"{path}: cannot be read as a fairseq checkpoint ({reason})"
         ) from error
+
+
+def _load_ema_or_refuse(load: Callable[[str], Result], fpath: str) -> Result:
+    return _load_or_refuse(load, fpath)
 
 
 def _unpickles_everything() -> bool:
@@ -137,18 +144,29 @@ def _load_one_by_one(
         except dictionaries.OtherWords as error:
             raise InputError(f"{filename}: {error}") from error
         except RuntimeError as error:
-            sizes = r"size mismatch for (\S+): .*?Size\(\[(.*?)\]\).*?Size\(\[(.*?)\]\)"
-            misfit = re.search(sizes, str(error))
-            if misfit is None:
+            sizes = misfit.sizes(error)
+            if sizes is None:
                 raise
+            weight, held, needed = sizes
             raise InputError(
-                f"{filename}: {misfit[1]} is ({misfit[2]}), but with the dictionaries of this data"
-                f" it is ({misfit[3]})"
+                f"{filename}: {weight} is ({held}), but with the dictionaries of this data it is"
+                f" ({needed})"
             ) from error
         for model in models:
             finite.check_weights(model, filename)
         ensemble += models
     return ensemble, cfg, task
+
+
+def name_what_does_not_fit() -> None:
+    """A task, criterion or checkpoint that a training's model is not for is named in one line.
+
+    Every fairseq ends with a traceback, of a wrong task or criterion somewhere in the first update.
+    """
+    _wrap(options, "parse_args_and_arch", fitting.parse)
+    _wrap(models, "build_model", fitting.build_model)
+    _wrap(Trainer, "load_checkpoint", fitting.load_weights)
+    _wrap(checkpoint_utils, "load_checkpoint", fitting.load_or_begin)
 
 
 def tell_dictionaries_apart() -> None:
@@ -176,11 +194,11 @@ def save_plain_checkpoints() -> None:
 
 def _save_without_numpy(
     save: Callable[Concatenate[State, Rest], Result],
-    checkpoint: State,
+    obj: State,
     *args: Rest.args,
     **kwargs: Rest.kwargs,
 ) -> Result:
-    return save(_without_numpy(checkpoint), *args, **kwargs)
+    return save(_without_numpy(obj), *args, **kwargs)
 
 
 def _without_numpy(value: Any) -> Any:
@@ -190,7 +208,8 @@ def _without_numpy(value: Any) -> Any:
         return torch.from_numpy(value.copy())
     if isinstance(value, dict):
         plain = copy.copy(value)  # keeps the attributes of a model's state_dict
-        plain.update((key, _without_numpy(entry)) for key, entry in value.items())
+        for key, entry in value.items():  # update() of a Counter adds up
+            plain[key] = _without_numpy(entry)
         return plain
     if type(value) in (list, tuple):
         return type(value)(map(_without_numpy, value))
@@ -235,7 +254,7 @@ def restrict_evaluated_settings() -> None:
     Every fairseq passes strings like ``--decoder-attention`` or ``--adaptive-softmax-cutoff`` to
     Python's ``eval`` when it builds a model. With generate, eval-lm and validate these strings
     come from the checkpoint, so it could run code through them although it holds nothing but
-    strings. In fairseq's modules ``eval`` becomes an evaluation of literals, ``+`` and ``*``.
+    strings. In fairseq's modules ``eval`` becomes an evaluation of literals and arithmetic.
     """
     for name, module in list(sys.modules.items()):
         if name.startswith("fairseq."):
@@ -250,19 +269,25 @@ _PLAIN_SYNTAX = (
     ast.Dict,
     ast.Load,
     ast.UnaryOp,
+    ast.UAdd,
     ast.USub,
     ast.BinOp,
     ast.Add,
+    ast.Sub,
     ast.Mult,
+    ast.Div,
+    ast.FloorDiv,
 )
 
 
 def _evaluate_plain_value(text: str) -> Any:
-    tree = ast.parse(text, mode="eval")
+    if not isinstance(text, str):
+        raise TypeError(f"setting {text!r}: is no text")  # as eval does, for a setting that is read
+    tree = ast.parse(text.lstrip(), mode="eval")
     if not all(isinstance(node, _PLAIN_SYNTAX) for node in ast.walk(tree)):
         raise InputError(
             f"setting {text!r}: refused, because only numbers, strings, True, False, lists and"
-            " their sums and products may stand there"
+            " arithmetic with them may stand there"
         )
     return eval(compile(tree, "<setting>", "eval"))
 
@@ -342,6 +367,12 @@ class _RebuildingConfig:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cfg, name)
 
+    def __getitem__(self, name: str) -> Any:
+        return self._cfg[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._cfg
+
 
 def _get_rebuilding_iterator(
     get_batch_iterator: Callable[Concatenate[FairseqTask, Rest], Result],
@@ -359,6 +390,11 @@ def _get_rebuilding_iterator(
         return get_batch_iterator(task, *args, **kwargs)
     finally:
         task.cfg = cfg
+
+
+def leave_out_warnings_of_fairseqs_own() -> None:
+    """What torch and hydra say of fairseq's code at every command is not printed."""
+    third_party_warnings.silence()
 
 
 def end_loader_threads() -> None:
@@ -418,7 +454,7 @@ def _get_buckets(sizes: NDArray[np.integer[Any]], num_buckets: int) -> NDArray[A
 
 
 def tell_models_the_epoch() -> None:
-    """Models hear which epoch begins, also on a resume in the middle of one.
+    """This package's models hear which epoch begins, also on a resume in the middle of one.
 
     fairseq-fixed defines ``BaseFairseqModel.set_epoch`` and never calls it, fairseq has none.
     """
@@ -429,7 +465,7 @@ def _begin_epoch(
     begin_epoch: Callable[[Trainer, int], Result], trainer: Trainer, epoch: int
 ) -> Result:
     for module in trainer.get_model().modules():
-        if hasattr(module, "set_epoch"):
+        if isinstance(module, WordEmbedding):
             module.set_epoch(epoch)
     return begin_epoch(trainer, epoch)
 
@@ -458,8 +494,10 @@ def take_no_device_for_a_tpu() -> None:
     """``--bf16`` and ``--memory-efficient-bf16`` train in bfloat16 on the device that is there.
 
     Every fairseq lets them imply ``--tpu``, and so ends on a CPU or GPU in ``torch_xla`` missing
-    (its issue 4696). Here only ``--tpu`` says that there is a TPU.
+    (its issue 4696). Here only ``--tpu`` says that there is a TPU, unless ``torch_xla`` is there.
     """
+    if importlib.util.find_spec("torch_xla"):
+        return
     _wrap(options, "parse_args_and_arch", _parse_tpu_as_given)
 
 
@@ -538,17 +576,20 @@ def send_plain_settings() -> None:
 
 def _broadcast_plain_settings(
     broadcast: Callable[Concatenate[object, Rest], Result],
-    state: object,
+    obj: object,
     *args: Rest.args,
     **kwargs: Rest.kwargs,
 ) -> Result:
-    if isinstance(state, dict) and OmegaConf.is_config(state.get("cfg")):
-        state = {**state, "cfg": OmegaConf.to_container(state["cfg"])}
-    return broadcast(state, *args, **kwargs)
+    if isinstance(obj, dict) and OmegaConf.is_config(obj.get("cfg")):
+        obj = {**obj, "cfg": OmegaConf.to_container(obj["cfg"])}
+    return broadcast(obj, *args, **kwargs)
 
 
 def _wrap(owner: Any, name: str, around: Callable[..., Any]) -> None:
-    """Replace ``owner.name`` by ``around(original, ...)``, once for each ``around``."""
+    """Replace ``owner.name`` by ``around(original, ...)``, once for each ``around``.
+
+    ``around`` names its arguments as the original does, since some call it by keyword.
+    """
     original = getattr(owner, name)
     mends = getattr(original, "mended_by_lstmn", ())
     if around in mends:
@@ -567,6 +608,7 @@ MENDS = (
     tell_dictionaries_apart,  # before the next, which tells what it cannot read as damage
     restrict_checkpoint_loading,
     name_checkpoints_that_do_not_fit,
+    name_what_does_not_fit,
     save_plain_checkpoints,
     write_checkpoints_whole,
     go_on_from_a_sound_checkpoint,
@@ -576,6 +618,7 @@ MENDS = (
     name_damaged_data,
     keep_the_last_batch,
     rebuild_batches_every_epoch,
+    leave_out_warnings_of_fairseqs_own,
     end_loader_threads,
     search_diverse_beams_of_every_batch,
     restore_numpy_long,

@@ -84,8 +84,6 @@ def check_same(one: State, other: State, where: str) -> None:
     for name in [*shapes, *others]:
         if shapes.get(name) != others.get(name):
             raise InputError(f"{where}: not of the same model, {name} differs")
-    words, other_words = (
-        (state.get("task_state") or {}).get(dictionaries.RECORDED) for state in (one, other)
-    )
+    words, other_words = dictionaries.recorded(one), dictionaries.recorded(other)
     if words and other_words and words != other_words:
         raise InputError(f"{where}: their dictionaries have other words")

@@ -103,6 +103,8 @@ class LSTMNConfig(DecoderConfig):
 class LSTMNModel(FairseqEncoderDecoderModel):
     """An LSTMN that reads a source and an LSTMN that writes (Cheng et al. 2016, section 4)."""
 
+    for_tasks = "translation", "translation_multi_simple_epoch", "denoising"
+
     @classmethod
     def build_model(cls, cfg: Config, task: FairseqTask) -> "LSTMNModel":
         """Build from a config or a Namespace; raises InputError for options out of range."""

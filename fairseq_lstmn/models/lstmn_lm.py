@@ -75,6 +75,13 @@ class LSTMNLanguageModelConfig(DecoderConfig):
 class LSTMNLanguageModel(FairseqLanguageModel):
     """A language model that reads its own past by attention (Cheng et al. 2016, section 5.1)."""
 
+    for_tasks = (
+        "language_modeling",
+        "contiguous_language_modeling",
+        "multilingual_language_modeling",
+        "recall",
+    )
+
     @classmethod
     def build_model(cls, cfg: Config, task: FairseqTask) -> "LSTMNLanguageModel":
         """Build from a config or a Namespace; raises InputError for options out of range."""

@@ -27,18 +27,18 @@ KEPT = "carried_tapes"  # in a checkpoint's extra_state: by rank
 
 def gather_tapes(
     save_checkpoint: Callable[Concatenate[CheckpointConfig, Trainer, Rest], Result],
-    settings: CheckpointConfig,
+    cfg: CheckpointConfig,
     trainer: Trainer,
     *args: Rest.args,
     **kwargs: Rest.kwargs,
 ) -> Result:
     """fairseq's ``checkpoint_utils.save_checkpoint``, called in every process before one writes."""
     carried = of_trainer(trainer)
-    if carried is None or settings.no_save:
-        return save_checkpoint(settings, trainer, *args, **kwargs)
+    if carried is None or cfg.no_save:
+        return save_checkpoint(cfg, trainer, *args, **kwargs)
     trainer.gathered_tapes = gathered(carried.state(), trainer)
     try:
-        return save_checkpoint(settings, trainer, *args, **kwargs)
+        return save_checkpoint(cfg, trainer, *args, **kwargs)
     finally:
         del trainer.gathered_tapes
 

@@ -1,0 +1,1 @@
+"""What of fairseq is patched; ``compat`` applies it."""
