@@ -33,6 +33,7 @@ from fairseq.search import DiverseBeamSearch
 from fairseq.sequence_generator import SequenceGenerator, SequenceGeneratorWithAlignment
 from fairseq.tasks import TASK_REGISTRY
 from fairseq.tasks.fairseq_task import FairseqTask
+from fairseq.tasks.sentence_prediction import SentencePredictionTask
 from fairseq.trainer import Trainer
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
@@ -43,7 +44,7 @@ from fairseq_lstmn.data import binarised, loader_threads
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.embeddings import weights_in_checkpoint
 from fairseq_lstmn.modules.word_embedding import WordEmbedding
-from fairseq_lstmn.patches import fitting, third_party_warnings
+from fairseq_lstmn.patches import fitting, sentence_prediction, third_party_warnings
 from fairseq_lstmn.training import carried, finite
 
 logger = logging.getLogger(__name__)
@@ -318,6 +319,17 @@ def name_damaged_data() -> None:
             _wrap(task, "load_dataset", binarised.load_subset)
 
 
+def hold_labels_against_classes() -> None:
+    """``sentence_prediction`` has a class for each label of its data, and knows how many there are.
+
+    Every fairseq trains classes that no label has, and ends in a bare IndexError or AssertionError
+    where there are fewer, where ``--num-classes`` is left out or where a row's label is no class.
+    """
+    _wrap(SentencePredictionTask, "setup_task", sentence_prediction.set_up)
+    _wrap(SentencePredictionTask, "build_model", sentence_prediction.build_model)
+    _wrap(SentencePredictionTask, "load_dataset", sentence_prediction.load_dataset)
+
+
 def keep_the_last_batch() -> None:
     """No example is lost when their number is no multiple of the required batch size.
 
@@ -590,7 +602,9 @@ def _wrap(owner: Any, name: str, around: Callable[..., Any]) -> None:
 
     ``around`` names its arguments as the original does, since some call it by keyword.
     """
-    original = getattr(owner, name)
+    static = inspect.getattr_static(owner, name)
+    is_of_class = isinstance(static, classmethod)
+    original = static.__func__ if is_of_class else getattr(owner, name)
     mends = getattr(original, "mended_by_lstmn", ())
     if around in mends:
         return
@@ -600,8 +614,9 @@ def _wrap(owner: Any, name: str, around: Callable[..., Any]) -> None:
         return around(original, *args, **kwargs)
 
     vars(mended)["mended_by_lstmn"] = (*mends, around)
-    is_static = isinstance(inspect.getattr_static(owner, name), staticmethod)
-    setattr(owner, name, staticmethod(mended) if is_static else mended)
+    vars(mended)["__signature__"] = inspect.signature(original)  # fairseq looks at some
+    kind = type(static) if isinstance(static, (staticmethod, classmethod)) else None
+    setattr(owner, name, kind(mended) if kind else mended)
 
 
 MENDS = (
@@ -616,6 +631,7 @@ MENDS = (
     restrict_evaluated_settings,
     stop_at_no_numbers,
     name_damaged_data,
+    hold_labels_against_classes,
     keep_the_last_batch,
     rebuild_batches_every_epoch,
     leave_out_warnings_of_fairseqs_own,

@@ -63,6 +63,7 @@ class Reading(NamedTuple):
     unknown: dict[str, list[int]] = {}  # which tokens of a text the model does not know
     surprisals: dict[str, list[float | None]] = {}  # in bits, of a text's tokens
     probabilities: dict[str, float] = {}  # by class
+    values: dict[str, float] = {}  # that regression predicts, by name
     alignment: list[int] = []  # which token of the source a token of the target attends most
     line: int = 0  # number in the input, from 1
     error: str | None = None
@@ -74,6 +75,8 @@ class Reading(NamedTuple):
         bits = [value for found in self.surprisals.values() for value in found if value is not None]
         if not np.isfinite([*bits, *self.probabilities.values()]).all():
             return Reading(error="the model's probabilities are no numbers (NaN or 0)")
+        if not np.isfinite([*self.values.values()]).all():
+            return Reading(error="the model's answer is not a number (NaN)")
         return self
 
     @property

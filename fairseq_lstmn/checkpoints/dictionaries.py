@@ -1,7 +1,7 @@
 """Which words a checkpoint's model knows: recorded where it is saved, compared where it is loaded.
 
-A model holds numbers of words only. Two dictionaries of the same size fit it equally well, and
-with the wrong one every answer is nonsense that no size gives away.
+A model holds numbers of words and labels only. Two dictionaries of the same size fit it equally
+well, and with the wrong one every answer is nonsense that no size gives away.
 """
 
 import hashlib
@@ -123,18 +123,18 @@ def sums(task: FairseqTask) -> dict[str, str]:
 
 
 def dictionaries(task: FairseqTask) -> Mapping[str, object]:
-    """By language where a task has several pairs of them, or else the ``source`` and ``target``.
+    """By language where a task has several pairs of them, else of ``source``, ``target``, ``label``.
 
     A task for several pairs has a source and a target only when it answers, for one of them.
     """
     by_language = getattr(task, "dicts", None)
     if isinstance(by_language, Mapping):
         return by_language
-    return {side: side_of(task, side) for side in ("source", "target")}
+    return {side: side_of(task, side) for side in ("source", "target", "label")}
 
 
 def side_of(task: FairseqTask, side: str) -> object:
-    """``task.source_dictionary`` or ``task.target_dictionary``; None where it has no such."""
+    """``task.source_dictionary``, or that of another side; None where it has no such."""
     try:
         return getattr(task, f"{side}_dictionary")
     except Exception:  # a task may read it only now, from a file that scoring does not need

@@ -63,6 +63,11 @@ def scoring_of(plan: Plan, task: str) -> Scoring:
         if not found or metric not in found[0].metrics:
             has = f"it has {', '.join(found[0].metrics)}" if found else "it has none of them"
             raise InputError(f"score.metric: {metric}: not for the task {task} ({has})")
+    if plan.train.get("regression-target"):
+        raise InputError(
+            f"train.regression-target: true: score.metric {plan.metrics[0]} is of classes, and "
+            "there is no other for numbers"
+        )
     [scoring] = found
     return scoring
 

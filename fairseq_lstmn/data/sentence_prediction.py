@@ -3,23 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from fairseq_lstmn.data.labelled_rows import Row
 from fairseq_lstmn.data.whole_folder import SPLITS, binarise, write_lines
 from fairseq_lstmn.errors import InputError
-
-if TYPE_CHECKING:  # `prepare` needs no fairseq to say what it does
-    from fairseq.data import Dictionary
-    from fairseq.tasks.fairseq_task import FairseqTask
-
-
-def classes(task: "FairseqTask") -> list[str]:
-    """The labels of a ``sentence_prediction`` task in the order of their numbers."""
-    known: Any = task  # to have labels and their number, of which a task's type knows nothing
-    dictionary: Dictionary = known.label_dictionary
-    first = dictionary.nspecial
-    return dictionary.symbols[first : first + known.cfg.num_classes]
 
 
 def write(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
+from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY, BaseFairseqModel
 from fairseq.tasks import TASK_REGISTRY
 from fairseq.tasks.fairseq_task import FairseqTask
 
@@ -43,11 +43,17 @@ def build_model(
 
     So it may be where a checkpoint is scored, and in trainings without a command line.
     """
-    arch = architecture(cfg)
-    model = ARCH_MODEL_REGISTRY.get(arch) or MODEL_REGISTRY.get(arch)
+    model = model_of(cfg)
     if model is not None:
-        check_task(arch, model, type(task))
+        check_task(architecture(cfg), model, type(task))
     return build(cfg, task, *args, **kwargs)
+
+
+def model_of(cfg: Any) -> type[BaseFairseqModel] | None:
+    """The class of a model's config or Namespace; None where nothing is registered so."""
+    arch = architecture(cfg)
+    model: type[BaseFairseqModel] | None = ARCH_MODEL_REGISTRY.get(arch) or MODEL_REGISTRY.get(arch)
+    return model
 
 
 def architecture(cfg: Any) -> str:

@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from fairseq_lstmn.data import Sample
+from fairseq_lstmn.data.labels import classes
 from fairseq_lstmn.data.sentence_pairs import SentencePairs
-from fairseq_lstmn.data.sentence_prediction import classes
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.tasks.confusion import count_confusions, log_per_class
 
@@ -50,6 +50,8 @@ class SentencePairPredictionTask(SentencePredictionTask):
                 f"--shorten-method {cfg.shorten_method}: cuts the hypothesis off; not with "
                 "--task sentence_pair_prediction"
             )
+        if cfg.report_per_class and cfg.regression_target:
+            raise InputError("--report-per-class: not with --regression-target, without classes")
         task: SentencePairPredictionTask = super().setup_task(cfg, **kwargs)
         return task
 
@@ -82,4 +84,5 @@ class SentencePairPredictionTask(SentencePredictionTask):
         self, logging_outputs: Sequence[Mapping[str, Any]], criterion: FairseqCriterion
     ) -> None:
         super().reduce_metrics(logging_outputs, criterion)
-        log_per_class(logging_outputs, classes(self))
+        if self.cfg.report_per_class:
+            log_per_class(logging_outputs, classes(self))

@@ -66,7 +66,9 @@ def trained(case):
     """The ``Trained`` model of a case, without weights that have learned anything."""
     arch, options = CASES[case]
     task = small_task()
-    task.cfg = SimpleNamespace(classification_head_name="head", num_classes=3)
+    task.cfg = SimpleNamespace(
+        classification_head_name="head", num_classes=3, regression_target=False, data="folder"
+    )
     task.label_dictionary = Dictionary()
     for label in ("bad", "good", "so-so"):
         task.label_dictionary.add_symbol(label)

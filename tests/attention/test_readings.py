@@ -46,6 +46,18 @@ def test_rows_sum_to_one(case, tmp_path):
             assert sums == pytest.approx([1] * len(sums), abs=1e-6)
 
 
+def test_regression_is_answered_with_its_number(tmp_path):
+    model = trained("classifier")
+    probabilities = [reading.probabilities for reading in read("classifier", model=model)]
+    model.task.cfg.regression_target = True
+    found = read("classifier", model=model)
+    for line, reading, shares in zip(written(tmp_path, found), found, probabilities):
+        assert line["values"] == reading.values and "probabilities" not in line
+        assert list(reading.values) == ["value", "value2", "value3"]
+        softmax = torch.tensor(list(reading.values.values())).softmax(dim=0)
+        assert softmax.tolist() == pytest.approx(list(shares.values()), abs=1e-6)
+
+
 @all_cases
 def test_a_line_among_others_is_the_line_alone(case):
     together = read(case)

@@ -98,6 +98,21 @@ def test_a_dictionary_that_cannot_be_read_now_is_not_recorded():
     assert set(dictionaries.sums(ReadsLater("a", "x"))) == {"source"}
 
 
+class Labelled(TwoSides):
+    """Tells texts apart by two labels."""
+
+    def __init__(self, labels):
+        super().__init__("a b", "a b")
+        self.label_dictionary = dictionary(labels)
+
+
+def test_as_many_other_labels_are_not():
+    state = Labelled("no yes").state_dict()
+    Labelled("no yes").load_state_dict(state)
+    with pytest.raises(dictionaries.OtherWords, match="its label dictionary has other words"):
+        Labelled("yes no").load_state_dict(state)
+
+
 def test_the_tasks_own_state_stays():
     task = TwoSides("a", "x")
     task.state.merge_state_dict({"own": 1})

@@ -264,29 +264,54 @@ def write_rows(folder, sentences):
     return folder
 
 
-@pytest.mark.parametrize("task", ["sentence_prediction", "sentence_pair_prediction"])
-def test_readers_are_compared(tmp_path, task):
-    pairs = task == "sentence_pair_prediction"
-    source = write_rows(tmp_path / "rows", 2 if pairs else 1)
-    main(["prepare", "tsv", "--from", str(source), "--dest", str(tmp_path / "data")])
-    archs = ("lstm_nli", "lstmn_nli") if pairs else ("lstm_classifier", "lstmn_classifier")
-    plan = {
+def reading_plan(task, archs, **options):
+    return {
         "train": {
             **SHARED,
             "max-epoch": 2,
             "task": task,
             "criterion": "sentence_prediction",
-            "num-classes": 3,
             "encoder-embed-dim": 8,
             "encoder-hidden-size": 8,
             "best-checkpoint-metric": "accuracy",
             "maximize-best-checkpoint-metric": True,
+            **options,
         },
         "score": {"metric": ["accuracy", "macro-f1"]},
         "models": {arch: {"arch": arch} for arch in archs},
         "baseline": archs[0],
         "seeds": [1],
     }
+
+
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        ({"num-classes": 7}, r"models.lstmn_classifier: --num-classes 7: .* has 3 labels \(x, y"),
+        ({"num-classes": 2}, "models.lstmn_classifier: --num-classes 2: .* has 3 labels"),
+        (
+            {"num-classes": 1, "regression-target": True},
+            "train.regression-target: true: score.metric accuracy is of classes",
+        ),
+    ],
+)
+def test_classes_that_are_not_the_labels_are_not_compared(tmp_path, options, complaint):
+    source = write_rows(tmp_path / "rows", 1)
+    main(["prepare", "tsv", "--from", str(source), "--dest", str(tmp_path / "data")])
+    plan = reading_plan("sentence_prediction", ["lstmn_classifier"], **options)
+    path = written(tmp_path / "plan.yaml", tmp_path / "data", plan)
+    with pytest.raises(SystemExit, match=complaint):
+        compare(path, "--dest", tmp_path / "dest")
+    assert not (tmp_path / "dest").exists()
+
+
+@pytest.mark.parametrize("task", ["sentence_prediction", "sentence_pair_prediction"])
+def test_readers_are_compared(tmp_path, task):
+    pairs = task == "sentence_pair_prediction"
+    source = write_rows(tmp_path / "rows", 2 if pairs else 1)
+    main(["prepare", "tsv", "--from", str(source), "--dest", str(tmp_path / "data")])
+    archs = ("lstm_nli", "lstmn_nli") if pairs else ("lstm_classifier", "lstmn_classifier")
+    plan = reading_plan(task, archs, **({"num-classes": 3} if pairs else {}))
     dest = tmp_path / "dest"
     plan = written(tmp_path / "plan.yaml", tmp_path / "data", plan)
     assert compare(plan, "--dest", dest, "--jobs", 2) == 0

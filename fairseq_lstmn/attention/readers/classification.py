@@ -1,6 +1,7 @@
-"""Classifiers of sentences and of pairs: attention within each, the premise's, probabilities."""
+"""Classifiers of sentences and of pairs: attention within each, the premise's, their answers."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from fairseq.data import Dictionary
 
@@ -38,14 +39,19 @@ class SentenceReader:
         """A ``Reading`` for each row of ``Sentence``s."""
         lengths = [[len(sentence.tokens) for sentence in side] for side in zip(*rows)]
         with recorded(self.trained.model) as calls:
-            probabilities = self.classifier.probabilities(rows)
-        for row, found, *maps in zip(rows, probabilities, *self.maps(calls, lengths)):
+            answered = self.classifier.answered(rows)
+        for row, found, *maps in zip(rows, answered, *self.maps(calls, lengths)):
             yield Reading(
                 {name: self.tokens(part) for name, part in zip(self.names, row)},
                 maps,
                 {name: unknown(self.dictionary, s.tokens) for name, s in zip(self.names, row)},
-                probabilities=dict(zip(self.classifier.classes, found)),
+                **self.answer(found),
             )
+
+    def answer(self, found: Sequence[float]) -> Any:
+        """What a ``Reading`` has of the outputs ``found``, by their names."""
+        kind = "values" if self.classifier.regression else "probabilities"
+        return {kind: dict(zip(self.classifier.outputs, found))}
 
     def maps(self, calls: Calls, lengths: list[list[int]]) -> Iterator[Iterator[Map]]:
         """For every layer its rows' ``Map``s; ``lengths`` are those of the rows' sides."""

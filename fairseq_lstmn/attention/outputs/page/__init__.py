@@ -62,6 +62,7 @@ def on_page(reading: Reading) -> dict[str, object]:
         "unknown": {name: found for name, found in reading.unknown.items() if found},
         "surprisals": {name: rounded(bits, 2) for name, bits in reading.surprisals.items()},
         "probabilities": {visible(name): round(p, 4) for name, p in reading.probabilities.items()},
+        "values": {name: f"{value:.6g}" for name, value in reading.values.items()},
         "alignment": reading.alignment,
         "opening": reading.opening,
         "maps": [map_on_page(found) for found in reading.maps],

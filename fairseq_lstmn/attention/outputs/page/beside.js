@@ -1,7 +1,8 @@
-// What stands beside the text: the classes or the alignment, and attention over distance.
+// What stands beside the text: the classes, numbers or the alignment, and attention over distance.
 function drawBeside(line, weights) {
   const parts = [];
   if (line.probabilities) parts.push(titled("Classes", classes(line.probabilities)));
+  if (line.values) parts.push(titled("Regression", tableOf(["output", "value"], Object.entries(line.values))));
   if (line.alignment) parts.push(titled("Alignment", alignment(line)));
   if (weights.within) parts.push(titled("Mean weight by distance", histogram(weights)));
   return parts;
