@@ -31,6 +31,7 @@ from fairseq.file_io import PathManager
 from fairseq.models import BaseFairseqModel, distributed_fairseq_model
 from fairseq.search import DiverseBeamSearch
 from fairseq.sequence_generator import SequenceGenerator, SequenceGeneratorWithAlignment
+from fairseq.sequence_scorer import SequenceScorer
 from fairseq.tasks import TASK_REGISTRY
 from fairseq.tasks.fairseq_task import FairseqTask
 from fairseq.trainer import Trainer
@@ -44,6 +45,7 @@ from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.embeddings import weights_in_checkpoint
 from fairseq_lstmn.modules.word_embedding import WordEmbedding
 from fairseq_lstmn.patches import fitting, third_party_warnings
+from fairseq_lstmn.patches import sequence_scorer
 from fairseq_lstmn.training import carried, finite
 
 logger = logging.getLogger(__name__)
@@ -425,6 +427,14 @@ def _generate_without_numbers(
     return generate(generator, models, sample, **kwargs)
 
 
+def score_with_carried_tapes() -> None:
+    """A model that carries its tapes is scored by a task whose batches continue one another.
+
+    By any other it would be scored as another model, block by block, without a word.
+    """
+    _wrap(SequenceScorer, "generate", sequence_scorer.score_with_carried_tapes)
+
+
 def restore_numpy_long() -> None:
     """``--sample-break-mode eos`` and ``--num-batch-buckets`` work without ``np.compat``.
 
@@ -621,6 +631,7 @@ MENDS = (
     leave_out_warnings_of_fairseqs_own,
     end_loader_threads,
     search_diverse_beams_of_every_batch,
+    score_with_carried_tapes,
     restore_numpy_long,
     mend_length_buckets,
     tell_models_the_epoch,

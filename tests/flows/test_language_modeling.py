@@ -203,9 +203,16 @@ def test_contiguous_text_carries_its_tape(data, tmp_path, arch):
         return value
 
     one_row = "--task", task, "--batch-size", 1, "--model-overrides", "{'carry_tape': 10000}"
-    in_one_block = perplexity(100000)
+    by_itself = "--model-overrides", "{'carry_tape': 0}"
+    in_one_block = perplexity(100000, *by_itself)
     assert perplexity(5, *one_row) == pytest.approx(in_one_block, abs=0.011)  # two decimals
-    assert perplexity(5) != pytest.approx(in_one_block, abs=0.011)
+    assert perplexity(5, *by_itself) != pytest.approx(in_one_block, abs=0.011)
+
+    refused = eval_lm(data, path, check=False).strip().splitlines()[-1]
+    assert refused.startswith("error: --carry-tape 30: ") and f"--task {task}" in refused
+    by_sentence = "--score-reference", "--sample-break-mode", "eos", "--task", "language_modeling"
+    generated = run("generate", data, *USER_DIR, *by_sentence, "--path", path, check=False).stdout
+    assert generated.strip().splitlines()[-1] == refused
 
 
 def test_two_processes_share_the_streams(data, tmp_path):
@@ -220,7 +227,9 @@ def test_two_processes_share_the_streams(data, tmp_path):
     assert "training on 2 devices" in output
     first = logged(output, "train_inner")[0]
     assert float(first["wpb"]) == 2 * 3 * 12
-    tokens, _ = score(eval_lm(data, tmp_path / "model" / "checkpoint_last.pt"))
+    path, blocks = tmp_path / "model" / "checkpoint_last.pt", ("--tokens-per-sample", 12)
+    task = "--task", "contiguous_language_modeling"
+    tokens, _ = score(eval_lm(data, path, *task, *blocks, "--batch-size", 3))
     assert tokens == tokens_in(data)
 
 
