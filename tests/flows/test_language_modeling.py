@@ -96,6 +96,19 @@ def test_every_token_is_scored_in_blocks_longer_than_in_training(data, checkpoin
     assert 1 < perplexity < 40  # 24 types
 
 
+def test_without_tokens_there_is_no_score(data, tmp_path):
+    train(data, tmp_path, "--max-update", 1, arch="lstm_lm")
+    result = run(
+        "eval-lm", data, *USER_DIR, "--path", tmp_path / "checkpoint_last.pt",
+        "--tokens-per-sample", 50, check=False,
+    )  # fmt: skip
+    assert result.returncode != 0
+    assert "Perplexity" not in result.stdout and "Traceback" not in result.stdout
+    assert result.stdout.strip().splitlines()[-1] == (
+        "error: test: all 2 examples are longer than max_positions=12; see --tokens-per-sample 50"
+    )
+
+
 def test_word_probabilities_make_up_the_perplexity(data, checkpoint):
     output = eval_lm(
         data, checkpoint, "--sample-break-mode", "eos", "--context-window", 20,

@@ -220,8 +220,10 @@ def test_options_that_do_not_fit_end_in_one_line(data, tmp_path, options, compla
 
 def test_sources_beyond_the_maximum_are_named(data, tmp_path):
     options = "--max-source-positions", 5
-    output = train(data, tmp_path, "lstmn_deep", *options, check=False)
-    assert "skip this example with --skip-invalid-size-inputs-valid-test" in output
+    last = train(data, tmp_path, "lstmn_deep", *options, check=False).strip().splitlines()[-1]
+    assert last.startswith("error: valid: Size of sample #")
+    assert "skip this example with --skip-invalid-size-inputs-valid-test" in last
+    assert "see --max-source-positions 5" in last
     train(data, tmp_path, "lstmn_deep", *options, "--skip-invalid-size-inputs-valid-test",
           "--max-update", 2)  # fmt: skip
 
