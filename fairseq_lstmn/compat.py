@@ -44,9 +44,7 @@ from fairseq_lstmn.data import binarised, loader_threads
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.embeddings import weights_in_checkpoint
 from fairseq_lstmn.modules.word_embedding import WordEmbedding
-from fairseq_lstmn.patches import fitting, third_party_warnings
-from fairseq_lstmn.patches import sequence_scorer
-from fairseq_lstmn.patches import fairseq_task, sequence_scorer
+from fairseq_lstmn.patches import fairseq_task, fitting, sequence_scorer, third_party_warnings
 from fairseq_lstmn.patches import options as patched_options
 from fairseq_lstmn.training import carried, finite
 
@@ -441,7 +439,8 @@ def name_examples_that_are_too_long() -> None:
 def leave_limits_to_the_model() -> None:
     """What is read without a limit of length is not limited by a task's default.
 
-    The tasks of fairseq have limits of 512 and 1,024 tokens, as its Transformers need.
+    The tasks of fairseq have limits of 512 and 1,024 tokens, as its Transformers need; those keep
+    the limits by which they were trained.
     """
     _wrap(options, "parse_args_and_arch", patched_options.leave_limits_to_the_model)
 

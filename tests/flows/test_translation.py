@@ -228,6 +228,15 @@ def test_sources_beyond_the_maximum_are_named(data, tmp_path):
           "--max-update", 2)  # fmt: skip
 
 
+def test_a_limit_of_training_limits_no_scoring(data, tmp_path):
+    options = "--max-source-positions", 5, "--skip-invalid-size-inputs-valid-test"
+    train(data, tmp_path, "lstmn_deep", *options, "--max-update", 2)
+    path = tmp_path / "checkpoint_last.pt"
+    assert len(lines(generate(data, path), "H")) == 11
+    refused = generate(data, path, *options[:2], check=False).strip().splitlines()[-1]
+    assert refused.startswith("error: test: Size of sample #") and "see --max-source" in refused
+
+
 def test_decoding_is_timed(data, checkpoints):
     paths = f"{checkpoints['lstm']}:{checkpoints['lstmn_deep']}"
     options = "--rounds", "2", "--rows", "6", "--steps", "3", "30", "--beam", "3", "--cpu"

@@ -34,3 +34,46 @@ def task_of(*arguments):
 )
 def test_a_reader_has_the_limit_that_is_given(arguments, limit):
     assert task_of(*arguments).get("max_positions") == limit
+
+
+WRITING = "--task", "translation"
+SIDES = "max_source_positions", "max_target_positions"
+
+
+@pytest.mark.parametrize(
+    "arguments, limits",
+    [
+        ((*WRITING, "--arch", "lstmn_deep"), (UNLIMITED, UNLIMITED)),
+        ((*WRITING, "--arch", "lstmn", "--max-source-positions", "1024"), (1024, UNLIMITED)),
+        ((*WRITING, "--arch", "lstmn", "--truncate-source"), (1024, 1024)),
+        ((*WRITING, "--arch", "lstm"), (1024, 1024)),
+        ((*WRITING, "--arch", "transformer"), (1024, 1024)),
+    ],
+    ids=lambda value: " ".join(value[2:]) if isinstance(value[0], str) else "",
+)
+def test_a_translation_model_has_the_limits_that_are_given(arguments, limits):
+    assert tuple(map(task_of(*arguments).get, SIDES)) == limits
+
+
+@pytest.mark.parametrize(
+    "arguments, limits",
+    [
+        (WRITING, (UNLIMITED, UNLIMITED)),
+        ((*WRITING, "--max-source-positions", "6000"), (6000, UNLIMITED)),
+        ((*WRITING, "--truncate-source"), (1024, 1024)),
+        (("--task", "multilingual_translation"), (1024, 1024)),
+    ],
+)
+def test_translations_are_scored_within_the_limits_that_are_given(arguments, limits):
+    parser = options.get_generation_parser()
+    args = options.parse_args_and_arch(parser, ["data", "--path", "model.pt", *arguments])
+    task = convert_namespace_to_omegaconf(args).task
+    # the older tasks have no config but the arguments themselves
+    assert tuple(getattr(task, side) for side in SIDES) == limits
+
+
+def test_validation_overrides_no_limit_of_a_checkpoint():
+    parser = options.get_validation_parser()
+    given = ["data", "--path", "model.pt", *WRITING]
+    args = options.parse_args_and_arch(parser, given, suppress_defaults=True)
+    assert "max_source_positions" not in args
