@@ -31,6 +31,7 @@ from fairseq.file_io import PathManager
 from fairseq.models import BaseFairseqModel, distributed_fairseq_model
 from fairseq.search import DiverseBeamSearch
 from fairseq.sequence_generator import SequenceGenerator, SequenceGeneratorWithAlignment
+from fairseq.sequence_scorer import SequenceScorer
 from fairseq.tasks import TASK_REGISTRY
 from fairseq.tasks.fairseq_task import FairseqTask
 from fairseq.tasks.sentence_prediction import SentencePredictionTask
@@ -44,7 +45,14 @@ from fairseq_lstmn.data import binarised, loader_threads
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.embeddings import weights_in_checkpoint
 from fairseq_lstmn.modules.word_embedding import WordEmbedding
-from fairseq_lstmn.patches import fitting, sentence_prediction, third_party_warnings
+from fairseq_lstmn.patches import (
+    fairseq_task,
+    fitting,
+    sentence_prediction,
+    sequence_scorer,
+    third_party_warnings,
+)
+from fairseq_lstmn.patches import options as patched_options
 from fairseq_lstmn.training import carried, finite
 
 logger = logging.getLogger(__name__)
@@ -437,6 +445,32 @@ def _generate_without_numbers(
     return generate(generator, models, sample, **kwargs)
 
 
+def name_examples_that_are_too_long() -> None:
+    """An example beyond a limit, or data of which none is left, is named in one line.
+
+    Every fairseq ends with a traceback at the former. At the latter ``fairseq-eval-lm`` says
+    "Perplexity: 1.00", and others end in tracebacks that say nothing of the length.
+    """
+    _wrap(FairseqTask, "filter_indices_by_size", fairseq_task.filter_or_say_why_not)
+
+
+def leave_limits_to_the_model() -> None:
+    """What is read without a limit of length is not limited by a task's default.
+
+    The tasks of fairseq have limits of 512 and 1,024 tokens, as its Transformers need; those keep
+    the limits by which they were trained.
+    """
+    _wrap(options, "parse_args_and_arch", patched_options.leave_limits_to_the_model)
+
+
+def score_with_carried_tapes() -> None:
+    """A model that carries its tapes is scored by a task whose batches continue one another.
+
+    By any other it would be scored as another model, block by block, without a word.
+    """
+    _wrap(SequenceScorer, "generate", sequence_scorer.score_with_carried_tapes)
+
+
 def restore_numpy_long() -> None:
     """``--sample-break-mode eos`` and ``--num-batch-buckets`` work without ``np.compat``.
 
@@ -637,6 +671,9 @@ MENDS = (
     leave_out_warnings_of_fairseqs_own,
     end_loader_threads,
     search_diverse_beams_of_every_batch,
+    name_examples_that_are_too_long,
+    leave_limits_to_the_model,
+    score_with_carried_tapes,
     restore_numpy_long,
     mend_length_buckets,
     tell_models_the_epoch,

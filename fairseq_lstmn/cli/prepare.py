@@ -116,9 +116,10 @@ def list_bad(bad: list[tuple[str, str]]) -> None:
 
 
 def report(rows: LabelledRows) -> None:
-    """Print how many rows of each split are used, how many are not, notes and the labels."""
+    """Print how many rows of each split are used, the longest, how many not, notes and labels."""
     for split, kept in rows.splits.items():
-        print(f"{split}: {len(kept):,} rows")
+        longest = max(row.tokens for row in kept)
+        print(f"{split}: {len(kept):,} rows, the longest of {longest:,} tokens")
     for reason, count in rows.left_out.items():
         print(f"left out: {count:,} rows, {reason}")
     for reason, count in Counter(reason for _, reason in rows.bad).items():

@@ -30,6 +30,11 @@ class Row(NamedTuple):
     label: str
     sentences: tuple[str, ...]
 
+    @property
+    def tokens(self) -> int:
+        """Words and ends of sentences: what fairseq's --max-positions is held against."""
+        return sum(len(sentence.split()) + 1 for sentence in self.sentences)
+
 
 class Table(NamedTuple):
     """A file: its path to report, its numbered lines and what makes a Row of a line's text.

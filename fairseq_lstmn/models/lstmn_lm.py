@@ -1,12 +1,12 @@
 """The LSTMN language model: fairseq's ``lstm_lm`` with a tape, under the same options."""
 
-import sys
 from dataclasses import dataclass, field
 from typing import Optional
 
 from fairseq.models import FairseqLanguageModel, register_model
 from fairseq.tasks.fairseq_task import FairseqTask
 
+from fairseq_lstmn.data.lengths import UNLIMITED
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.options import (
     Config,
@@ -158,7 +158,7 @@ def max_positions(task: FairseqTask) -> int:
     """The task's explicit limit; a recurrence has none of its own, so longer blocks than those
     of training are scored in full."""
     limit = getattr(getattr(task, "args", None), "max_target_positions", None)
-    return sys.maxsize if limit is None else limit
+    return UNLIMITED if limit is None else limit
 
 
 # beyond the paper, for text in which earlier words come again: an LSTM, and above it a layer whose

@@ -9,6 +9,7 @@ from fairseq.models import BaseFairseqModel
 from fairseq.modules import FairseqDropout
 from torch import Tensor, nn
 
+from fairseq_lstmn.data.lengths import UNLIMITED
 from fairseq_lstmn.models.options import (
     Config,
     VectorsConfig,
@@ -75,6 +76,7 @@ class ReadingConfig(VectorsConfig):
         default=None,
         metadata={"help": "dropout before the classifier's last layer (default: --dropout)"},
     )
+    # fairseq's task writes its own here; it limits the data and not the model
     max_positions: int = field(default=512, metadata={"help": "of the task: max tokens"})
 
 
@@ -121,6 +123,7 @@ class ReadingModel(BaseFairseqModel):
     """
 
     features: Callable[..., Tensor]
+    reads_any_length = True
     args: None = None  # whose options fairseq 0.12.2's criterion asks for
 
     def __init__(self, cfg: Config, dictionary: Dictionary, feature_size: int) -> None:
@@ -143,7 +146,6 @@ class ReadingModel(BaseFairseqModel):
         )
         self.feature_size, self.hidden_size = feature_size, cfg.encoder_hidden_size
         self.pooler_dropout = cfg.pooler_dropout
-        self.longest: int = cfg.max_positions
         self.classification_heads = nn.ModuleDict()
 
     def register_classification_head(
@@ -178,4 +180,4 @@ class ReadingModel(BaseFairseqModel):
         return self.classification_heads[classification_head_name](features), {}
 
     def max_positions(self) -> int:
-        return self.longest
+        return UNLIMITED

@@ -7,7 +7,7 @@ process has tapes of its own; the one that writes gets those of all.
 
 import logging
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 from fairseq.dataclass.configs import CheckpointConfig
@@ -99,5 +99,10 @@ def load_with_tapes(
 
 def of_trainer(trainer: Trainer) -> CarriedTapes | None:
     """The ``CarriedTapes`` of a trainer's model, None for others."""
-    carried = getattr(getattr(trainer.get_model(), "decoder", None), "carried", None)
+    return of_model(trainer.get_model())
+
+
+def of_model(model: Any) -> CarriedTapes | None:
+    """The ``CarriedTapes`` of a model of any class, None for one without."""
+    carried = getattr(getattr(model, "decoder", None), "carried", None)
     return carried if isinstance(carried, CarriedTapes) else None

@@ -106,9 +106,9 @@ def test_as_a_user_runs_it(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "train: 4 rows",
-        "valid: 1 rows",
-        "test: 1 rows",
+        "train: 4 rows, the longest of 5 tokens",
+        "valid: 1 rows, the longest of 3 tokens",
+        "test: 1 rows, the longest of 3 tokens",
         "left out: 2 rows, neutral",
         "labels, numbered from 0 (--num-classes 2): 0 1",
         f"ready for fairseq: {dest}",
@@ -228,7 +228,8 @@ def test_bad_rows_are_counted_and_skipped(tmp_path, quick, capsys):
     dest = tmp_path / "data"
     prepare("sst", "--from", source, "--dest", dest, "--skip-bad-rows")
     printed = capsys.readouterr().out.splitlines()
-    assert "train: 5 rows" in printed and "test: 1 rows" in printed
+    assert "train: 5 rows, the longest of 5 tokens" in printed
+    assert "test: 1 rows, the longest of 3 tokens" in printed
     assert "skipped: 1 bad rows, unbalanced tree" in printed
     assert "skipped: 24 bad rows, unknown label" in printed
     assert [label for label, _ in loaded(dest, "test", classes=5)] == ["4"]
@@ -263,7 +264,7 @@ def test_header_is_left_out_and_said(tmp_path, quick, capsys):
     prepare("tsv", "--from", source, "--dest", tmp_path / "data")
     printed = capsys.readouterr().out.splitlines()
     said = "left out: 3 rows, a header (label, sentence; --no-header reads it as data)"
-    assert said in printed and "train: 3 rows" in printed
+    assert said in printed and "train: 3 rows, the longest of 5 tokens" in printed
     assert ids(tmp_path / "data" / "label") == ["bad", "good", "so-so"]
     assert "sentence" not in ids(tmp_path / "data" / "input0")
 

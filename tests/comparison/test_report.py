@@ -126,6 +126,17 @@ def test_errors_stand_first(tmp_path):
     assert files["table.tex"].startswith("% ERROR: lstmn, seed 1: RuntimeError")
 
 
+def test_what_the_scores_leave_out_stands_first(tmp_path):
+    results = fake_results.results()
+    results["warnings"] = ["lstm answered 19 of 20 test examples"]
+    files = written(results, tmp_path)
+    page = files["report.html"].partition("<body>")[2]
+    assert page.index(results["warnings"][0]) < page.index("<h1>")
+    assert files["report.md"].startswith("> **Warning:** lstm answered 19 of 20 test examples")
+    assert files["table.tex"].startswith("% WARNING: lstm answered 19 of 20 test examples")
+    assert report.summary(results).startswith("warning: lstm answered 19 of 20 test examples")
+
+
 def test_no_errors_no_alarm(tmp_path):
     files = written(fake_results.results(), tmp_path)
     assert 'role="alert"' not in files["report.html"]

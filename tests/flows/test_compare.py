@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,6 +129,26 @@ def test_what_is_finished_is_not_run_again(compared, capsys):
     assert compare(plan, "seeds=[1, 3]", "--dest", dest, "--dry-run") == 0
     printed = capsys.readouterr().out
     assert printed.count("--seed 3 ") == 2 and "--seed 1 " not in printed
+
+
+def test_what_is_too_long_for_a_model_is_said_first_and_not_compared(compared, text, tmp_path):
+    plan, finished = compared
+    dest = shutil.copytree(finished, tmp_path / "dest")
+    skipping = {"metric": "perplexity", "tokens-per-sample": 70}
+    skipping["skip-invalid-size-inputs-valid-test"] = True
+    # lstm_lm takes blocks of 20 as in its training, and so only the second of 70 and 14
+    both = written(tmp_path / "both.yaml", text, {**LANGUAGE_MODELS, "seeds": [1]})
+    options = [f"score.{name}={value}" for name, value in skipping.items()]
+    assert compare(both, *options, "--dest", dest) == 1
+    assert results(dest)["errors"] == [
+        "lstm, seed 1 failed: scored on other test items than lstmn, seed 1 (1 examples, not 2)"
+    ]
+    assert results(dest)["models"][0]["scores"] == {}
+    models = {"lstm": LANGUAGE_MODELS["models"]["lstm"]}
+    alone = {**LANGUAGE_MODELS, "models": models, "seeds": [1], "score": skipping}
+    assert compare(written(tmp_path / "alone.yaml", text, alone), "--dest", dest) == 0
+    warning = "lstm answered 1 of 2 test examples; the scores leave out 1 that are too long"
+    assert (dest / "report.md").read_text().startswith(f"> **Warning:** {warning}\n")
 
 
 def test_killed_at_work_it_goes_on_to_the_same_end(compared, tmp_path):

@@ -7,10 +7,12 @@ from shutil import copytree, rmtree
 
 import pytest
 import torch
+import yaml
 from fairseq.data import Dictionary
 
 from fairseq_lstmn.cli import main
 from tests.fairseq_commands import (
+    LETTERS,
     PLUGIN,
     logged,
     run,
@@ -350,8 +352,7 @@ def text(data, name):
 
 
 def test_lines_that_cannot_be_read_are_answered_in_their_place(pair_model, tmp_path, capsys):
-    long = " ".join("a" * 600)
-    lines = b"a b\tc\n", b"a b\n", b"\tc\n", b"\xff\tc\n", f"{long}\tc\n".encode(), b"a b\tc"
+    lines = b"a b\tc\n", b"a b\n", b"\tc\n", b"\xff\tc\n", b"a b\tc"
     (tmp_path / "pairs").write_bytes(b"".join(lines))
     status, rows = predict(capsys, pair_model, tmp_path / "pairs", "--format", "json")
     assert status == 1
@@ -361,8 +362,63 @@ def test_lines_that_cannot_be_read_are_answered_in_their_place(pair_model, tmp_p
         "1 sentences separated by TAB, but the model reads 2",
         "empty sentence",
         "not UTF-8 text",
-        "603 tokens with the ends of sentences, but the model reads at most 512",
     ]
+
+
+@pytest.fixture(scope="module")
+def long_rows(tmp_path_factory):
+    """Prepared sentences of two classes, one of 600 words in each part; what was said of them."""
+    folder = tmp_path_factory.mktemp("long")
+    for split, count in SPLITS.items():
+        rows = [f"{'ab'[k % 2]}\t{' '.join(LETTERS[k % 9 :])}\n" for k in range(count - 1)]
+        (folder / f"{split}.tsv").write_text("".join([*rows, f"a\t{'a ' * 600}\n"]))
+    assert main(["prepare", "tsv", "--from", str(folder), "--dest", str(folder / "data")]) == 0
+    return folder / "data"
+
+
+def test_a_row_of_any_length_is_read(long_rows, tmp_path, capsys):
+    two = *SIZES, "--num-classes", 2, "--max-epoch", 1
+    output = train(long_rows, tmp_path, "lstmn_classifier", *two)
+    assert "invalid sizes" not in output
+    assert float(logged(output, "train")[0]["train_bsz"]) * 8 == 60  # all in 8 batches
+    path = tmp_path / "checkpoint_best.pt"
+    validate(long_rows, path, SENTENCE_TASK, "--num-classes", 2)
+    (tmp_path / "lines").write_text("a " * 700)
+    status, [_, answer] = predict(capsys, path, tmp_path / "lines")
+    assert status == 0 and answer.split("\t")[0] in ("a", "b")
+
+
+def test_a_limit_that_is_set_holds(long_rows, tmp_path):
+    two = *SIZES, "--num-classes", 2, "--max-epoch", 1, "--max-positions", 512
+    output = train(long_rows, tmp_path, "lstmn_classifier", *two, check=False)
+    last = output.strip().splitlines()[-1]
+    assert last.startswith("error: valid: Size of sample #10 is invalid (=601)")
+    assert last.endswith("skip this example with --skip-invalid-size-inputs-valid-test; "
+                         "see --max-positions 512")  # fmt: skip
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_a_comparison_looks_for_rows_beyond_a_limit_before_it_trains(long_rows, tmp_path):
+    plan = {
+        "data": str(long_rows),
+        "train": {
+            **{"task": "sentence_prediction", "criterion": "sentence_prediction"},
+            **{"num-classes": 2, "batch-size": 8, "max-update": 1, "encoder-embed-dim": 8},
+            **{"optimizer": "adam", "max-positions": 512, "cpu": True},
+        },
+        "score": {"metric": "accuracy"},
+        "models": {"lstm": {"arch": "lstm_classifier"}, "lstmn": {"arch": "lstmn_classifier"}},
+        "baseline": "lstm",
+        "seeds": [1],
+    }
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    with pytest.raises(SystemExit) as exit:
+        main(["compare", str(tmp_path / "plan.yaml"), "--dest", str(tmp_path / "dest")])
+    assert exit.value.code == (
+        "error: models.lstm: 1 of 11 examples of 'valid' are longer than max_positions=512;"
+        " see --max-positions 512, or leave them out by skip-invalid-size-inputs-valid-test"
+    )
+    assert not (tmp_path / "dest").exists()
 
 
 def test_what_cannot_predict_is_named(pair_model, tmp_path):

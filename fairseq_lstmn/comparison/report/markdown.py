@@ -17,7 +17,8 @@ def report(results: Results) -> str:
     seeds = ", ".join(map(str, results["seeds"]))
     data = f"Data: {results['data']}. " if results["data"] else ""
     blocks = [
-        *errors(results["errors"]),
+        *quoted("Error", results["errors"]),
+        *quoted("Warning", results["warnings"]),
         f"# {escaped(results['title'])}",
         bullets(verdicts(results)),
         escaped(f"{data}Baseline: {results['baseline']}. Seeds: {seeds}."),
@@ -43,8 +44,8 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
 
-def errors(found: list[str]) -> list[str]:
-    return [f"> **Error:** {escaped(error)}" for error in found]
+def quoted(kind: str, sentences: list[str]) -> list[str]:
+    return [f"> **{kind}:** {escaped(sentence)}" for sentence in sentences]
 
 
 def bullets(sentences: Iterable[str]) -> str:
