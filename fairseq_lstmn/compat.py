@@ -23,14 +23,19 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import torch
-from fairseq import checkpoint_utils, models, options
+from fairseq import checkpoint_utils, models, options, utils
 from fairseq.data import Dictionary, data_utils, indexed_dataset, iterators
 from fairseq.dataclass.configs import DistributedTrainingConfig
 from fairseq.distributed import utils as distributed_utils
 from fairseq.file_io import PathManager
 from fairseq.models import BaseFairseqModel, distributed_fairseq_model
-from fairseq.search import DiverseBeamSearch
-from fairseq.sequence_generator import SequenceGenerator, SequenceGeneratorWithAlignment
+from fairseq.models.lstm import LSTMEncoder
+from fairseq.search import DiverseBeamSearch, LexicallyConstrainedBeamSearch
+from fairseq.sequence_generator import (
+    EnsembleModelWithAlignment,
+    SequenceGenerator,
+    SequenceGeneratorWithAlignment,
+)
 from fairseq.sequence_scorer import SequenceScorer
 from fairseq.tasks import TASK_REGISTRY
 from fairseq.tasks.fairseq_task import FairseqTask
@@ -46,13 +51,18 @@ from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.embeddings import weights_in_checkpoint
 from fairseq_lstmn.modules.word_embedding import WordEmbedding
 from fairseq_lstmn.patches import (
+    fairseq_model,
     fairseq_task,
     fitting,
+    lstm,
+    search,
     sentence_prediction,
+    sequence_generator,
     sequence_scorer,
     third_party_warnings,
 )
 from fairseq_lstmn.patches import options as patched_options
+from fairseq_lstmn.patches import utils as patched_utils
 from fairseq_lstmn.training import carried, finite
 
 logger = logging.getLogger(__name__)
@@ -471,6 +481,60 @@ def score_with_carried_tapes() -> None:
     _wrap(SequenceScorer, "generate", sequence_scorer.score_with_carried_tapes)
 
 
+def generate_by_shards() -> None:
+    """``fairseq-generate --num-shards N --shard-id I`` translates a part of the subset.
+
+    Every fairseq translates all of it in each shard; only fairseq-eval-lm looks at the options.
+    Options that generation cannot obey (alignments and references that fairseq-interactive does
+    not have, unknown words that are not in the data) end in one line with the parsing.
+    """
+    _wrap(options, "parse_args_and_arch", patched_options.parse_args_and_arch)
+    _wrap(FairseqTask, "get_batch_iterator", fairseq_task.get_batch_iterator)
+
+
+def continue_prefixes_of_unequal_length() -> None:
+    """A language model continues a prefix in a batch as it does alone.
+
+    Every fairseq obeys ``--min-len`` and suppressed tokens only where no row of the batch has
+    prefix left.
+    """
+    sequence_generator.patch_prefix_tokens()
+
+
+def need_constraints_with_the_data() -> None:
+    """``fairseq-generate --constraints`` ends in one line: its data have no place for them."""
+    _wrap(LexicallyConstrainedBeamSearch, "init_constraints", search.init_constraints)
+
+
+def align_by_those_that_attend() -> None:
+    """Ensembles of models with and without attention are scored and aligned.
+
+    Every fairseq ends with a TypeError where a model without follows one with, or where none has
+    any; it divides by the number of all models, so that soft alignments add up to less than one,
+    and prints only hard ones of references. Its ``lstm`` attends to sources whose padding it
+    has moved, which shifts the alignments of a batch (its issue 3625).
+    """
+    _wrap(SequenceGenerator, "generate", sequence_generator.generate)
+    _wrap(SequenceGeneratorWithAlignment, "generate", sequence_generator.generate_with_alignment)
+    _wrap(EnsembleModelWithAlignment, "forward_align", sequence_generator.forward_align)
+    _wrap(SequenceScorer, "generate", sequence_scorer.generate)
+    _wrap(LSTMEncoder, "forward", lstm.encode_in_order)
+
+
+def replace_unknown_words() -> None:
+    """``--replace-unk`` copies the source words to which unknown words attend.
+
+    Every fairseq looks for a file named "@@ " where none is named, builds no alignments for it,
+    and reads those of ``--print-alignment`` as if they were something else.
+    """
+    _wrap(utils, "load_align_dict", patched_utils.load_align_dict)
+    _wrap(utils, "post_process_prediction", patched_utils.post_process_prediction)
+    _wrap(BaseFairseqModel, "prepare_for_inference_", fairseq_model.prepare_for_inference)
+    _wrap(FairseqTask, "build_generator", fairseq_task.build_generator)
+    get_tokens = fairseq_task.get_interactive_tokens_and_lengths
+    _wrap(FairseqTask, "get_interactive_tokens_and_lengths", get_tokens)
+
+
 def restore_numpy_long() -> None:
     """``--sample-break-mode eos`` and ``--num-batch-buckets`` work without ``np.compat``.
 
@@ -674,6 +738,11 @@ MENDS = (
     name_examples_that_are_too_long,
     leave_limits_to_the_model,
     score_with_carried_tapes,
+    generate_by_shards,
+    continue_prefixes_of_unequal_length,
+    need_constraints_with_the_data,
+    align_by_those_that_attend,
+    replace_unknown_words,
     restore_numpy_long,
     mend_length_buckets,
     tell_models_the_epoch,
