@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Optional
 
+from fairseq.data import Dictionary
 from fairseq.models import FairseqLanguageModel, register_model
 from fairseq.tasks.fairseq_task import FairseqTask
 
@@ -140,6 +141,7 @@ def check(cfg: Config, task: FairseqTask) -> None:
     sizes = "decoder_embed_dim", "decoder_hidden_size", "decoder_layers", "decoder_out_embed_dim"
     check_at_least(cfg, 1, *sizes)
     check_at_least(cfg, 0, "carry_tape")
+    check_outputs(task.target_dictionary)
     check_probabilities(cfg, "dropout", "decoder_dropout_in", "decoder_dropout_out")
     if cfg.tape_layers is not None and not 0 <= cfg.tape_layers <= cfg.decoder_layers:
         raise InputError(
@@ -152,6 +154,15 @@ def check(cfg: Config, task: FairseqTask) -> None:
         if task.source_dictionary != task.target_dictionary:
             raise InputError("--share-decoder-input-output-embed: needs one dictionary for both")
         check_shared_output(cfg)
+
+
+def check_outputs(dictionary: Dictionary) -> None:
+    """Raise InputError for outputs among which there is no place for unknown words."""
+    if len(dictionary) < dictionary.nspecial:
+        raise InputError(
+            f"--output-dictionary-size {len(dictionary)}: must be {dictionary.nspecial} or above, "
+            "as many as the marks that fairseq adds, <unk> the last of them"
+        )
 
 
 def max_positions(task: FairseqTask) -> int:

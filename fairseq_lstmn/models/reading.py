@@ -22,6 +22,7 @@ from fairseq_lstmn.modules.classification_head import ClassificationHead
 from fairseq_lstmn.modules.lstm_reader import LSTMReader
 from fairseq_lstmn.modules.lstmn_layer import LayerOptions
 from fairseq_lstmn.modules.lstmn_stack import LSTMNStack, MakeFusion, no_fusion
+from fairseq_lstmn.modules.scripting import refuse_scripting
 from fairseq_lstmn.modules.word_embedding import WordEmbedding
 
 DEFAULTS = dict(
@@ -125,6 +126,7 @@ class ReadingModel(BaseFairseqModel):
     features: Callable[..., Tensor]
     reads_any_length = True
     args: None = None  # whose options fairseq 0.12.2's criterion asks for
+    __prepare_scriptable__ = refuse_scripting
 
     def __init__(self, cfg: Config, dictionary: Dictionary, feature_size: int) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_lstmn.modules.fusion import DeepFusion, Fusion, SourceTape
+from fairseq_lstmn.modules.scripting import refuse_scripting
 from fairseq_lstmn.ops import Attention, GrowingTape, Tape, Weights, lstmn
 
 INIT_RANGE = 0.1  # fairseq's LSTM draws all its weights and biases from uniform(-0.1, 0.1)
@@ -44,6 +45,8 @@ class LSTMNLayer(nn.Module):
         fusion: ``ShallowFusion`` or ``DeepFusion``, for a layer that reads a source too.
         fusion_gate_bias: where the bias of deep fusion's gate starts; drawn by default.
     """
+
+    __prepare_scriptable__ = refuse_scripting
 
     def __init__(
         self,

@@ -129,15 +129,18 @@ def test_a_translation_that_is_found_reads_like_one_that_is_given(case):
             np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-6)
 
 
-def test_surprisals_are_those_of_the_model():
-    model = trained("lm")
+@pytest.mark.parametrize("outputs", [None, 6])
+def test_surprisals_are_those_of_the_model(outputs):
+    model = trained("lm", outputs)
     [reading] = read("lm", [b"w1 w2"], model)
-    dictionary = model.task.target_dictionary
+    dictionary = model.task.source_dictionary
     first, second = (dictionary.index(word) for word in ("w1", "w2"))
     scores, _ = model.model(torch.tensor([[dictionary.eos(), first]]))
     expected = -scores.log_softmax(dim=-1) / np.log(2)
     none, *bits = reading.surprisals["text"]
+    second = dictionary.unk() if outputs == second else second  # beyond the outputs, as a target
     assert none is None
+    assert reading.texts["text"] == ["</s>", "w1", "w2"]
     assert bits == pytest.approx([float(expected[0, 0, first]), float(expected[0, 1, second])])
 
 

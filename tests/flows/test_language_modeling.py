@@ -75,6 +75,7 @@ ADAPTIVE = "--adaptive-softmax-cutoff", "5,10,15", "--ddp-backend", "legacy_ddp"
         ((), ()),
         (("--criterion", "cross_entropy"), ()),
         (("--criterion", "adaptive_loss"), ADAPTIVE),
+        ((), ("--pointer", "--output-dictionary-size", 12)),
     ],
 )
 def test_validate_agrees_with_training(data, tmp_path, criterion, options):
@@ -107,6 +108,14 @@ def test_without_tokens_there_is_no_score(data, tmp_path):
     assert result.stdout.strip().splitlines()[-1] == (
         "error: test: all 2 examples are longer than max_positions=12; see --tokens-per-sample 50"
     )
+
+
+def test_words_beyond_the_outputs_are_scored_as_unknown(data, tmp_path):
+    outputs = "--output-dictionary-size", 12
+    train(data, tmp_path, "--max-epoch", 1, "--pointer", *outputs)
+    tokens, perplexity = score(eval_lm(data, tmp_path / "checkpoint_last.pt", *outputs))
+    assert tokens == tokens_in(data)
+    assert 1 < perplexity < 12
 
 
 def test_word_probabilities_make_up_the_perplexity(data, checkpoint):
