@@ -7,7 +7,7 @@ A command's module has a docstring (its help), ``add_arguments(parser)`` and
 from argparse import ArgumentParser, Namespace
 from importlib import import_module
 
-from fairseq_lstmn import __version__
+from fairseq_lstmn import __version__, register
 from fairseq_lstmn.errors import InputError
 
 COMMANDS = (
@@ -21,10 +21,14 @@ COMMANDS = (
     "attention",
 )
 
+WITHOUT_FAIRSEQ = ("path", "build", "prepare")  # which takes seconds to import
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run ``fairseq-lstmn`` with ``argv``, the process's own by default; the exit status."""
     args = _arguments(parser(), argv)
+    if args.command not in WITHOUT_FAIRSEQ:
+        register()
     try:
         return int(args.run(args))
     except InputError as error:
@@ -54,5 +58,5 @@ def parser() -> ArgumentParser:
         summary = (module.__doc__ or "").partition("\n")[0].rstrip(".")
         command = commands.add_parser(name, help=summary, description=module.__doc__)
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, command=name)
     return whole

@@ -12,8 +12,8 @@ import fairseq_lstmn
 from fairseq_lstmn.comparison.types import Options
 
 PACKAGE = Path(fairseq_lstmn.__file__).parent
-# of this package, what a trained model and what it answers depend on
-RESULT_CODE = ("ops", "modules", "models", "tasks", "data", "compat.py", "comparison/validate.py")
+# of this package, on which no trained model and nothing that it answers depends
+WITHOUT_RESULT = ("attention", "cli", "comparison/report", "drawings.py")
 CHUNK = 1 << 20  # bytes
 
 
@@ -71,11 +71,16 @@ def versions() -> dict[str, str]:
     """The versions of what a result depends on; our own models' code by its contents."""
     fairseq = sorted(set(metadata.packages_distributions()["fairseq"]))  # it has two names
     found = {name: metadata.version(name) for name in (*fairseq, "torch", "numpy")}
-    code = (
-        path
-        for part in RESULT_CODE
-        for path in [PACKAGE / part, *(PACKAGE / part).rglob("*")]
-        if path.suffix in (".py", ".cpp", ".h")
-    )
-    own = f"{fairseq_lstmn.__version__} (code {of_files(PACKAGE, code)[:8]})"
+    own = f"{fairseq_lstmn.__version__} (code {of_files(PACKAGE, result_code())[:8]})"
     return {"python": platform.python_version(), "fairseq-lstmn": own, **found}
+
+
+def result_code(package: Path = PACKAGE) -> list[Path]:
+    """The sources of this package that a trained model, or what it answers, may depend on."""
+    apart = [package / part for part in WITHOUT_RESULT]
+    return [
+        path
+        for path in package.rglob("*")
+        if path.suffix in (".py", ".cpp", ".h")
+        and not any(part == path or part in path.parents for part in apart)
+    ]

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,16 @@ def test_what_no_command_knows_is_refused(capsys):
         with pytest.raises(SystemExit, match="^2$"):
             main(line.split())
         assert f"unrecognized arguments: {line.split()[-1]}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", [["--version"], ["--help"], ["path"], ["predict", "--help"]])
+def test_nothing_heavy_is_imported_before_it_is_needed(line):
+    """As the installed command starts, which the name of the program says."""
+    code = (
+        "import sys; sys.argv[0] = '/usr/bin/fairseq-lstmn'\n"
+        "from fairseq_lstmn.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: print([name for name in ('torch', 'fairseq', 'numpy') if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, *line], capture_output=True, text=True)
+    assert ended.stdout.splitlines()[-1] == "[]", ended.stderr

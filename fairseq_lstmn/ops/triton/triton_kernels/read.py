@@ -1,4 +1,4 @@
-"""Additive attention over slots at one step: see ``reader.Reader.read``.
+"""Additive attention over slots at one step: see ``step_kernels.read``.
 
 B batch, G sentences (each read by B / G successive rows), n slots, P parts that a row's slots are
 split into, H hidden width, V width of a slot (2H or H).

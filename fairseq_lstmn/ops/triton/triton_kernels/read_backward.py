@@ -1,4 +1,4 @@
-"""Additive attention over slots taken back: see ``reader.Reader.read_backward``.
+"""Additive attention over slots taken back: see ``step_kernels.read_backward``.
 
 B batch, n slots, P parts that a row's slots are split into, H hidden width, V width of a slot
 (2H or H).
