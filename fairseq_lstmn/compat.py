@@ -24,7 +24,6 @@ import numpy as np
 import torch
 from fairseq import checkpoint_utils, options
 from fairseq.data import Dictionary, data_utils, indexed_dataset, iterators
-from fairseq.dataclass.configs import DistributedTrainingConfig
 from fairseq.distributed import utils as distributed_utils
 from fairseq.file_io import PathManager
 from fairseq.models import BaseFairseqModel, distributed_fairseq_model
@@ -37,6 +36,7 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from torch import nn
 
+from fairseq_lstmn import patches
 from fairseq_lstmn.checkpoints import State, damage, dictionaries, resume, writing
 from fairseq_lstmn.data import binarised, loader_threads
 from fairseq_lstmn.errors import InputError
@@ -480,32 +480,38 @@ def join_the_processes_of_torchrun() -> None:
 
     Every fairseq takes its world size from the GPUs of its own node: with one or none, each
     process trains alone, all into the same folder. Told ``--distributed-world-size``, it divides
-    by the number of GPUs, zero on a CPU.
+    by the number of GPUs, zero on a CPU. Commands that work in one process refuse several.
     """
-    _wrap(distributed_utils, "infer_init_method", _take_world_size_of_torchrun)
-    _wrap(distributed_utils, "_infer_torch_distributed_launch_init", _take_rank_of_torchrun)
+    patched = patches.distributed_utils
+    _wrap(distributed_utils, "infer_init_method", patched.take_world_size_of_torchrun)
+    _wrap(distributed_utils, "_infer_torch_distributed_launch_init", patched.take_rank_of_torchrun)
+    _wrap(distributed_utils, "_infer_single_node_init", patched.name_torchrun)
+    _wrap(options, "parse_args_and_arch", _parse_for_one_process)
 
 
-def _take_world_size_of_torchrun(
-    infer: Callable[Concatenate[DistributedTrainingConfig, Rest], None],
-    cfg: DistributedTrainingConfig,
-    *args: Rest.args,
-    **kwargs: Rest.kwargs,
-) -> None:
-    names = "MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK"
-    if cfg.distributed_init_method is None and all(name in os.environ for name in names):
-        cfg.distributed_world_size = int(os.environ["WORLD_SIZE"])
-    return infer(cfg, *args, **kwargs)
+def _parse_for_one_process(parse: Callable[..., Result], *args: object, **kwargs: object) -> Result:
+    parsed = parse(*args, **kwargs)
+    namespace: Any = parsed[0] if isinstance(parsed, tuple) else parsed
+    patches.distributed_utils.refuse_several_readers(namespace)
+    return parsed
 
 
-def _take_rank_of_torchrun(
-    infer: Callable[[DistributedTrainingConfig], None], cfg: DistributedTrainingConfig
-) -> None:
-    if torch.cuda.device_count():
-        return infer(cfg)
-    cfg.distributed_init_method = "env://"
-    cfg.distributed_rank = int(os.environ["RANK"])
-    cfg.distributed_no_spawn = True
+def validate_in_several_processes() -> None:
+    """``fairseq-validate`` of several processes says what one says, once, and on CPUs too.
+
+    fairseq gathers what cannot be summed in a buffer on a GPU, also in training, and each process
+    prints.
+    """
+    _wrap(distributed_utils, "distributed_init", patches.distributed_utils.quieten_all_but_first)
+    _wrap(distributed_utils, "all_gather_list", patches.distributed_utils.gather_on_cpu)
+
+
+def train_on_every_batch() -> None:
+    """A process with an empty batch at the end of an epoch still counts its others.
+
+    Every fairseq drops their sample size and losses under ``--update-freq``, not their gradients.
+    """
+    _wrap(Trainer, "train_step", patches.trainer.train_on_filled_batches)
 
 
 def distribute_models_on_cpu() -> None:
@@ -582,6 +588,8 @@ MENDS = (
     keep_offsets_from_wrapping,
     take_no_device_for_a_tpu,
     join_the_processes_of_torchrun,
+    validate_in_several_processes,
+    train_on_every_batch,
     distribute_models_on_cpu,
     send_plain_settings,
 )
