@@ -9,6 +9,7 @@ import argparse
 import ast
 import copy
 import functools
+import importlib.util
 import inspect
 import logging
 import os
@@ -22,24 +23,47 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import torch
-from fairseq import checkpoint_utils, options
+from fairseq import checkpoint_utils, models, options, utils
 from fairseq.data import Dictionary, data_utils, indexed_dataset, iterators
 from fairseq.distributed import utils as distributed_utils
 from fairseq.file_io import PathManager
 from fairseq.models import BaseFairseqModel, distributed_fairseq_model
-from fairseq.search import DiverseBeamSearch
-from fairseq.sequence_generator import SequenceGenerator, SequenceGeneratorWithAlignment
+from fairseq.models.lstm import LSTMEncoder
+from fairseq.search import DiverseBeamSearch, LexicallyConstrainedBeamSearch
+from fairseq.sequence_generator import (
+    EnsembleModelWithAlignment,
+    SequenceGenerator,
+    SequenceGeneratorWithAlignment,
+)
+from fairseq.sequence_scorer import SequenceScorer
 from fairseq.tasks import TASK_REGISTRY
 from fairseq.tasks.fairseq_task import FairseqTask
+from fairseq.tasks.sentence_prediction import SentencePredictionTask
 from fairseq.trainer import Trainer
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from torch import nn
 
-from fairseq_lstmn import patches
-from fairseq_lstmn.checkpoints import State, damage, dictionaries, resume, writing
+from fairseq_lstmn.checkpoints import State, damage, dictionaries, misfit, resume, writing
 from fairseq_lstmn.data import binarised, loader_threads
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.modules.embeddings import weights_in_checkpoint
+from fairseq_lstmn.modules.word_embedding import WordEmbedding
+from fairseq_lstmn.patches import distributed_utils as patched_distributed
+from fairseq_lstmn.patches import (
+    fairseq_model,
+    fairseq_task,
+    fitting,
+    lstm,
+    search,
+    sentence_prediction,
+    sequence_generator,
+    sequence_scorer,
+    third_party_warnings,
+)
+from fairseq_lstmn.patches import options as patched_options
+from fairseq_lstmn.patches import trainer as patched_trainer
+from fairseq_lstmn.patches import utils as patched_utils
 from fairseq_lstmn.training import carried, finite
 
 logger = logging.getLogger(__name__)
@@ -69,7 +93,7 @@ def restrict_checkpoint_loading() -> None:
     torch.serialization.add_safe_globals([argparse.Namespace, distributed_utils._TensorPlaceholder])
     # fairseq calls both through the module; only one of its examples imports one by name
     _wrap(checkpoint_utils, "load_checkpoint_to_cpu", _load_or_refuse)
-    _wrap(checkpoint_utils, "load_ema_from_checkpoint", _load_or_refuse)
+    _wrap(checkpoint_utils, "load_ema_from_checkpoint", _load_ema_or_refuse)
 
 
 def _load_or_refuse(
@@ -94,6 +118,10 @@ def _load_or_refuse(
         raise damage.DamagedCheckpoint(
             f"{path}: cannot be read as a fairseq checkpoint ({reason})"
         ) from error
+
+
+def _load_ema_or_refuse(load: Callable[[str], Result], fpath: str) -> Result:
+    return _load_or_refuse(load, fpath)
 
 
 def _unpickles_everything() -> bool:
@@ -131,22 +159,34 @@ def _load_one_by_one(
     ensemble, cfg = [], None
     for filename in filenames:
         try:
-            models, cfg, task = load([filename], arg_overrides, task, *args, **kwargs)
+            with weights_in_checkpoint():
+                models, cfg, task = load([filename], arg_overrides, task, *args, **kwargs)
         except dictionaries.OtherWords as error:
             raise InputError(f"{filename}: {error}") from error
         except RuntimeError as error:
-            sizes = r"size mismatch for (\S+): .*?Size\(\[(.*?)\]\).*?Size\(\[(.*?)\]\)"
-            misfit = re.search(sizes, str(error))
-            if misfit is None:
+            sizes = misfit.sizes(error)
+            if sizes is None:
                 raise
+            weight, held, needed = sizes
             raise InputError(
-                f"{filename}: {misfit[1]} is ({misfit[2]}), but with the dictionaries of this data"
-                f" it is ({misfit[3]})"
+                f"{filename}: {weight} is ({held}), but with the dictionaries of this data it is"
+                f" ({needed})"
             ) from error
         for model in models:
             finite.check_weights(model, filename)
         ensemble += models
     return ensemble, cfg, task
+
+
+def name_what_does_not_fit() -> None:
+    """A task, criterion or checkpoint that a training's model is not for is named in one line.
+
+    Every fairseq ends with a traceback, of a wrong task or criterion somewhere in the first update.
+    """
+    _wrap(options, "parse_args_and_arch", fitting.parse)
+    _wrap(models, "build_model", fitting.build_model)
+    _wrap(Trainer, "load_checkpoint", fitting.load_weights)
+    _wrap(checkpoint_utils, "load_checkpoint", fitting.load_or_begin)
 
 
 def tell_dictionaries_apart() -> None:
@@ -174,11 +214,11 @@ def save_plain_checkpoints() -> None:
 
 def _save_without_numpy(
     save: Callable[Concatenate[State, Rest], Result],
-    checkpoint: State,
+    obj: State,
     *args: Rest.args,
     **kwargs: Rest.kwargs,
 ) -> Result:
-    return save(_without_numpy(checkpoint), *args, **kwargs)
+    return save(_without_numpy(obj), *args, **kwargs)
 
 
 def _without_numpy(value: Any) -> Any:
@@ -188,7 +228,8 @@ def _without_numpy(value: Any) -> Any:
         return torch.from_numpy(value.copy())
     if isinstance(value, dict):
         plain = copy.copy(value)  # keeps the attributes of a model's state_dict
-        plain.update((key, _without_numpy(entry)) for key, entry in value.items())
+        for key, entry in value.items():  # update() of a Counter adds up
+            plain[key] = _without_numpy(entry)
         return plain
     if type(value) in (list, tuple):
         return type(value)(map(_without_numpy, value))
@@ -233,7 +274,7 @@ def restrict_evaluated_settings() -> None:
     Every fairseq passes strings like ``--decoder-attention`` or ``--adaptive-softmax-cutoff`` to
     Python's ``eval`` when it builds a model. With generate, eval-lm and validate these strings
     come from the checkpoint, so it could run code through them although it holds nothing but
-    strings. In fairseq's modules ``eval`` becomes an evaluation of literals, ``+`` and ``*``.
+    strings. In fairseq's modules ``eval`` becomes an evaluation of literals and arithmetic.
     """
     for name, module in list(sys.modules.items()):
         if name.startswith("fairseq."):
@@ -248,19 +289,25 @@ _PLAIN_SYNTAX = (
     ast.Dict,
     ast.Load,
     ast.UnaryOp,
+    ast.UAdd,
     ast.USub,
     ast.BinOp,
     ast.Add,
+    ast.Sub,
     ast.Mult,
+    ast.Div,
+    ast.FloorDiv,
 )
 
 
 def _evaluate_plain_value(text: str) -> Any:
-    tree = ast.parse(text, mode="eval")
+    if not isinstance(text, str):
+        raise TypeError(f"setting {text!r}: is no text")  # as eval does, for a setting that is read
+    tree = ast.parse(text.lstrip(), mode="eval")
     if not all(isinstance(node, _PLAIN_SYNTAX) for node in ast.walk(tree)):
         raise InputError(
             f"setting {text!r}: refused, because only numbers, strings, True, False, lists and"
-            " their sums and products may stand there"
+            " arithmetic with them may stand there"
         )
     return eval(compile(tree, "<setting>", "eval"))
 
@@ -289,6 +336,17 @@ def name_damaged_data() -> None:
     for task in set(TASK_REGISTRY.values()):
         if "load_dataset" in vars(task):
             _wrap(task, "load_dataset", binarised.load_subset)
+
+
+def hold_labels_against_classes() -> None:
+    """``sentence_prediction`` has a class for each label of its data, and knows how many there are.
+
+    Every fairseq trains classes that no label has, and ends in a bare IndexError or AssertionError
+    where there are fewer, where ``--num-classes`` is left out or where a row's label is no class.
+    """
+    _wrap(SentencePredictionTask, "setup_task", sentence_prediction.set_up)
+    _wrap(SentencePredictionTask, "build_model", sentence_prediction.build_model)
+    _wrap(SentencePredictionTask, "load_dataset", sentence_prediction.load_dataset)
 
 
 def keep_the_last_batch() -> None:
@@ -340,6 +398,12 @@ class _RebuildingConfig:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cfg, name)
 
+    def __getitem__(self, name: str) -> Any:
+        return self._cfg[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._cfg
+
 
 def _get_rebuilding_iterator(
     get_batch_iterator: Callable[Concatenate[FairseqTask, Rest], Result],
@@ -357,6 +421,11 @@ def _get_rebuilding_iterator(
         return get_batch_iterator(task, *args, **kwargs)
     finally:
         task.cfg = cfg
+
+
+def leave_out_warnings_of_fairseqs_own() -> None:
+    """What torch and hydra say of fairseq's code at every command is not printed."""
+    third_party_warnings.silence()
 
 
 def end_loader_threads() -> None:
@@ -385,6 +454,86 @@ def _generate_without_numbers(
     if isinstance(generator.search, DiverseBeamSearch):
         sample = {key: value for key, value in sample.items() if key != "id"}
     return generate(generator, models, sample, **kwargs)
+
+
+def name_examples_that_are_too_long() -> None:
+    """An example beyond a limit, or data of which none is left, is named in one line.
+
+    Every fairseq ends with a traceback at the former. At the latter ``fairseq-eval-lm`` says
+    "Perplexity: 1.00", and others end in tracebacks that say nothing of the length.
+    """
+    _wrap(FairseqTask, "filter_indices_by_size", fairseq_task.filter_or_say_why_not)
+
+
+def leave_limits_to_the_model() -> None:
+    """What is read without a limit of length is not limited by a task's default.
+
+    The tasks of fairseq have limits of 512 and 1,024 tokens, as its Transformers need; those keep
+    the limits by which they were trained.
+    """
+    _wrap(options, "parse_args_and_arch", patched_options.leave_limits_to_the_model)
+
+
+def score_with_carried_tapes() -> None:
+    """A model that carries its tapes is scored by a task whose batches continue one another.
+
+    By any other it would be scored as another model, block by block, without a word.
+    """
+    _wrap(SequenceScorer, "generate", sequence_scorer.score_with_carried_tapes)
+
+
+def generate_by_shards() -> None:
+    """``fairseq-generate --num-shards N --shard-id I`` translates a part of the subset.
+
+    Every fairseq translates all of it in each shard; only fairseq-eval-lm looks at the options.
+    Options that generation cannot obey (alignments and references that fairseq-interactive does
+    not have, unknown words that are not in the data) end in one line with the parsing.
+    """
+    _wrap(options, "parse_args_and_arch", patched_options.parse_args_and_arch)
+    _wrap(FairseqTask, "get_batch_iterator", fairseq_task.get_batch_iterator)
+
+
+def continue_prefixes_of_unequal_length() -> None:
+    """A language model continues a prefix in a batch as it does alone.
+
+    Every fairseq obeys ``--min-len`` and suppressed tokens only where no row of the batch has
+    prefix left.
+    """
+    sequence_generator.patch_prefix_tokens()
+
+
+def need_constraints_with_the_data() -> None:
+    """``fairseq-generate --constraints`` ends in one line: its data have no place for them."""
+    _wrap(LexicallyConstrainedBeamSearch, "init_constraints", search.init_constraints)
+
+
+def align_by_those_that_attend() -> None:
+    """Ensembles of models with and without attention are scored and aligned.
+
+    Every fairseq ends with a TypeError where a model without follows one with, or where none has
+    any; it divides by the number of all models, so that soft alignments add up to less than one,
+    and prints only hard ones of references. Its ``lstm`` attends to sources whose padding it
+    has moved, which shifts the alignments of a batch (its issue 3625).
+    """
+    _wrap(SequenceGenerator, "generate", sequence_generator.generate)
+    _wrap(SequenceGeneratorWithAlignment, "generate", sequence_generator.generate_with_alignment)
+    _wrap(EnsembleModelWithAlignment, "forward_align", sequence_generator.forward_align)
+    _wrap(SequenceScorer, "generate", sequence_scorer.generate)
+    _wrap(LSTMEncoder, "forward", lstm.encode_in_order)
+
+
+def replace_unknown_words() -> None:
+    """``--replace-unk`` copies the source words to which unknown words attend.
+
+    Every fairseq looks for a file named "@@ " where none is named, builds no alignments for it,
+    and reads those of ``--print-alignment`` as if they were something else.
+    """
+    _wrap(utils, "load_align_dict", patched_utils.load_align_dict)
+    _wrap(utils, "post_process_prediction", patched_utils.post_process_prediction)
+    _wrap(BaseFairseqModel, "prepare_for_inference_", fairseq_model.prepare_for_inference)
+    _wrap(FairseqTask, "build_generator", fairseq_task.build_generator)
+    get_tokens = fairseq_task.get_interactive_tokens_and_lengths
+    _wrap(FairseqTask, "get_interactive_tokens_and_lengths", get_tokens)
 
 
 def restore_numpy_long() -> None:
@@ -416,7 +565,7 @@ def _get_buckets(sizes: NDArray[np.integer[Any]], num_buckets: int) -> NDArray[A
 
 
 def tell_models_the_epoch() -> None:
-    """Models hear which epoch begins, also on a resume in the middle of one.
+    """This package's models hear which epoch begins, also on a resume in the middle of one.
 
     fairseq-fixed defines ``BaseFairseqModel.set_epoch`` and never calls it, fairseq has none.
     """
@@ -427,7 +576,7 @@ def _begin_epoch(
     begin_epoch: Callable[[Trainer, int], Result], trainer: Trainer, epoch: int
 ) -> Result:
     for module in trainer.get_model().modules():
-        if hasattr(module, "set_epoch"):
+        if isinstance(module, WordEmbedding):
             module.set_epoch(epoch)
     return begin_epoch(trainer, epoch)
 
@@ -456,8 +605,10 @@ def take_no_device_for_a_tpu() -> None:
     """``--bf16`` and ``--memory-efficient-bf16`` train in bfloat16 on the device that is there.
 
     Every fairseq lets them imply ``--tpu``, and so ends on a CPU or GPU in ``torch_xla`` missing
-    (its issue 4696). Here only ``--tpu`` says that there is a TPU.
+    (its issue 4696). Here only ``--tpu`` says that there is a TPU, unless ``torch_xla`` is there.
     """
+    if importlib.util.find_spec("torch_xla"):
+        return
     _wrap(options, "parse_args_and_arch", _parse_tpu_as_given)
 
 
@@ -482,17 +633,20 @@ def join_the_processes_of_torchrun() -> None:
     process trains alone, all into the same folder. Told ``--distributed-world-size``, it divides
     by the number of GPUs, zero on a CPU. Commands that work in one process refuse several.
     """
-    patched = patches.distributed_utils
-    _wrap(distributed_utils, "infer_init_method", patched.take_world_size_of_torchrun)
-    _wrap(distributed_utils, "_infer_torch_distributed_launch_init", patched.take_rank_of_torchrun)
-    _wrap(distributed_utils, "_infer_single_node_init", patched.name_torchrun)
+    _wrap(distributed_utils, "infer_init_method", patched_distributed.take_world_size_of_torchrun)
+    _wrap(
+        distributed_utils,
+        "_infer_torch_distributed_launch_init",
+        patched_distributed.take_rank_of_torchrun,
+    )
+    _wrap(distributed_utils, "_infer_single_node_init", patched_distributed.name_torchrun)
     _wrap(options, "parse_args_and_arch", _parse_for_one_process)
 
 
 def _parse_for_one_process(parse: Callable[..., Result], *args: object, **kwargs: object) -> Result:
     parsed = parse(*args, **kwargs)
     namespace: Any = parsed[0] if isinstance(parsed, tuple) else parsed
-    patches.distributed_utils.refuse_several_readers(namespace)
+    patched_distributed.refuse_several_readers(namespace)
     return parsed
 
 
@@ -502,8 +656,8 @@ def validate_in_several_processes() -> None:
     fairseq gathers what cannot be summed in a buffer on a GPU, also in training, and each process
     prints.
     """
-    _wrap(distributed_utils, "distributed_init", patches.distributed_utils.quieten_all_but_first)
-    _wrap(distributed_utils, "all_gather_list", patches.distributed_utils.gather_on_cpu)
+    _wrap(distributed_utils, "distributed_init", patched_distributed.quieten_all_but_first)
+    _wrap(distributed_utils, "all_gather_list", patched_distributed.gather_on_cpu)
 
 
 def train_on_every_batch() -> None:
@@ -511,7 +665,7 @@ def train_on_every_batch() -> None:
 
     Every fairseq drops their sample size and losses under ``--update-freq``, not their gradients.
     """
-    _wrap(Trainer, "train_step", patches.trainer.train_on_filled_batches)
+    _wrap(Trainer, "train_step", patched_trainer.train_on_filled_batches)
 
 
 def distribute_models_on_cpu() -> None:
@@ -542,18 +696,23 @@ def send_plain_settings() -> None:
 
 def _broadcast_plain_settings(
     broadcast: Callable[Concatenate[object, Rest], Result],
-    state: object,
+    obj: object,
     *args: Rest.args,
     **kwargs: Rest.kwargs,
 ) -> Result:
-    if isinstance(state, dict) and OmegaConf.is_config(state.get("cfg")):
-        state = {**state, "cfg": OmegaConf.to_container(state["cfg"])}
-    return broadcast(state, *args, **kwargs)
+    if isinstance(obj, dict) and OmegaConf.is_config(obj.get("cfg")):
+        obj = {**obj, "cfg": OmegaConf.to_container(obj["cfg"])}
+    return broadcast(obj, *args, **kwargs)
 
 
 def _wrap(owner: Any, name: str, around: Callable[..., Any]) -> None:
-    """Replace ``owner.name`` by ``around(original, ...)``, once for each ``around``."""
-    original = getattr(owner, name)
+    """Replace ``owner.name`` by ``around(original, ...)``, once for each ``around``.
+
+    ``around`` names its arguments as the original does, since some call it by keyword.
+    """
+    static = inspect.getattr_static(owner, name)
+    is_of_class = isinstance(static, classmethod)
+    original = static.__func__ if is_of_class else getattr(owner, name)
     mends = getattr(original, "mended_by_lstmn", ())
     if around in mends:
         return
@@ -563,14 +722,16 @@ def _wrap(owner: Any, name: str, around: Callable[..., Any]) -> None:
         return around(original, *args, **kwargs)
 
     vars(mended)["mended_by_lstmn"] = (*mends, around)
-    is_static = isinstance(inspect.getattr_static(owner, name), staticmethod)
-    setattr(owner, name, staticmethod(mended) if is_static else mended)
+    vars(mended)["__signature__"] = inspect.signature(original)  # fairseq looks at some
+    kind = type(static) if isinstance(static, (staticmethod, classmethod)) else None
+    setattr(owner, name, kind(mended) if kind else mended)
 
 
 MENDS = (
     tell_dictionaries_apart,  # before the next, which tells what it cannot read as damage
     restrict_checkpoint_loading,
     name_checkpoints_that_do_not_fit,
+    name_what_does_not_fit,
     save_plain_checkpoints,
     write_checkpoints_whole,
     go_on_from_a_sound_checkpoint,
@@ -578,10 +739,20 @@ MENDS = (
     restrict_evaluated_settings,
     stop_at_no_numbers,
     name_damaged_data,
+    hold_labels_against_classes,
     keep_the_last_batch,
     rebuild_batches_every_epoch,
+    leave_out_warnings_of_fairseqs_own,
     end_loader_threads,
     search_diverse_beams_of_every_batch,
+    name_examples_that_are_too_long,
+    leave_limits_to_the_model,
+    score_with_carried_tapes,
+    generate_by_shards,
+    continue_prefixes_of_unequal_length,
+    need_constraints_with_the_data,
+    align_by_those_that_attend,
+    replace_unknown_words,
     restore_numpy_long,
     mend_length_buckets,
     tell_models_the_epoch,

@@ -3,8 +3,10 @@
 import io
 import re
 import shutil
+import sys
 from argparse import Namespace
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from inspect import isclass, signature
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -31,6 +33,7 @@ from omegaconf import OmegaConf
 from fairseq_lstmn import compat
 from fairseq_lstmn.checkpoints import resume
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.modules.word_embedding import WordEmbedding
 from tests.checkpoints.files import OPEN
 from tests.fairseq_commands import PLUGIN, logged, monolingual_data, parallel_data, run
 
@@ -200,7 +203,9 @@ def test_settings_in_a_checkpoint_cannot_run_code(translation, tmp_path):
 def test_plain_settings_keep_their_values():
     assert utils.eval_bool("1") is True and utils.eval_bool("False") is False
     assert utils.eval_bool(None, default=True) is True
+    assert utils.eval_bool(True) is False  # fairseq's answer for what is no text: the default
     assert utils.eval_str_list("10,20,30", type=int) == [10, 20, 30]
+    assert utils.eval_str_list(" 1e-3/4, 3-1, +7//2") == [0.00025, 2, 3]
     assert utils.eval_str_list("[(512, 3)] * 2 + [(-1, 4)]", type=tuple) == [
         (512, 3),
         (512, 3),
@@ -284,12 +289,12 @@ def test_training_that_runs_away_ends_by_naming_where(language_model, tmp_path):
 
 def test_a_checkpoint_without_numbers_is_named(translation, tmp_path):
     def spoil(state):
-        state["model"]["decoder.embed_tokens.weight"][5, 1] = float("nan")
+        state["model"]["decoder.layers.0.weight_ih"][5, 1] = float("nan")
 
     path = with_change(translation.checkpoint, tmp_path / "spoilt.pt", spoil)
-    line = rf"^{path}: decoder.embed_tokens.weight holds NaN or infinity$"
-    with pytest.raises(InputError, match=line):
-        checkpoint_utils.load_model_ensemble_and_task([str(path)])
+    spoilt = "decoder.layers.0.weight_ih holds NaN or infinity"
+    command = "generate", translation.data, *ON_CPU, "--path", path
+    assert last_line(*command) == f"error: {path}: a probability is NaN, since {spoilt}"
 
 
 def last_line(command, *arguments):
@@ -383,15 +388,28 @@ def test_a_copy_of_a_checkpoint_that_is_cut_off_leaves_the_old_one(tmp_path, mon
     assert last.read_bytes() == b"newer"
 
 
+def test_a_copy_that_is_not_to_overwrite_is_left_to_fairseq(tmp_path, monkeypatch):
+    """With iopath it leaves a file that is there."""
+    handler = MagicMock()
+    monkeypatch.setattr("fairseq.file_io.IOPathManager", handler)
+    handler._path_handlers = {}
+    PathManager.copy("from", str(tmp_path / "to"))
+    handler.copy.assert_called_once_with(
+        src_path="from", dst_path=str(tmp_path / "to"), overwrite=False
+    )
+
+
 def test_numpy_values_are_saved_so_that_they_load_again(tmp_path):
     path = str(tmp_path / "checkpoint.pt")
     weights = OrderedDict(weight=torch.ones(2))
     weights._metadata = "kept"
+    counts = Counter(word=np.int64(2))
     checkpoint_utils.torch_persistent_save(
         {
             "best": np.float64(0.5),
             "meters": [("bleu", {"sum": np.array([1, 2])})],
             "model": weights,
+            "counts": counts,
         },
         path,
     )
@@ -399,6 +417,7 @@ def test_numpy_values_are_saved_so_that_they_load_again(tmp_path):
     assert loaded["best"] == 0.5
     assert loaded["meters"][0][1]["sum"].tolist() == [1, 2]
     assert loaded["model"]._metadata == "kept"
+    assert loaded["counts"] == Counter(word=2)
 
 
 @pytest.mark.parametrize("count", [0, 3, 8, 11, 21])
@@ -455,12 +474,15 @@ def test_a_resumed_run_continues_as_the_uninterrupted_one(language_model, tmp_pa
     [
         (None, True),
         (Namespace(), True),
+        ({"own": 1}, True),
         (Namespace(rebuild_batches=False), False),
     ],
 )
 def test_a_config_keeps_its_own_word_on_rebuilding(cfg, expected):
     class Task(FairseqTask):
         def can_reuse_epoch_itr(self, dataset):
+            if isinstance(cfg, dict):
+                assert "own" in self.cfg and self.cfg["own"] == self.cfg.get("own")
             raise LookupError(getattr(self.cfg, "rebuild_batches", False))
 
     task = Task(cfg)
@@ -548,13 +570,41 @@ def test_applying_twice_changes_nothing():
     assert mended() == before
 
 
-def test_models_hear_which_epoch_begins():
-    part = torch.nn.Identity()
-    part.set_epoch = MagicMock()
+def patched_functions():
+    """(function, whether it is a method, what is around it) of all that is patched."""
+    owners = [module for name, module in sys.modules.items() if name.startswith("fairseq.")]
+    owners += [kind for module in owners for kind in vars(module).values() if isclass(kind)]
+    found = {}
+    for owner in owners:
+        for name in list(vars(owner)):
+            function = getattr(owner, name, None)
+            if arounds := getattr(function, "mended_by_lstmn", None):
+                found[function] = isclass(owner), arounds
+    return [(function, *about) for function, about in found.items()]
+
+
+def test_what_is_patched_is_called_by_keyword_as_before():
+    functions = patched_functions()
+    assert len(functions) > 40
+    for function, of_class, arounds in functions:
+        names = list(signature(function).parameters.values())
+        is_method = of_class and names[0].name == "self"
+        keywords = [p.name for p in names[is_method:] if p.kind is p.POSITIONAL_OR_KEYWORD]
+        first = [function, *(["self"] if is_method else [])]
+        for around in arounds:
+            signature(around).bind(*first, **dict.fromkeys(keywords))  # else a TypeError
+
+
+def test_this_packages_models_hear_which_epoch_begins():
+    dictionary = Dictionary()
+    words = WordEmbedding(dictionary, 2, None, "--encoder-embed-path", 0.0)
+    other = torch.nn.Identity()
+    other.set_epoch = MagicMock()
     trainer = MagicMock(tpu=False)
-    trainer.get_model.return_value = torch.nn.Sequential(torch.nn.Identity(), part)
+    trainer.get_model.return_value = torch.nn.Sequential(other, words)
     Trainer.begin_epoch(trainer, 3)
-    part.set_epoch.assert_called_once_with(3)
+    assert words.epoch == 3
+    other.set_epoch.assert_not_called()
     trainer.task.begin_epoch.assert_called_once()  # fairseq's own duties are done too
 
 
@@ -566,6 +616,14 @@ def test_bfloat16_needs_no_tpu(option, tpu):
     args = options.parse_args_and_arch(parser, [*arguments, "--tpu"] if tpu else arguments)
     assert args.bf16
     assert args.tpu == tpu
+
+
+def test_bfloat16_stays_as_it_is_where_a_tpu_can_be(monkeypatch):
+    wrap = MagicMock()
+    monkeypatch.setattr(compat, "_wrap", wrap)
+    monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: name == "torch_xla")
+    compat.take_no_device_for_a_tpu()
+    wrap.assert_not_called()
 
 
 @pytest.mark.parametrize("gpus, local_rank, device", [(0, 1, 0), (1, 0, 0), (2, 1, 1)])

@@ -30,12 +30,14 @@ class Map(NamedTuple):
     asks: str  # name of the text whose tokens attend
     reads: str  # name of the text whose tokens are attended
     weights: FloatArray  # (T, S), zero where a token may not look
+    is_lstm: bool = False  # the layer has no tape: each token attends its neighbour, by 1.00
 
     @property
     def title(self) -> str:
         """What tells it from the reading's other maps."""
         direction = ", backward" if self.direction == BACKWARD else ""
-        return f"{self.part}, layer {self.layer}{direction}"
+        lstm = " (LSTM)" if self.is_lstm else ""
+        return f"{self.part}, layer {self.layer}{direction}{lstm}"
 
     @overload
     def rows(self) -> list[FloatArray]: ...
@@ -61,6 +63,7 @@ class Reading(NamedTuple):
     unknown: dict[str, list[int]] = {}  # which tokens of a text the model does not know
     surprisals: dict[str, list[float | None]] = {}  # in bits, of a text's tokens
     probabilities: dict[str, float] = {}  # by class
+    values: dict[str, float] = {}  # that regression predicts, by name
     alignment: list[int] = []  # which token of the source a token of the target attends most
     line: int = 0  # number in the input, from 1
     error: str | None = None
@@ -72,7 +75,21 @@ class Reading(NamedTuple):
         bits = [value for found in self.surprisals.values() for value in found if value is not None]
         if not np.isfinite([*bits, *self.probabilities.values()]).all():
             return Reading(error="the model's probabilities are no numbers (NaN or 0)")
+        if not np.isfinite([*self.values.values()]).all():
+            return Reading(error="the model's answer is not a number (NaN)")
         return self
+
+    @property
+    def telling_maps(self) -> list[Map]:
+        """Those of layers with a tape, and to a source; all where there are none of these."""
+        return [found for found in self.maps if not found.is_lstm] or self.maps
+
+    @property
+    def opening(self) -> int:
+        """Which of the maps to begin with: of the first text that says something the top layer."""
+        first = self.telling_maps[0]
+        alike = [m for m in self.telling_maps if m[:1] + m[2:5] == first[:1] + first[2:5]]
+        return next(k for k, found in enumerate(self.maps) if found is alike[-1])
 
     def only(self, layer: int | None) -> Reading:
         """The reading with the maps of one layer (from 1) only; None keeps all."""

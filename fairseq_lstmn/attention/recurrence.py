@@ -23,6 +23,7 @@ def within(
     layer: int,
     text: str,
     backward: bool = False,
+    is_lstm: bool = False,
 ) -> Iterator[Map]:
     """A ``Map`` for each row of weights (B, T, P + T), right-padded to ``lengths`` (of T).
 
@@ -36,7 +37,7 @@ def within(
     for row, length in zip(as_numpy(weights), lengths):
         square = row[: first + length, : first + length]
         square = square[::-1, ::-1] if backward else square
-        yield Map(part, layer, direction, text, text, square)
+        yield Map(part, layer, direction, text, text, square, is_lstm)
 
 
 def across(

@@ -1,12 +1,13 @@
 """Which words a checkpoint's model knows: recorded where it is saved, compared where it is loaded.
 
-A model holds numbers of words only. Two dictionaries of the same size fit it equally well, and
-with the wrong one every answer is nonsense that no size gives away.
+A model holds numbers of words and labels only. Two dictionaries of the same size fit it equally
+well, and with the wrong one every answer is nonsense that no size gives away.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, ParamSpec
 
 from fairseq.data import Dictionary
 from fairseq.tasks.fairseq_task import FairseqTask
@@ -17,7 +18,10 @@ from fairseq_lstmn.training.trainer import Trainer
 
 Rest = ParamSpec("Rest")  # what else a function of fairseq's takes
 
-RECORDED = "dictionaries"  # in the state of a task, which fairseq keeps in its checkpoints
+logger = logging.getLogger(__name__)
+
+RECORDED = "dictionary_sums"  # in the state of a task, which fairseq keeps in its checkpoints
+RECORDED_BEFORE = "dictionaries"  # up to version 0.2.0; a task of fairseq's has others there
 
 
 class OtherWords(InputError):
@@ -25,20 +29,36 @@ class OtherWords(InputError):
 
 
 def state_with_dictionaries(state_dict: Callable[[FairseqTask], State], task: FairseqTask) -> State:
-    """fairseq's ``task.state_dict()`` with the SHA-256 of the words on each side."""
+    """fairseq's ``task.state_dict()`` with the SHA-256 of each dictionary's words."""
     return {**state_dict(task), RECORDED: sums(task)}
 
 
 def load_state_of_same_dictionaries(
-    load_state_dict: Callable[[FairseqTask, State], None], task: FairseqTask, state: State
+    load_state_dict: Callable[[FairseqTask, State], None], task: FairseqTask, state_dict: State
 ) -> None:
-    """fairseq's ``task.load_state_dict(state)``; raises OtherWords for other words.
+    """fairseq's ``task.load_state_dict(state_dict)``; raises OtherWords for other words.
 
     Checkpoints without a record, by fairseq alone or older than it, are taken as they are.
     """
-    state = dict(state)
-    compare(state.pop(RECORDED, {}), task)
+    state = dict(state_dict)
+    compare(taken_out(state), task)
     return load_state_dict(task, state)
+
+
+def taken_out(state: State) -> Mapping[str, str]:
+    """Take the record out of a task's state, and return it; without one it is empty."""
+    before = state.get(RECORDED_BEFORE)
+    if isinstance(before, dict) and set(before) <= {"source", "target"}:
+        del state[RECORDED_BEFORE]
+    else:
+        before = {}
+    record: Mapping[str, str] = state.pop(RECORDED, before)
+    return record
+
+
+def recorded(checkpoint: State) -> Mapping[str, str]:
+    """The record in a checkpoint; without one it is empty."""
+    return taken_out(dict(checkpoint.get("task_state") or {}))
 
 
 def hand_record_to_trainer(
@@ -49,37 +69,41 @@ def hand_record_to_trainer(
     That is all that a trainer hands back of a checkpoint's state, in every process.
     """
     state = load_checkpoint_to_cpu(*args, **kwargs)
-    task_state = state.get("task_state") or {}
-    if RECORDED in task_state and "extra_state" in state:  # which some leave out, to share models
-        state["extra_state"] = {**state["extra_state"], RECORDED: task_state[RECORDED]}
+    record = recorded(state)
+    if record and "extra_state" in state:  # which some leave out, to share models
+        state["extra_state"] = {**state["extra_state"], RECORDED: record}
     return state
 
 
 def resume_with_same_dictionaries(
-    load_checkpoint: Callable[Concatenate[Trainer, str, Rest], State | None],
+    load_checkpoint: Callable[..., State | None],
     trainer: Trainer,
     filename: str,
-    *args: Rest.args,
-    **kwargs: Rest.kwargs,
+    reset_optimizer: bool = False,
+    *args: object,
+    **kwargs: object,
 ) -> State | None:
     """fairseq's ``Trainer.load_checkpoint``; raises InputError for other words.
 
-    One line names the checkpoint and the data.
+    One line names the checkpoint and the data. A training that begins anew from the checkpoint's
+    weights may have other words, with a warning: weights move from language to language so.
     """
-    extra_state = load_checkpoint(trainer, filename, *args, **kwargs)
+    extra_state = load_checkpoint(trainer, filename, reset_optimizer, *args, **kwargs)
     try:
         compare((extra_state or {}).get(RECORDED, {}), trainer.task)
     except OtherWords as error:
-        raise InputError(f"{filename}: {error}") from error
+        if not reset_optimizer:
+            raise InputError(f"{filename}: {error}") from error
+        logger.warning("%s: %s; each word begins as the one in its place there", filename, error)
     return extra_state
 
 
 def compare(recorded: Mapping[str, str], task: FairseqTask) -> None:
-    """Raise OtherWords, naming the side and the data, where the task's words are not recorded."""
+    """Raise OtherWords, naming the dictionary and the data, where not the task's is recorded."""
     own = sums(task)
-    for side in own:
-        if recorded.get(side, own[side]) != own[side]:
-            raise OtherWords(f"its {side} dictionary has other words than the one of {data(task)}")
+    for name in own:
+        if recorded.get(name, own[name]) != own[name]:
+            raise OtherWords(f"its {name} dictionary has other words than the one of {data(task)}")
 
 
 def data(task: FairseqTask) -> str:
@@ -90,14 +114,28 @@ def data(task: FairseqTask) -> str:
 
 
 def sums(task: FairseqTask) -> dict[str, str]:
-    """``{"source": SHA-256, "target": SHA-256}`` of the dictionaries that ``task`` has."""
-    found = {}
-    for side in ("source", "target"):
-        try:
-            dictionary = getattr(task, f"{side}_dictionary")
-        except (AttributeError, NotImplementedError):  # a task without text on that side
-            continue
-        if isinstance(dictionary, Dictionary):
-            words = "\n".join(dictionary.symbols)
-            found[side] = hashlib.sha256(words.encode()).hexdigest()
-    return found
+    """``{name: SHA-256}`` of the dictionaries that ``task`` has."""
+    return {
+        name: hashlib.sha256("\n".join(dictionary.symbols).encode()).hexdigest()
+        for name, dictionary in dictionaries(task).items()
+        if isinstance(dictionary, Dictionary)
+    }
+
+
+def dictionaries(task: FairseqTask) -> Mapping[str, object]:
+    """By language where a task has several pairs of them, else of source, target and label.
+
+    A task for several pairs has a source and a target only when it answers, for one of them.
+    """
+    by_language = getattr(task, "dicts", None)
+    if isinstance(by_language, Mapping):
+        return by_language
+    return {side: side_of(task, side) for side in ("source", "target", "label")}
+
+
+def side_of(task: FairseqTask, side: str) -> object:
+    """``task.source_dictionary``, or that of another side; None where it has no such."""
+    try:
+        return getattr(task, f"{side}_dictionary")
+    except Exception:  # a task may read it only now, from a file that scoring does not need
+        return None

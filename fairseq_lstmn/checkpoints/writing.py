@@ -17,39 +17,41 @@ Result = TypeVar("Result")
 
 def save_whole(
     save: Callable[Concatenate[State, str, Rest], Result],
-    checkpoint: State,
+    obj: State,
     filename: str,
     *args: Rest.args,
     **kwargs: Rest.kwargs,
 ) -> Result:
     """fairseq's ``torch_persistent_save``; raises InputError where the disk takes no more."""
     with whole(filename, part=f"{filename}.tmp"):
-        return save(checkpoint, filename, *args, **kwargs)
+        return save(obj, filename, *args, **kwargs)
 
 
-def save_once(save: Callable[[State, str], None], checkpoint: State, file: str | BinaryIO) -> None:
+def save_once(save: Callable[[State, str], None], obj: State, f: str | BinaryIO) -> None:
     """fairseq's ``_torch_persistent_save`` without its second and third attempt.
 
     They write behind what the first has left. Nothing can read a file so made, and yet it is
     moved over the checkpoint before it.
     """
-    return save(checkpoint, file) if isinstance(file, str) else torch.save(checkpoint, file)
+    return save(obj, f) if isinstance(f, str) else torch.save(obj, f)
 
 
 def copy_whole(
-    copy_file: Callable[Concatenate[str, str, Rest], Result],
-    source: str,
-    destination: str,
-    *args: Rest.args,
-    **kwargs: Rest.kwargs,
+    copy_file: Callable[[str, str, bool], Result],
+    src_path: str,
+    dst_path: str,
+    overwrite: bool = False,
 ) -> Result:
-    """fairseq's ``PathManager.copy``, beside the destination first and then moved there."""
-    if not PathManager.supports_rename(destination):  # a remote store's, which copies by itself
-        return copy_file(source, destination, *args, **kwargs)
-    part = f"{destination}.part"
-    with whole(destination, part):
-        copied = copy_file(source, part, *args, **kwargs)
-        os.replace(part, destination)
+    """fairseq's ``PathManager.copy``, beside the destination first and then moved there.
+
+    It does so for what is to be overwritten; a remote store copies by itself.
+    """
+    if not (overwrite and PathManager.supports_rename(dst_path)):
+        return copy_file(src_path, dst_path, overwrite)
+    part = f"{dst_path}.part"
+    with whole(dst_path, part):
+        copied = copy_file(src_path, part, overwrite)
+        os.replace(part, dst_path)
     return copied
 
 

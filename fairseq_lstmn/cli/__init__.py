@@ -10,7 +10,16 @@ from importlib import import_module
 from fairseq_lstmn import __version__
 from fairseq_lstmn.errors import InputError
 
-COMMANDS = ("path", "doctor", "build", "prepare", "predict", "compare", "attention")
+COMMANDS = (
+    "path",
+    "doctor",
+    "build",
+    "prepare",
+    "predict",
+    "average",
+    "compare",
+    "attention",
+)
 
 
 def main(argv: list[str] | None = None) -> int:

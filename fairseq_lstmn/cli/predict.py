@@ -3,7 +3,9 @@
 Reads lines of a file or of standard input, tokenised as the training text was: a sentence, or for
 a model of pairs premise TAB hypothesis. What `prepare` did to the training text, such as the case
 of letters, is done to them. Writes a line for each, in the same order: its label and the
-probability of every class, or what is wrong with it.
+probability of every class, or of a model of regression its numbers; the last column says what is
+wrong with a line that has no answer, or that not one of its words is known. Before them stands a
+header with the names of the columns. Ends with 1 if some line has no answer.
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from fairseq_lstmn.errors import InputError
 
 if TYPE_CHECKING:  # the same holds for types
-    from fairseq_lstmn.trained.classifier import Answer
+    from fairseq_lstmn.trained.classifier import Answer, Classifier
+
+ALL_UNKNOWN = "every word is unknown to the model"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -28,6 +33,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format", choices=["tsv", "json"], default="tsv", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--no-header", action="store_true", help="of TSV: begin with the first line's answer"
     )
     parser.add_argument(
         "--batch-size", metavar="N", type=int, default=64, help="(default: %(default)s)"
@@ -46,34 +54,60 @@ def run(args: Namespace) -> int:
     with opened(args.input or "-") as lines:
         classifier = Classifier(load(args.checkpoint, args.data, args.cpu))
         write = {"tsv": write_tsv, "json": write_json}[args.format]
-        if args.format == "tsv":
-            print("\t".join(["label", *classifier.classes, "error"]))
-        failed = False
-        while batch := list(islice(lines, args.batch_size)):
-            for answer in classifier.answers(batch):
-                write(answer, classifier.classes)
-                failed = failed or answer.error is not None
-            sys.stdout.flush()
+        if args.format == "tsv" and not args.no_header:
+            label = [] if classifier.regression else ["label"]
+            print("\t".join([*label, *classifier.outputs, "error"]))
+        count = failed = all_unknown = 0
+        for answer in answers(classifier, lines, args.batch_size):
+            write(answer, classifier)
+            count += 1
+            failed += answer.error is not None
+            all_unknown += answer.all_unknown
+    name = args.input or "standard input"
+    if failed:
+        report(f"{name}: {failed:,} of {count:,} lines have no answer")
+    if all_unknown:
+        report(f"{name}: {all_unknown:,} of {count:,} lines have no word that the model knows")
     if warning := classifier.lines.unknown.warning(args.checkpoint):
-        print(warning, file=sys.stderr)
+        report(warning)
     return 1 if failed else 0
 
 
-def write_tsv(answer: Answer, classes: list[str]) -> None:
-    if answer.error is None:
-        cells = [label_of(answer, classes), *(f"{p:.4f}" for p in answer.probabilities), ""]
+def answers(classifier: Classifier, lines: Iterable[bytes], batch_size: int) -> Iterator[Answer]:
+    """Yield the Answers of lines (bytes); those of a batch are printed before the next is read."""
+    lines = iter(lines)
+    while batch := list(islice(lines, batch_size)):
+        yield from classifier.answers(batch)
+        sys.stdout.flush()
+
+
+def report(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def write_tsv(answer: Answer, classifier: Classifier) -> None:
+    if answer.error is not None:
+        cells = [""] * (len(classifier.outputs) + (not classifier.regression))
+    elif classifier.regression:
+        cells = [f"{value:.6g}" for value in answer.outputs]
     else:
-        cells = ["" for _ in range(1 + len(classes))] + [answer.error]
-    print("\t".join(cells))
+        cells = [label_of(answer, classifier), *(f"{p:.4f}" for p in answer.outputs)]
+    print("\t".join([*cells, answer.error or (ALL_UNKNOWN if answer.all_unknown else "")]))
 
 
-def write_json(answer: Answer, classes: list[str]) -> None:
-    found: dict[str, object] = {"error": answer.error}
-    if answer.error is None:
-        probabilities = dict(zip(classes, answer.probabilities))
-        found = {"label": label_of(answer, classes), "probabilities": probabilities}
+def write_json(answer: Answer, classifier: Classifier) -> None:
+    found: dict[str, object] = {}
+    named = dict(zip(classifier.outputs, answer.outputs))
+    if answer.error is not None:
+        found = {"error": answer.error}
+    elif classifier.regression:
+        found = {**named}
+    else:
+        found = {"label": label_of(answer, classifier), "probabilities": named}
+    if answer.all_unknown:
+        found["warning"] = ALL_UNKNOWN
     print(json.dumps(found, ensure_ascii=False))
 
 
-def label_of(answer: Answer, classes: list[str]) -> str:
-    return classes[answer.probabilities.index(max(answer.probabilities))]
+def label_of(answer: Answer, classifier: Classifier) -> str:
+    return classifier.outputs[answer.outputs.index(max(answer.outputs))]

@@ -12,7 +12,7 @@ from collections import Counter
 
 from fairseq_lstmn.data import sentence_prediction
 from fairseq_lstmn.data.corpora import CORPORA, SST_BINARY, Corpus
-from fairseq_lstmn.data.labelled_rows import LabelledRows
+from fairseq_lstmn.data.labelled_rows import NULL, UNDECODABLE, LabelledRows
 from fairseq_lstmn.data.source_files import opened
 from fairseq_lstmn.data.whole_folder import add_dest, check_new, made_whole
 from fairseq_lstmn.errors import InputError
@@ -58,12 +58,21 @@ def add_options(command: ArgumentParser, corpus: Corpus) -> None:
         help="words rarer than N in training become <unk> (default: %(default)s)",
     )
     command.add_argument("--keep-case", action="store_true", help="do not lower-case")
+    command.add_argument(
+        "--encoding",
+        metavar="NAME",
+        default="utf-8",
+        help="of the files, such as latin-1, cp1252 or utf-16 (default: %(default)s)",
+    )
+    for name, what in corpus.flags:
+        command.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=what)
 
 
 def run(args: Namespace) -> int:
     check_new(args.dest)
     if args.threshold < 1:
         raise InputError(f"--threshold {args.threshold}: must be 1 or more")
+    check_encoding(args.encoding)
     rows = read(args)
     with made_whole(args.dest) as folder:
         sentence_prediction.write(folder, rows.splits, rows.labels, args.threshold)
@@ -73,17 +82,26 @@ def run(args: Namespace) -> int:
     return 0
 
 
+def check_encoding(name: str) -> None:
+    try:
+        "".encode(name)
+    except (LookupError, UnicodeError):
+        raise InputError(f"--encoding {name}: unknown, or none of text") from None
+
+
 def read(args: Namespace) -> LabelledRows:
     """Return the corpus's LabelledRows, all splits with some row."""
     rows = LabelledRows(args.corpus.labels, args.keep_case)
-    with opened(args.source) as files:
-        for table in args.corpus.tables(files):
+    flags = {flag: getattr(args, flag) for flag, _ in args.corpus.flags}
+    with opened(args.source, args.encoding) as files:
+        for table in args.corpus.tables(files, **flags):
             rows.read(table)
     if rows.bad and not args.skip_bad_rows:
         list_bad(rows.bad)
-        raise InputError(
-            f"--from {args.source}: bad rows: {len(rows.bad)}; mend them or give --skip-bad-rows"
-        )
+        remedies = "mend them or give --skip-bad-rows"
+        if {UNDECODABLE, NULL} & {reason for _, reason in rows.bad}:
+            remedies += f", or the --encoding that they are in (now {args.encoding})"
+        raise InputError(f"--from {args.source}: bad rows: {len(rows.bad)}; {remedies}")
     for split, kept in rows.splits.items():
         if not kept:
             raise InputError(f"--from {args.source}: has no row to use for {split}")
@@ -98,12 +116,15 @@ def list_bad(bad: list[tuple[str, str]]) -> None:
 
 
 def report(rows: LabelledRows) -> None:
-    """Print how many rows of each split are used, how many are not and the labels."""
+    """Print how many rows of each split are used, the longest, how many not, notes and labels."""
     for split, kept in rows.splits.items():
-        print(f"{split}: {len(kept):,} rows")
+        longest = max(row.tokens for row in kept)
+        print(f"{split}: {len(kept):,} rows, the longest of {longest:,} tokens")
     for reason, count in rows.left_out.items():
         print(f"left out: {count:,} rows, {reason}")
     for reason, count in Counter(reason for _, reason in rows.bad).items():
         print(f"skipped: {count:,} bad rows, {reason}")
+    for note in rows.notes:
+        print(note)
     labels = " ".join(sorted(rows.labels))
     print(f"labels, numbered from 0 (--num-classes {len(rows.labels)}): {labels}")

@@ -3,13 +3,14 @@
 import contextlib
 import io
 from argparse import ArgumentParser, Namespace
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from fairseq import options as fairseq_options
 from fairseq.models import ARCH_MODEL_REGISTRY
 from fairseq.tasks import TASK_REGISTRY
 
-from fairseq_lstmn.comparison.plan import check_known
+from fairseq_lstmn.comparison.plan import WORDS, check_known
 from fairseq_lstmn.comparison.types import Options
 from fairseq_lstmn.errors import InputError
 
@@ -64,11 +65,19 @@ def parsed(parser: ArgumentParser, argv: list[str], options: Options, section: s
         raise InputError(f"{section}: {reason}") from None
     except Exception as error:  # of an option's own ways to be read
         raise InputError(f"{section}: {' '.join(str(error).split())}") from None
-    if unknown:
-        name = unknown[0].partition("=")[0].lstrip("-")
-        known = [text.lstrip("-") for action in parser._actions for text in action.option_strings]
-        check_known(
-            f"option of fairseq's, in {section}, with value {options.get(name)!r}", name, known
-        )
-        raise InputError(f"{section}: {' '.join(unknown)}: fairseq does not take it")
+    _check_none(unknown, parser, options, section)
     return args
+
+
+def _check_none(unknown: list[str], parser: ArgumentParser, options: Options, section: str) -> None:
+    """Raise InputError if there are ``unknown`` arguments: an option's name, a flag's value."""
+    names = [part.partition("=")[0][2:] for part in unknown if part.startswith("--")]
+    # a misspelt one of WORDS leaves options unknown that it would have brought
+    for name in [*(name for name in names if get_close_matches(name, WORDS)), *names]:
+        known = [text.lstrip("-") for action in parser._actions for text in action.option_strings]
+        what = f"option of fairseq's, in {section}, with value {options.get(name)!r}"
+        check_known(what, name, known)
+    for value in unknown:
+        flags = [name for name, spelt in spelled(options).items() if spelt == value]
+        where = ".".join([section, *flags[:1]])
+        raise InputError(f"{where}: {value}: fairseq takes no value here, but true or false")

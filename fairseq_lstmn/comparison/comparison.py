@@ -9,7 +9,7 @@ from fairseq.criterions import CRITERION_DATACLASS_REGISTRY
 from fairseq.dataclass.configs import CheckpointConfig, DatasetConfig
 from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
 
-from fairseq_lstmn.comparison import fingerprint, logs, parameters
+from fairseq_lstmn.comparison import fingerprint, lengths, logs, parameters
 from fairseq_lstmn.comparison.arguments import (
     DEFAULT_TASK,
     arguments,
@@ -20,7 +20,7 @@ from fairseq_lstmn.comparison.arguments import (
 )
 from fairseq_lstmn.comparison.plan import Plan
 from fairseq_lstmn.comparison.runs import Run, make_run
-from fairseq_lstmn.comparison.scoring import score_options, scoring_of
+from fairseq_lstmn.comparison.scoring import score_options, scoring_of, task_options
 from fairseq_lstmn.comparison.types import Options
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.tasks.embed_std import EmbedStdConfig
@@ -50,6 +50,7 @@ class Comparison:
         chosen: {model: options} that ``match`` has set.
         parameters: {model: Parameters}.
         subsets: the parts of the data by what they are for: train, valid, test.
+        warnings: sentences about training examples that are too long and so left out.
         versions: of what results depend on.
     """
 
@@ -59,9 +60,12 @@ class Comparison:
         self._check_own()
         self._check_models()
         self._scoring = scoring_of(plan, self._task_name)
-        self.chosen, self.parameters = self._match()
+        self.chosen, counters = self._match()
+        self.parameters = {model: counter.count() for model, counter in counters.items()}
         self._check_trials()
         self._check_scoring()
+        own = {name: plan.score[name] for name in task_options(self._task_name) & {*plan.score}}
+        self.warnings = lengths.check(plan, counters, self.subsets, scored_with=own)
         self.versions = fingerprint.versions()
         self._data = [] if plan.data is None else fingerprint.of_data(plan.data)
 
@@ -194,21 +198,22 @@ class Comparison:
         for model in self.plan.models:
             check_training(self.plan.data, self.plan.options(model), f"models.{model}")
 
-    def _match(self) -> tuple[dict[str, Options], dict[str, parameters.Parameters]]:
-        """Options that the plan's ``match`` sets, and parameters, both by model."""
+    def _match(self) -> tuple[dict[str, Options], dict[str, parameters.Counter]]:
+        """Options that the plan's ``match`` sets, and what counts parameters, both by model."""
         plan = self.plan
 
-        def count(model: str, chosen: Options) -> parameters.Parameters:
+        def counter(model: str, chosen: Options) -> parameters.Counter:
             options = {**plan.options(model), **chosen}
-            return parameters.Counter(plan.data, options, f"models.{model}").count()
+            return parameters.Counter(plan.data, options, f"models.{model}")
 
-        counts = {plan.baseline: count(plan.baseline, {})}
+        counters = {plan.baseline: counter(plan.baseline, {})}
+        wanted = counters[plan.baseline].count()
         chosen: dict[str, Options] = {plan.baseline: {}}
         for model in plan.models:
-            if model not in counts:
-                chosen[model] = self._sizes(model, counts[plan.baseline]) if plan.match else {}
-                counts[model] = count(model, chosen[model])
-        return chosen, counts
+            if model not in counters:
+                chosen[model] = self._sizes(model, wanted) if plan.match else {}
+                counters[model] = counter(model, chosen[model])
+        return chosen, counters
 
     def _sizes(self, model: str, wanted: parameters.Parameters) -> Options:
         options, section = self.plan.options(model), f"models.{model}"

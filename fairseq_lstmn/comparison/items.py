@@ -1,10 +1,11 @@
 """What a model answered on every item of the test set, one class for each kind of scoring.
 
-N items, C classes. The items of every run of a comparison are the same, in the same order.
+N items, C classes. The items of all runs that are compared are the same, in the same order.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from fairseq_lstmn.comparison.types import Flags, Floats, Indices
 
@@ -95,4 +96,18 @@ class Recalled:
 
 
 Items: TypeAlias = Tokens | Translations | Answers | Recalled
-Scored: TypeAlias = tuple[Items, float]  # and how many items were scored a second
+
+
+class Scored(NamedTuple):
+    """What came of a scoring.
+
+    Attributes:
+        items_per_second: how many were scored.
+        numbers: of the test examples that were answered, rising: blocks of text, sentences, pairs.
+        left_out: how many others were not, as they are longer than the model or the task takes.
+    """
+
+    items: Items
+    items_per_second: float
+    numbers: Sequence[int]
+    left_out: int

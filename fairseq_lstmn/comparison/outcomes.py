@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from fairseq_lstmn.comparison import logs
 from fairseq_lstmn.comparison.comparison import Comparison
-from fairseq_lstmn.comparison.items import Items
+from fairseq_lstmn.comparison.items import Items, Scored
 from fairseq_lstmn.comparison.plan import BUDGETS, Plan
 from fairseq_lstmn.comparison.record import Numbers, State
 from fairseq_lstmn.comparison.runs import Run
@@ -20,11 +20,11 @@ class Outcome:
     Attributes:
         training: Training, as far as it has got.
         best_update: with the best validation, None without any.
-        items, items_per_second: of the test set; None if it has not come to its end.
+        scored: what it answered of the test set; None if it has not come to its end, or was
+            asked something else than the other runs.
     """
 
-    items: Items | None
-    items_per_second: float | None
+    scored: Scored | None
 
     def __init__(self, run: Run, comparison: Comparison) -> None:
         self.run = run
@@ -32,8 +32,12 @@ class Outcome:
         best = self.training.best(comparison.metric, comparison.maximize)
         self.best_update = best[0] if best else None
         self._curve_metric = comparison.curve_metric
-        self.items, self.items_per_second = (run.trained() and run.scored()) or (None, None)
-        self.error = run.error() if self.items is None else None
+        self.scored = run.scored() if run.trained() else None
+        self.error = run.error() if self.scored is None else None
+
+    @property
+    def items(self) -> Items | None:
+        return None if self.scored is None else self.scored.items
 
     @property
     def state(self) -> State:
@@ -62,7 +66,7 @@ class Outcome:
         return {
             "minutes": self.training.seconds / 60,
             "words_per_second": self.training.speed,
-            "items_per_second": self.items_per_second,
+            "items_per_second": None if self.scored is None else self.scored.items_per_second,
             "peak_memory": memory or None,
             "cpu_seconds": sum(u["cpu_seconds"] for u in stages) if all(stages) else None,
         }
@@ -83,13 +87,31 @@ Trials: TypeAlias = Mapping[str, Sequence[tuple[Options, Outcome]]]
 
 
 def leave_out_other_tests(outcomes: Sequence[Outcome]) -> None:
-    """Runs that were not asked what the first one was count as failed."""
-    done = [(outcome, outcome.items.asked) for outcome in outcomes if outcome.items is not None]
-    for outcome, asked in done[1:]:
-        first, wanted = done[0]
-        if asked != wanted:
-            outcome.items = None
-            outcome.error = f"scored on other test items than {first.run.name}"
+    """Runs that did not answer what the first of those with most answers did count as failed."""
+    done = [(outcome, outcome.scored) for outcome in outcomes if outcome.scored is not None]
+    if not done:
+        return
+    first, most = max(done, key=lambda entry: len(entry[1].numbers))
+    for outcome, scored in done:
+        if (scored.numbers, scored.items.asked) != (most.numbers, most.items.asked):
+            outcome.scored = None
+            counts = f" ({len(scored.numbers):,} examples, not {len(most.numbers):,})"
+            outcome.error = f"scored on other test items than {first.run.name}" + (
+                counts if len(scored.numbers) != len(most.numbers) else ""
+            )
+
+
+def unanswered(outcomes: Sequence[Outcome]) -> list[str]:
+    """A sentence for each model that did not answer all of the test set."""
+    found = {}
+    for outcome in outcomes:
+        if outcome.scored is not None and outcome.scored.left_out:
+            answered, others = len(outcome.scored.numbers), outcome.scored.left_out
+            found[outcome.run.model] = (
+                f"{outcome.run.model} answered {answered:,} of {answered + others:,} test examples;"
+                f" the scores leave out {others:,} that are too long"
+            )
+    return list(found.values())
 
 
 def budget_errors(plan: Plan, by_model: Mapping[str, Sequence[Outcome]]) -> list[str]:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_lstmn.comparison.items import Answers, Recalled, Tokens, Translations
+from fairseq_lstmn.comparison.items import Answers, Recalled, Scored, Tokens, Translations
 
 
-def read_tokens(folder: Path, log: str) -> tuple[Tokens, float] | None:
+def read_tokens(folder: Path, log: str) -> Scored | None:
     """Every token's log-probability, from what fairseq-eval-lm logs with --output-word-probs."""
     speed = re.search(r"Evaluated .* \(([\d.]+) tokens/s\)", log)
     if "Perplexity: " not in log or speed is None:
@@ -19,12 +19,14 @@ def read_tokens(folder: Path, log: str) -> tuple[Tokens, float] | None:
         found = re.search(r"\bINFO\W+fairseq_cli\.eval_lm\W+(\d+) (.*\])$", line)
         if found:
             blocks[int(found[1])] = found[2].split("\t")
-    pairs = [entry[:-1].rpartition(" [") for number in sorted(blocks) for entry in blocks[number]]
+    numbers = sorted(blocks)
+    pairs = [entry[:-1].rpartition(" [") for number in numbers for entry in blocks[number]]
     logs = np.array([float(value) for _, _, value in pairs])
-    return Tokens([word for word, _, _ in pairs], logs), float(speed[1])
+    tokens = Tokens([word for word, _, _ in pairs], logs)
+    return Scored(tokens, float(speed[1]), numbers, left_out(log))
 
 
-def read_translations(folder: Path, log: str) -> tuple[Translations, float] | None:
+def read_translations(folder: Path, log: str) -> Scored | None:
     """Every sentence with its first hypothesis, from the file of fairseq-generate."""
     paths = list(folder.glob("generate-*.txt"))
     text = paths[0].read_text(encoding="utf-8") if paths else ""
@@ -37,11 +39,12 @@ def read_translations(folder: Path, log: str) -> tuple[Translations, float] | No
         if dash and kind in lines:
             # a reference may be empty; of several hypotheses the best stands first
             lines[kind].setdefault(int(number), line.split("\t")[-1])
-    sides = ([lines[kind].get(n, "") for n in sorted(lines["T"])] for kind in "SDT")
-    return Translations(*sides), float(speed[1])
+    numbers = sorted(lines["T"])
+    sides = ([lines[kind].get(n, "") for n in numbers] for kind in "SDT")
+    return Scored(Translations(*sides), float(speed[1]), numbers, left_out(log + text))
 
 
-def read_answers(folder: Path, log: str) -> tuple[Answers, float] | None:
+def read_answers(folder: Path, log: str) -> Scored | None:
     """Every example's probabilities, from the file of fairseq_lstmn.comparison.validate."""
     path = folder / "answers.npz"
     if not path.exists():
@@ -49,10 +52,11 @@ def read_answers(folder: Path, log: str) -> tuple[Answers, float] | None:
     with np.load(path) as found:
         classes = [str(name) for name in found["classes"]]
         answers = Answers(classes, found["probabilities"], found["labels"], found["lengths"])
-        return answers, float(found["items_per_second"])
+        speed, numbers = float(found["items_per_second"]), found["numbers"].tolist()
+        return Scored(answers, speed, numbers, left_out(log))
 
 
-def read_recalled(folder: Path, log: str) -> tuple[Recalled, float] | None:
+def read_recalled(folder: Path, log: str) -> Scored | None:
     """Every question's answer, from the file of fairseq_lstmn.comparison.validate."""
     path = folder / "answers.npz"
     if not path.exists():
@@ -60,4 +64,12 @@ def read_recalled(folder: Path, log: str) -> tuple[Recalled, float] | None:
     with np.load(path) as found:
         values = found["classes"][found["labels"]].tolist()
         fields = ("numbers", "distances", "right", "log_probabilities")
-        return Recalled(values, *(found[name] for name in fields)), float(found["items_per_second"])
+        recalled = Recalled(values, *(found[name] for name in fields))
+        speed, numbers = float(found["items_per_second"]), np.unique(found["numbers"]).tolist()
+        return Scored(recalled, speed, numbers, left_out(log))
+
+
+def left_out(log: str) -> int:
+    """How many examples fairseq says that it skips, as they are too long; the last time it ran."""
+    counts = re.findall(r"([\d,]+) samples have invalid sizes and will be skipped", log)
+    return int(counts[-1].replace(",", "")) if counts else 0

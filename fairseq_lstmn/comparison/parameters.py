@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from fairseq import tasks
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.models import BaseFairseqModel
+from fairseq.tasks.fairseq_task import FairseqTask
 from omegaconf import OmegaConf, open_dict
 
 from fairseq_lstmn.comparison.arguments import check_training
@@ -36,11 +38,14 @@ class Parameters:
 
 
 class Counter:
-    """Counts the parameters of the model that fairseq-train would build.
+    """Builds the model that fairseq-train would build, and counts its parameters.
 
     Args:
         data, options: as of fairseq-train.
         section: of the plan, named in errors.
+
+    Attributes:
+        task: of the model.
 
     Raises InputError if there can be no such model.
     """
@@ -52,17 +57,22 @@ class Counter:
         args = check_training(data, options, section)
         with quiet(), self._told():
             self._cfg = convert_namespace_to_omegaconf(args)
-            self._task = tasks.setup_task(self._cfg.task)
+            self.task: FairseqTask = tasks.setup_task(self._cfg.task)
 
     def count(self, sizes: Mapping[str, int] | None = None) -> Parameters:
         """The Parameters, with other ``sizes``, a dict of options."""
+        model = self.model(sizes)
+        embeddings = [m for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+        return Parameters(trained([model]), trained(embeddings))
+
+    def model(self, sizes: Mapping[str, int] | None = None) -> BaseFairseqModel:
+        """The model itself, with other ``sizes``, a dict of options."""
         model_cfg = copy.deepcopy(self._cfg.model)
         with quiet(), self._told(), opened(model_cfg):
             for name, size in (sizes or {}).items():
                 setattr(model_cfg, name.replace("-", "_"), size)
-            model = self._task.build_model(model_cfg)
-        embeddings = [m for m in model.modules() if isinstance(m, torch.nn.Embedding)]
-        return Parameters(trained([model]), trained(embeddings))
+            model: BaseFairseqModel = self.task.build_model(model_cfg)
+        return model
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

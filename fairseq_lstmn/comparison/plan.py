@@ -12,6 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fairseq_lstmn.comparison import plan_file
 from fairseq_lstmn.comparison.metrics import METRICS
 from fairseq_lstmn.comparison.types import Options
 from fairseq_lstmn.errors import InputError
@@ -65,18 +66,18 @@ def read(path: str | Path, overrides: Iterable[str] = ()) -> Plan:
     Raises InputError, naming the key and its value, for all that can be told from the file alone.
     """
     try:
-        written = OmegaConf.load(path)
-        if not OmegaConf.is_dict(written):
+        written = plan_file.load(Path(path).read_bytes())
+        if not isinstance(written, dict):
             raise InputError(f"{path}: is no plan (no keys and values)")
-        config = OmegaConf.merge(written, OmegaConf.from_dotlist(list(overrides)))
-        found = OmegaConf.to_container(config, resolve=True)
+        changes = OmegaConf.create()
+        for key, value in map(plan_file.override, overrides):
+            OmegaConf.update(changes, key, value, merge=True)
+        found = OmegaConf.to_container(OmegaConf.merge(written, changes), resolve=True)
     except OSError as error:
-        # OmegaConf's own for a file that is one number
-        reason = error.strerror or "no keys and values"
-        raise InputError(f"{path}: cannot be read ({reason})") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except InputError:
         raise
-    except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, ValueError) as error:
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
         raise InputError(f"{path}: is no plan ({_in_one_line(error)})") from None
     try:
         assert isinstance(found, dict)
@@ -105,12 +106,10 @@ def _checked(found: dict[Any, Any]) -> Plan:
         found.pop("data", None)
     for key in ("train", "score", "models", "tune"):
         _check_kind(found, key, dict, "keys and values")
-    for key in ("data", "title", "baseline", "budget"):
-        _check_kind(found, key, (str, int, float), "one word or sentence")
-        found.update({key: str(found[key])} if key in found else {})
+    for key in plan_file.TEXTS:
+        _check_kind(found, key, str, "one word or sentence")
     metrics, score = _metrics_and_options(found["score"])
-    models = {str(name): options for name, options in found["models"].items()}
-    plan = Plan(**{**found, "models": models, "metrics": metrics, "score": score})
+    plan = Plan(**{**found, "metrics": metrics, "score": score})
     _check_options("train", plan.train)
     _check_options("score", plan.score)
     _check_models(plan)
@@ -134,6 +133,14 @@ def check_known(what: str, name: object, known: Collection[str]) -> None:
     raise InputError(f"{name}: unknown {what}" + (f"; is {near[0]} meant?" if near else ""))
 
 
+def _missing(section: str, key: str, options: Options) -> InputError:
+    """The error that a section lacks ``key``, or that one of its ``options`` is it misspelt."""
+    near = difflib.get_close_matches(key, list(options), n=1)
+    if near:
+        return InputError(f"{section}.{near[0]}: unknown key; is {key} meant?")
+    return InputError(f"{section}.{key}: is missing")
+
+
 def _check_kind(found: dict[str, Any], key: str, kind: type | tuple[type, ...], words: str) -> None:
     if key in found and not isinstance(found[key], kind):
         raise InputError(f"{key}: {found[key]!r}: must be {words}")
@@ -144,7 +151,7 @@ def _metrics_and_options(score: Options) -> tuple[list[str], Options]:
     named = options.pop("metric", None)
     metrics = named if isinstance(named, list) else [named]
     if not metrics or metrics == [None]:
-        raise InputError("score.metric: is missing")
+        raise _missing("score", "metric", options)
     for metric in metrics:
         if not isinstance(metric, str) or metric not in METRICS:
             raise InputError(f"score.metric: {metric}: must be one of {', '.join(METRICS)}")
@@ -172,7 +179,7 @@ def _check_models(plan: Plan) -> None:
             raise InputError(f"models: {name!r}: cannot be the name of a folder")
         _check_options(f"models.{name}", options)
         if "arch" not in plan.options(name):
-            raise InputError(f"models.{name}.arch: is missing")
+            raise _missing(f"models.{name}", "arch", plan.options(name))
     if plan.baseline not in plan.models:
         raise InputError(
             f"baseline: {plan.baseline}: is none of the models ({', '.join(plan.models)})"

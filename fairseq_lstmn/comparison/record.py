@@ -100,6 +100,7 @@ class CommandEntry(TypedDict):
 class Results(TypedDict):
     title: str
     errors: list[str]
+    warnings: list[str]  # of what the scores leave out
     notes: list[str]
     data: str | None
     baseline: str

@@ -20,6 +20,7 @@ from fairseq_lstmn.comparison.outcomes import (
     budget_errors,
     leave_out_other_tests,
     run_errors,
+    unanswered,
 )
 from fairseq_lstmn.comparison.record import (
     ModelEntry,
@@ -48,6 +49,7 @@ def collect(comparison: Comparison) -> Results:
     return {
         "title": str(plan.title),
         "errors": [*unequal, *run_errors(plan, outcomes, trials)],
+        "warnings": [*comparison.warnings, *unanswered(outcomes)],
         "notes": [
             *(
                 []

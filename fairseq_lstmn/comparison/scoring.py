@@ -63,19 +63,29 @@ def scoring_of(plan: Plan, task: str) -> Scoring:
         if not found or metric not in found[0].metrics:
             has = f"it has {', '.join(found[0].metrics)}" if found else "it has none of them"
             raise InputError(f"score.metric: {metric}: not for the task {task} ({has})")
+    if plan.train.get("regression-target"):
+        raise InputError(
+            f"train.regression-target: true: score.metric {plan.metrics[0]} is of classes, and "
+            "there is no other for numbers"
+        )
     [scoring] = found
     return scoring
 
 
 def score_options(scoring: Scoring, training: Options, given: Options) -> Options:
     """The options of a scoring: those of the training that it shares, then ``given``."""
-    config = TASK_DATACLASS_REGISTRY.get(training.get("task", DEFAULT_TASK))
-    own = {field.name.replace("_", "-") for field in fields(config)} if config else set()
+    own = task_options(training.get("task", DEFAULT_TASK))
     shared = {*SHARED, *own, *(["criterion"] if scoring.subset == "valid-subset" else [])}
     options = {name: value for name, value in training.items() if name in shared}
     options.update(given)
     options[scoring.subset] = options.pop("gen-subset", options.get(scoring.subset, "test"))
     return options
+
+
+def task_options(task: str) -> set[str]:
+    """The names of a task's options; none for one without a dataclass."""
+    config = TASK_DATACLASS_REGISTRY.get(task)
+    return {field.name.replace("_", "-") for field in fields(config)} if config else set()
 
 
 kept_by_validate = partial(

@@ -22,7 +22,7 @@ from fairseq.tasks.fairseq_task import FairseqTask
 from fairseq_cli import validate
 from torch import Tensor, nn
 
-from fairseq_lstmn.data.sentence_prediction import classes
+from fairseq_lstmn.data.labels import classes
 from fairseq_lstmn.tasks.recall import RecallTask
 
 Sample: TypeAlias = dict[str, Any]  # a batch as fairseq has it

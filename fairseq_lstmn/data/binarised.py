@@ -39,16 +39,16 @@ def load_subset(
 
 
 def name_languages(
-    infer_language_pair: Callable[[str], tuple[str | None, str | None]], folder: str
+    infer_language_pair: Callable[[str], tuple[str | None, str | None]], path: str
 ) -> tuple[str | None, str | None]:
     """fairseq's ``infer_language_pair``; raises InputError where no name of a file has a pair."""
     try:
-        pair = infer_language_pair(folder)
+        pair = infer_language_pair(path)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be read as a data folder ({short(error)})") from error
+        raise InputError(f"{path}: cannot be read as a data folder ({short(error)})") from error
     if None in pair:
         raise InputError(
-            f"{folder}: no text of a language pair is there by whose name --source-lang and"
+            f"{path}: no text of a language pair is there by whose name --source-lang and"
             " --target-lang could be told"
         )
     return pair
@@ -57,15 +57,15 @@ def name_languages(
 def read_dictionary(
     add_from_file: Callable[[Dictionary, str | TextIO], None],
     dictionary: Dictionary,
-    file: str | TextIO,
+    f: str | TextIO,
 ) -> None:
     """fairseq's ``Dictionary.add_from_file``; raises InputError for a file it cannot read."""
-    if not isinstance(file, str):
-        return add_from_file(dictionary, file)
+    if not isinstance(f, str):
+        return add_from_file(dictionary, f)
     try:
-        return add_from_file(dictionary, file)
+        return add_from_file(dictionary, f)
     except Exception as error:  # fairseq raises a plain one for text that is not UTF-8
-        raise InputError(f"{file}: cannot be read as a dictionary ({short(error)})") from error
+        raise InputError(f"{f}: cannot be read as a dictionary ({short(error)})") from error
 
 
 def open_whole(

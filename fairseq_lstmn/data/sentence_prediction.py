@@ -3,22 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from fairseq_lstmn.data.labelled_rows import Row
 from fairseq_lstmn.data.whole_folder import SPLITS, binarise, write_lines
-
-if TYPE_CHECKING:  # `prepare` needs no fairseq to say what it does
-    from fairseq.data import Dictionary
-    from fairseq.tasks.fairseq_task import FairseqTask
-
-
-def classes(task: "FairseqTask") -> list[str]:
-    """The labels of a ``sentence_prediction`` task in the order of their numbers."""
-    known: Any = task  # to have labels and their number, of which a task's type knows nothing
-    dictionary: Dictionary = known.label_dictionary
-    first = dictionary.nspecial
-    return dictionary.symbols[first : first + known.cfg.num_classes]
+from fairseq_lstmn.errors import InputError
 
 
 def write(
@@ -32,7 +20,7 @@ def write(
     It gets {train,valid,test}.tsv, a row's label and sentences, and in binary form input0, for
     pairs input1, and label. All sentences share one dictionary, the words that occur
     ``threshold`` times or more on either side in training; the ids of ``labels`` follow their
-    alphabetical order.
+    alphabetical order. Raises InputError, naming ``--threshold``, for a dictionary without words.
     """
     for split in SPLITS:
         rows = splits[split]
@@ -41,7 +29,13 @@ def write(
     words = Counter(
         word for row in splits["train"] for text in row.sentences for word in text.split()
     )
-    write_dictionary(folder / "input0", by_frequency(words, threshold))
+    frequent = by_frequency(words, threshold)
+    if not frequent:
+        most = max((count for _, count in by_frequency(words, 1)), default=0)
+        raise InputError(
+            f"--threshold {threshold}: no word of the training part occurs more than {most} times"
+        )
+    write_dictionary(folder / "input0", frequent)
     for side in range(len(splits["train"][0].sentences)):
         texts = {split: [row.sentences[side] for row in splits[split]] for split in SPLITS}
         write_binary(folder, f"input{side}", "input0", texts)

@@ -59,10 +59,19 @@ def binarise(
     into: str = "bin",
     splits: Iterable[str] = SPLITS,
 ) -> None:
-    """Run fairseq-preprocess on folder/{train,valid,test}SUFFIX, or some, into folder/INTO."""
+    """Run fairseq-preprocess on folder/{train,valid,test}SUFFIX, or some, into folder/INTO.
+
+    What it prints stands in preprocess.log there, and on standard error if it fails.
+    """
     texts = [word for split in splits for word in (f"--{split}pref", f"{split}{suffix}")]
     # By default fairseq makes up words until their number is a multiple of 8.
     command = [*options, *texts, "--destdir", into, "--padding-factor", "1"]
-    subprocess.run(
-        [sys.executable, "-m", "fairseq_cli.preprocess", *command], cwd=folder, check=True
+    done = subprocess.run(
+        [sys.executable, "-m", "fairseq_cli.preprocess", *command],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
+    if done.returncode:
+        sys.stderr.write(done.stdout.decode(errors="replace"))
+        done.check_returncode()

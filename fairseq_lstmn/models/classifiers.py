@@ -19,6 +19,8 @@ from fairseq_lstmn.modules.tcnn import TCNN
 class SentenceClassifier(ReadingModel):
     """The mean of a reader's states, classified (Cheng et al. 2016, section 5.2)."""
 
+    for_tasks = ("sentence_prediction",)
+
     def __init__(
         self, cfg: Config, dictionary: Dictionary, reader: nn.Module, feature_size: int
     ) -> None:

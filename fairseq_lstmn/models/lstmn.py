@@ -8,6 +8,7 @@ from fairseq.models import FairseqEncoderDecoderModel, register_model
 from fairseq.tasks.fairseq_task import FairseqTask
 from omegaconf import II
 
+from fairseq_lstmn.data.lengths import UNLIMITED
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.options import (
     Config,
@@ -30,8 +31,6 @@ from fairseq_lstmn.modules.fusion import build_fusion
 from fairseq_lstmn.modules.lstmn_stack import LSTMNStack, MakeFusion
 from fairseq_lstmn.modules.output_layer import OutputLayer
 
-UNLIMITED = int(1e5)  # positions; what fairseq's lstm accepts where a task sets no limit
-
 DEFAULTS = dict(
     attention_fusion="shallow",
     dropout=0.1,
@@ -40,6 +39,7 @@ DEFAULTS = dict(
     decoder_embed_dim=512,
     decoder_layers=1,
     decoder_out_embed_dim=512,
+    skip_bad_vectors=False,
 )
 
 
@@ -94,6 +94,7 @@ class LSTMNConfig(DecoderConfig):
         default=None,
         metadata={"help": "dropout probability for encoder output (default: --dropout)"},
     )
+    # the task's limits, in every checkpoint so far; they limit the data and not the model
     max_source_positions: Optional[int] = II("task.max_source_positions")
     max_target_positions: Optional[int] = II("task.max_target_positions")
 
@@ -101,6 +102,9 @@ class LSTMNConfig(DecoderConfig):
 @register_model("lstmn", dataclass=LSTMNConfig)
 class LSTMNModel(FairseqEncoderDecoderModel):
     """An LSTMN that reads a source and an LSTMN that writes (Cheng et al. 2016, section 4)."""
+
+    for_tasks = "translation", "translation_multi_simple_epoch", "denoising"
+    reads_any_length = True
 
     @classmethod
     def build_model(cls, cfg: Config, task: FairseqTask) -> "LSTMNModel":
@@ -117,6 +121,7 @@ def build_encoder(cfg: Config, task: FairseqTask) -> LSTMNEncoder:
         cfg.encoder_embed_dim,
         cfg.encoder_embed_path,
         "--encoder-embed-path",
+        cfg.skip_bad_vectors,
     )
     embedding.weight.requires_grad_(not cfg.encoder_freeze_embed)
     return LSTMNEncoder(
@@ -127,7 +132,7 @@ def build_encoder(cfg: Config, task: FairseqTask) -> LSTMNEncoder:
         cfg.encoder_bidirectional,
         cfg.encoder_dropout_in,
         cfg.encoder_dropout_out,
-        positions(cfg.max_source_positions),
+        UNLIMITED,
         **layer_options(cfg),
     )
 
@@ -136,7 +141,10 @@ def build_decoder(cfg: Config, task: FairseqTask, encoder: LSTMNEncoder) -> LSTM
     embedding = encoder.embed_tokens
     if not cfg.share_all_embeddings:
         embedding = build_embedding(
-            task.target_dictionary, cfg.decoder_embed_dim, cfg.decoder_embed_path
+            task.target_dictionary,
+            cfg.decoder_embed_dim,
+            cfg.decoder_embed_path,
+            skip_bad=cfg.skip_bad_vectors,
         )
     if cfg.decoder_freeze_embed:
         embedding.weight.requires_grad_(False)
@@ -163,7 +171,7 @@ def build_decoder(cfg: Config, task: FairseqTask, encoder: LSTMNEncoder) -> LSTM
         stack,
         output,
         cfg.decoder_dropout_in,
-        positions(cfg.max_target_positions),
+        UNLIMITED,
         EncoderStart(encoder.output_size, cfg.decoder_hidden_size),
     )
 
@@ -175,11 +183,6 @@ def fusions(cfg: Config, source_size: int) -> MakeFusion:
         fusion = "none"
     choices = fusion, str(cfg.shallow_query), str(cfg.shallow_context)
     return lambda k, width: build_fusion(k, width, source_size, cfg.decoder_hidden_size, *choices)
-
-
-def positions(limit: object) -> int:
-    """A task's limit; a Namespace may leave it unresolved or None."""
-    return limit if isinstance(limit, int) else UNLIMITED
 
 
 def complete(cfg: Config) -> None:

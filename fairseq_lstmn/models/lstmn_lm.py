@@ -1,12 +1,13 @@
 """The LSTMN language model: fairseq's ``lstm_lm`` with a tape, under the same options."""
 
-import sys
 from dataclasses import dataclass, field
 from typing import Optional
 
+from fairseq.data import Dictionary
 from fairseq.models import FairseqLanguageModel, register_model
 from fairseq.tasks.fairseq_task import FairseqTask
 
+from fairseq_lstmn.data.lengths import UNLIMITED
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.options import (
     Config,
@@ -30,6 +31,7 @@ DEFAULTS = dict(
     decoder_embed_dim=512,
     decoder_layers=1,
     decoder_out_embed_dim=512,
+    skip_bad_vectors=False,
 )
 
 
@@ -74,6 +76,13 @@ class LSTMNLanguageModelConfig(DecoderConfig):
 class LSTMNLanguageModel(FairseqLanguageModel):
     """A language model that reads its own past by attention (Cheng et al. 2016, section 5.1)."""
 
+    for_tasks = (
+        "language_modeling",
+        "contiguous_language_modeling",
+        "multilingual_language_modeling",
+        "recall",
+    )
+
     @classmethod
     def build_model(cls, cfg: Config, task: FairseqTask) -> "LSTMNLanguageModel":
         """Build from a config or a Namespace; raises InputError for options out of range."""
@@ -81,7 +90,12 @@ class LSTMNLanguageModel(FairseqLanguageModel):
         check(cfg, task)
         decoder = LSTMNLanguageDecoder(
             task.target_dictionary,
-            build_embedding(task.source_dictionary, cfg.decoder_embed_dim, cfg.decoder_embed_path),
+            build_embedding(
+                task.source_dictionary,
+                cfg.decoder_embed_dim,
+                cfg.decoder_embed_path,
+                skip_bad=cfg.skip_bad_vectors,
+            ),
             LSTMNStack(
                 cfg.decoder_embed_dim,
                 cfg.decoder_hidden_size,
@@ -127,6 +141,7 @@ def check(cfg: Config, task: FairseqTask) -> None:
     sizes = "decoder_embed_dim", "decoder_hidden_size", "decoder_layers", "decoder_out_embed_dim"
     check_at_least(cfg, 1, *sizes)
     check_at_least(cfg, 0, "carry_tape")
+    check_outputs(task.target_dictionary)
     check_probabilities(cfg, "dropout", "decoder_dropout_in", "decoder_dropout_out")
     if cfg.tape_layers is not None and not 0 <= cfg.tape_layers <= cfg.decoder_layers:
         raise InputError(
@@ -141,11 +156,20 @@ def check(cfg: Config, task: FairseqTask) -> None:
         check_shared_output(cfg)
 
 
+def check_outputs(dictionary: Dictionary) -> None:
+    """Raise InputError for outputs among which there is no place for unknown words."""
+    if len(dictionary) < dictionary.nspecial:
+        raise InputError(
+            f"--output-dictionary-size {len(dictionary)}: must be {dictionary.nspecial} or above, "
+            "as many as the marks that fairseq adds, <unk> the last of them"
+        )
+
+
 def max_positions(task: FairseqTask) -> int:
     """The task's explicit limit; a recurrence has none of its own, so longer blocks than those
     of training are scored in full."""
     limit = getattr(getattr(task, "args", None), "max_target_positions", None)
-    return sys.maxsize if limit is None else limit
+    return UNLIMITED if limit is None else limit
 
 
 # beyond the paper, for text in which earlier words come again: an LSTM, and above it a layer whose

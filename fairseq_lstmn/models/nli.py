@@ -29,6 +29,7 @@ from fairseq_lstmn.modules.pooling import mean_over_tokens
 class SentencePairModel(ReadingModel):
     """The means of a pair's readings side by side, classified (Cheng et al. 2016, section 5.3)."""
 
+    for_tasks = ("sentence_pair_prediction",)
     reader: nn.Module
 
     def __init__(self, cfg: Config, dictionary: Dictionary) -> None:

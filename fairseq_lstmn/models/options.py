@@ -61,7 +61,17 @@ class RecurrenceConfig(FairseqDataclass):
 
 
 @dataclass
-class DecoderConfig(RecurrenceConfig):
+class VectorsConfig(FairseqDataclass):
+    """Options of every model that may start from a file of word vectors."""
+
+    skip_bad_vectors: bool = field(
+        default=False,
+        metadata={"help": "leave out lines of a file of embeddings that cannot be read"},
+    )
+
+
+@dataclass
+class DecoderConfig(VectorsConfig, RecurrenceConfig):
     """Options of every decoder, named as in fairseq's ``lstm`` and ``lstm_lm``.
 
     None stands for what the architecture or the model's DEFAULTS say.

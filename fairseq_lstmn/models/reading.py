@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from fairseq.data import Dictionary
-from fairseq.dataclass import FairseqDataclass
 from fairseq.models import BaseFairseqModel
 from fairseq.modules import FairseqDropout
 from torch import Tensor, nn
 
+from fairseq_lstmn.data.lengths import UNLIMITED
 from fairseq_lstmn.models.options import (
     Config,
+    VectorsConfig,
     check_at_least,
     check_probabilities,
     fill,
@@ -21,17 +22,19 @@ from fairseq_lstmn.modules.classification_head import ClassificationHead
 from fairseq_lstmn.modules.lstm_reader import LSTMReader
 from fairseq_lstmn.modules.lstmn_layer import LayerOptions
 from fairseq_lstmn.modules.lstmn_stack import LSTMNStack, MakeFusion, no_fusion
+from fairseq_lstmn.modules.scripting import refuse_scripting
 from fairseq_lstmn.modules.word_embedding import WordEmbedding
 
 DEFAULTS = dict(
     dropout=0.1,
     encoder_embed_dim=300,
     encoder_layers=1,
+    skip_bad_vectors=False,
 )
 
 
 @dataclass
-class ReadingConfig(FairseqDataclass):
+class ReadingConfig(VectorsConfig):
     """Options of every reader; None stands for what the architecture or DEFAULTS say."""
 
     dropout: Optional[float] = field(
@@ -41,7 +44,7 @@ class ReadingConfig(FairseqDataclass):
         default=None, metadata={"help": "embedding dimension (default: 300)"}
     )
     encoder_embed_path: Optional[str] = field(
-        default=None, metadata={"help": "path to pre-trained embedding, may end in .gz"}
+        default=None, metadata={"help": "path to pre-trained embedding, may be compressed by gzip"}
     )
     encoder_freeze_embed: bool = field(default=False, metadata={"help": "freeze embeddings"})
     first_epoch_scale: Optional[float] = field(
@@ -74,6 +77,7 @@ class ReadingConfig(FairseqDataclass):
         default=None,
         metadata={"help": "dropout before the classifier's last layer (default: --dropout)"},
     )
+    # fairseq's task writes its own here; it limits the data and not the model
     max_positions: int = field(default=512, metadata={"help": "of the task: max tokens"})
 
 
@@ -120,7 +124,9 @@ class ReadingModel(BaseFairseqModel):
     """
 
     features: Callable[..., Tensor]
+    reads_any_length = True
     args: None = None  # whose options fairseq 0.12.2's criterion asks for
+    __prepare_scriptable__ = refuse_scripting
 
     def __init__(self, cfg: Config, dictionary: Dictionary, feature_size: int) -> None:
         super().__init__()
@@ -131,6 +137,7 @@ class ReadingModel(BaseFairseqModel):
             "--encoder-embed-path",
             cfg.first_epoch_scale,
             cfg.unknown_embed_std,
+            cfg.skip_bad_vectors,
         )
         self.words.embed_tokens.weight.requires_grad_(not cfg.encoder_freeze_embed)
         self.dropout_in = FairseqDropout(
@@ -141,7 +148,6 @@ class ReadingModel(BaseFairseqModel):
         )
         self.feature_size, self.hidden_size = feature_size, cfg.encoder_hidden_size
         self.pooler_dropout = cfg.pooler_dropout
-        self.longest: int = cfg.max_positions
         self.classification_heads = nn.ModuleDict()
 
     def register_classification_head(
@@ -176,4 +182,4 @@ class ReadingModel(BaseFairseqModel):
         return self.classification_heads[classification_head_name](features), {}
 
     def max_positions(self) -> int:
-        return self.longest
+        return UNLIMITED

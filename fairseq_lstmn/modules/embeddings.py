@@ -1,10 +1,10 @@
 """Word embeddings, drawn at random or read from a text file of vectors."""
 
-import gzip
 import logging
-import math
-import zlib
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import islice
 
 import torch
 from fairseq import utils
@@ -13,8 +13,24 @@ from fairseq.models.lstm import Embedding
 from torch import Tensor, nn
 
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.modules import vector_files
 
 logger = logging.getLogger(__name__)
+
+ENOUGH = 0.1  # of a dictionary's words with a vector, below which something is likely wrong
+SHOWN = 3  # words of the file and of the dictionary
+
+_in_checkpoint = ContextVar("_in_checkpoint", default=False)
+
+
+@contextmanager
+def weights_in_checkpoint() -> Iterator[None]:
+    """Models that are built in here get their weights from a checkpoint: no file is read."""
+    before = _in_checkpoint.set(True)
+    try:
+        yield
+    finally:
+        _in_checkpoint.reset(before)
 
 
 def build_embedding(
@@ -22,74 +38,55 @@ def build_embedding(
     embed_dim: int,
     path: str | None = None,
     option: str = "--decoder-embed-path",
+    skip_bad: bool = False,
 ) -> nn.Embedding:
     """An embedding for ``dictionary``, rows of known words taken from the file at ``path``.
 
     The file has one word and its ``embed_dim`` numbers a line, separated by spaces (GloVe), may
-    begin with a line of two counts (word2vec), and is compressed if its name ends in .gz. Raises
-    InputError for a file that cannot be read, a line of another form or fewer lines than counted,
-    naming ``option``, file and line; warns where the last line, and so its last number, may be cut.
+    begin with a line of two counts (word2vec), and may be compressed by gzip. Raises InputError for
+    a file that cannot be read, a line of another form (``skip_bad`` leaves these out) or fewer
+    lines than counted, naming ``option``, file and line, and for a file without any word of the
+    dictionary; warns where it has few of them.
     """
-    return embedding_and_rows(dictionary, embed_dim, path, option)[0]
+    return embedding_and_rows(dictionary, embed_dim, path, option, skip_bad)[0]
 
 
 def embedding_and_rows(
-    dictionary: Dictionary, embed_dim: int, path: str | None, option: str
+    dictionary: Dictionary, embed_dim: int, path: str | None, option: str, skip_bad: bool = False
 ) -> tuple[nn.Embedding, Tensor]:
     """``build_embedding``, and which of its rows (V,) were taken from the file."""
     embedding: nn.Embedding = Embedding(len(dictionary), embed_dim, dictionary.pad())
     vectors: dict[str, Tensor] = {}
-    if path:
-        vectors = read_vectors(path, dictionary, embed_dim, option)
-        utils.print_embed_overlap(vectors, dictionary)
+    if path and not _in_checkpoint.get():
+        vectors = vector_files.read_vectors(path, dictionary, embed_dim, option, skip_bad)
+        check_overlap(vectors, dictionary, path, option)
         utils.load_embedding(vectors, dictionary, embedding)
     return embedding, torch.tensor([word in vectors for word in dictionary.symbols])
 
 
-def read_vectors(
-    path: str | Path, dictionary: Dictionary, embed_dim: int, option: str
-) -> dict[str, Tensor]:
-    """``{word: (embed_dim,)}`` for those words of the file that stand in ``dictionary``."""
-    vectors: dict[str, Tensor] = {}
-    number, line = 0, "\n"
-    counted: float | None = None
-    try:
-        opened = gzip.open if str(path).endswith(".gz") else open
-        with opened(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                fields = line.rstrip().split(" ")
-                if number == 1 and len(fields) == 2:
-                    counted = as_number(fields[0])  # word2vec's counts, of words and numbers
-                    continue
-                word, vector = split_line(fields, embed_dim)
-                if vector is None:
-                    raise InputError(
-                        f"{option} {path}, line {number}: not a word and {embed_dim} numbers"
-                    )
-                if word in dictionary:
-                    vectors[word] = torch.tensor(vector)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(f"{option} {path}: cannot be read ({error})") from None
-    if counted is not None and number - 1 < counted:
-        raise InputError(f"{option} {path}: {number - 1:,} vectors of {counted:,.0f}, cut off")
-    if not line.endswith("\n"):
-        logger.warning("%s %s: does not end with the end of a line; cut off?", option, path)
-    return vectors
+def check_overlap(
+    vectors: dict[str, Tensor], dictionary: Dictionary, path: str, option: str
+) -> None:
+    """Log how many words have a vector; warn, with a likely cause, of few, and refuse none."""
+    words = dictionary.symbols[dictionary.nspecial :]
+    known = sum(word in vectors for word in words)
+    found = f"{option} {path}: vectors for {known:,} of the dictionary's {len(words):,} words"
+    if known >= ENOUGH * len(words):
+        logger.info(found)
+        return
+    found = f"{found}; {likely_cause(words, path)}"
+    if known == 0:
+        raise InputError(found)
+    logger.warning(found)
 
 
-def split_line(fields: list[str], embed_dim: int) -> tuple[str, list[float] | None]:
-    """The word, which may hold spaces itself (GloVe 840B has some), and its numbers or None."""
-    word, found = fields[:-embed_dim], [as_number(field) for field in fields[-embed_dim:]]
-    numbers = [number for number in found if number is not None]
-    too_many = len(word) > 1 and as_number(word[-1]) is not None
-    if not word or too_many or len(numbers) < len(found):
-        return " ".join(word), None
-    return " ".join(word), numbers
-
-
-def as_number(field: str) -> float | None:
-    try:
-        number = float(field)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+def likely_cause(words: list[str], path: str) -> str:
+    """Why few of the dictionary's ``words`` have a vector in the file at ``path``."""
+    with vector_files.opened(path) as lines:
+        in_file = [line.split(" ", 1)[0] for line in lines]
+    lowered = {word.lower() for word in in_file}
+    close = sum(word.lower() in lowered for word in words)
+    if close >= ENOUGH * len(words):
+        return f"{close:,} but for the case of letters"
+    shown = [" ".join(islice(map(vector_files.readable, side), SHOWN)) for side in (in_file, words)]
+    return f"is it of this language and of such tokens? It begins {shown[0]!r}, they {shown[1]!r}"

@@ -92,7 +92,10 @@ class LSTMNLanguageDecoder(LSTMNDecoder):
         if self.pointer is None:
             return scores
         assert read.attention is not None  # which the stack returns
-        said: Tensor = self.pointer(scores, features, read.attention.tape, read.words)
+        # of an output dictionary that is shorter, as fairseq has targets
+        beyond = read.words >= scores.size(-1)
+        words = read.words.masked_fill(beyond, self.dictionary.unk())
+        said: Tensor = self.pointer(scores, features, read.attention.tape, words)
         return said
 
 

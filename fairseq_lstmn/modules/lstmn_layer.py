@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_lstmn.modules.fusion import DeepFusion, Fusion, SourceTape
+from fairseq_lstmn.modules.scripting import refuse_scripting
 from fairseq_lstmn.ops import Attention, GrowingTape, Tape, Weights, lstmn
 
 INIT_RANGE = 0.1  # fairseq's LSTM draws all its weights and biases from uniform(-0.1, 0.1)
@@ -45,6 +46,8 @@ class LSTMNLayer(nn.Module):
         fusion_gate_bias: where the bias of deep fusion's gate starts; drawn by default.
     """
 
+    __prepare_scriptable__ = refuse_scripting
+
     def __init__(
         self,
         input_size: int,
@@ -77,8 +80,13 @@ class LSTMNLayer(nn.Module):
         if distance_bias:
             self.distance_bias = nn.Parameter(torch.zeros(distance_bias + 1))
             nn.init.constant_(self.distance_bias[0], distance_bias_init)
-        if memory_span == 1:
+        if self.is_lstm:
             self.freeze_attention()
+
+    @property
+    def is_lstm(self) -> bool:
+        """Whether each step attends the one before it only."""
+        return self.memory_span == 1
 
     def freeze_attention(self) -> None:
         """One slot has all the attention, whatever its score: nothing of it can be trained."""

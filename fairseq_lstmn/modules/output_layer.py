@@ -16,8 +16,8 @@ class OutputLayer(nn.Module):
 
     Hidden states (B, T, H), with ``attentional`` joined by contexts, become features (B, T, O) by
     a linear map where H != O, and scores (B, T, V) by a linear map of their own or, if
-    ``shared``, by the embedding's weight (V, O). With ``adaptive_cutoff`` features are H wide and
-    the criterion scores them.
+    ``shared``, by the first V rows of the embedding's weight. With ``adaptive_cutoff`` features
+    are H wide and the criterion scores them.
 
     Raises:
         InputError: cutoffs of the adaptive softmax that do not fit the vocabulary.
@@ -35,6 +35,7 @@ class OutputLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.attentional = AttentionalOutput(hidden_size) if attentional else None
+        self.vocabulary = vocabulary
         self.dropout = FairseqDropout(dropout, module_name=self.__class__.__name__)
         self.adaptive_softmax: AdaptiveSoftmax | None = None
         self.to_features: nn.Linear | None = None
@@ -61,7 +62,10 @@ class OutputLayer(nn.Module):
         """Features (B, T, O) to scores (B, T, V); unchanged for the adaptive softmax."""
         if self.adaptive_softmax is not None:
             return x
-        return F.linear(x, shared_weight) if self.to_scores is None else self.to_scores(x)
+        if self.to_scores is not None:
+            scores: Tensor = self.to_scores(x)
+            return scores
+        return F.linear(x, shared_weight[: self.vocabulary])
 
 
 def check_cutoff(cutoff: Sequence[int], vocabulary: int) -> None:

@@ -32,7 +32,7 @@ class Pointer(nn.Module):
             scores (B, T, V): of the output layer.
             features (B, T, O): what it read.
             attention (B, T, n): s of (5).
-            words (B, at least n): the latest of them stand in the slots.
+            words (B, at least n), below V: the latest of them stand in the slots.
         """
         precision = torch.promote_types(scores.dtype, torch.float32)
         gate = self.gate(features).to(precision)

@@ -22,9 +22,10 @@ class WordEmbedding(nn.Module):
         first_epoch_scale: factor on the gradient of pretrained rows in the first epoch.
         unknown_std: rows without a pretrained vector start from N(0, unknown_std^2); None for
             fairseq's uniform +-0.1.
+        skip_bad_vectors: leave out lines of the file that cannot be read.
     """
 
-    pretrained: Tensor  # (V,), in checkpoints
+    pretrained: Tensor  # (V,); not in checkpoints, since fairseq averages whatever stands there
 
     def __init__(
         self,
@@ -34,10 +35,13 @@ class WordEmbedding(nn.Module):
         option: str = "",
         first_epoch_scale: float = 1.0,
         unknown_std: float | None = None,
+        skip_bad_vectors: bool = False,
     ) -> None:
         super().__init__()
-        self.embed_tokens, pretrained = embedding_and_rows(dictionary, embed_dim, path, option)
-        self.register_buffer("pretrained", pretrained)
+        self.embed_tokens, pretrained = embedding_and_rows(
+            dictionary, embed_dim, path, option, skip_bad_vectors
+        )
+        self.register_buffer("pretrained", pretrained, persistent=False)
         if unknown_std is not None:
             draw_unknown(self.embed_tokens, pretrained, unknown_std)
         self.first_epoch_scale = first_epoch_scale
@@ -46,6 +50,10 @@ class WordEmbedding(nn.Module):
     def set_epoch(self, epoch: int) -> None:
         """fairseq's hook: the number of the epoch that begins, from 1."""
         self.epoch = epoch
+
+    def upgrade_state_dict_named(self, state_dict: dict[str, Tensor], name: str) -> None:
+        """fairseq's hook: take what stood in checkpoints until version 0.2.0 out of one."""
+        state_dict.pop(f"{name}.pretrained", None)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T) to vectors (B, T, D)."""

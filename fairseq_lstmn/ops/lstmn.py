@@ -54,14 +54,16 @@ def lstmn(
     all other arguments are cast.
 
     Raises:
-        InputError: arguments that do not fit together, or a backend that cannot run.
+        InputError: arguments that do not fit together, a backend that cannot run, or rows whose
+            attention, kept where it is returned or differentiated, is beyond memory.
     """
     inputs = Inputs(
         *(query_inputs, gate_inputs, weights),
         tape,  # type: ignore[arg-type]  # which is made complete below
         *(source, memory_span, distance_bias),
+        discard_attention=not return_attention,
     )
-    layer = partial(read, backend=backend, return_attention=return_attention)
+    layer = partial(read, backend=backend)
     with torch.autocast(query_inputs.device.type, enabled=False):
         if isinstance(tape, GrowingTape):
             outputs, attention = tape.grow(inputs, lengths, layer)
@@ -72,17 +74,18 @@ def lstmn(
     return cast(outputs, query_inputs.dtype), tape, cast(attention, query_inputs.dtype)
 
 
-def read(
-    inputs: Inputs, batch: RaggedBatch, backend: str, return_attention: bool
-) -> tuple[Tensor, Tape, Attention | None]:
+def read(inputs: Inputs, batch: RaggedBatch, backend: str) -> tuple[Tensor, Tape, Attention | None]:
     """Outputs, tape and attention of complete ``Inputs`` whose rows are those of ``batch``."""
     chosen = backends.BACKENDS[backends.choose(backend, inputs.query_inputs.device)]
-    made = batch.as_given(chosen.layer(batch.longest_first(inputs)))
+    made = chosen.layer(batch.longest_first(inputs))
+    if inputs.discard_attention:
+        made = made._replace(attention=None, source_attention=None)
+    made = batch.as_given(made)
     # a copy: callers may write into outputs, but not into the tape
     outputs = batch.zero_padding(made.hidden[:, inputs.tape.hidden.size(1) :])
     outputs = outputs.clone(memory_format=torch.contiguous_format)
     attention = None
-    if return_attention:
+    if made.attention is not None:
         attention = Attention(batch.zero_padding(made.attention))
         if inputs.source is not None:
             attention = attention._replace(

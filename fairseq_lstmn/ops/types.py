@@ -120,6 +120,7 @@ class Inputs(NamedTuple):
     distance_bias: Tensor | None  # (R + 1,)
     rows: list[int] | None = None  # T counts, falling: step t is the first rows[t] rows'
     room: Room | None = None  # where the tape ends, for a backend that writes behind it
+    discard_attention: bool = False  # nobody asks for the weights that ``Results`` have
 
 
 class Results(NamedTuple):
@@ -129,9 +130,9 @@ class Results(NamedTuple):
     memory: Tensor  # (B, P + T, H)
     keys: Tensor  # (B, P + T, H)
     summaries: Tensor  # (B, T, H), h~_t
-    attention: Tensor  # (B, T, P + T)
+    attention: Tensor | None  # (B, T, P + T); None, or any numbers, if nobody asks for it
     source_summaries: Tensor  # (B, T, H), g~_t; what the tape held before without a source
-    source_attention: Tensor | None  # (B, T, S), None without a source
+    source_attention: Tensor | None  # (B, T, S), likewise; None without a source
 
 
 add_safe_globals([Tape, Weights, Source, Attention])

@@ -13,8 +13,9 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from fairseq_lstmn.data import Sample
+from fairseq_lstmn.data.labels import classes
+from fairseq_lstmn.data.lengths import UNLIMITED
 from fairseq_lstmn.data.sentence_pairs import SentencePairs
-from fairseq_lstmn.data.sentence_prediction import classes
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.tasks.confusion import count_confusions, log_per_class
 
@@ -23,8 +24,12 @@ Step = tuple[Tensor, int, dict[str, Any]]  # loss, sample size, what is logged
 
 @dataclass
 class SentencePairPredictionConfig(SentencePredictionConfig):
-    """fairseq's ``sentence_prediction``, with a report."""
+    """fairseq's ``sentence_prediction`` with a report, and without a limit unless it is set."""
 
+    max_positions: int = field(
+        default=UNLIMITED,
+        metadata={"help": "max tokens of both sentences together (default: any number)"},
+    )
     report_per_class: bool = field(
         default=False,
         metadata={"help": "precision, recall, F1 and confusions of every class at validation"},
@@ -50,6 +55,8 @@ class SentencePairPredictionTask(SentencePredictionTask):
                 f"--shorten-method {cfg.shorten_method}: cuts the hypothesis off; not with "
                 "--task sentence_pair_prediction"
             )
+        if cfg.report_per_class and cfg.regression_target:
+            raise InputError("--report-per-class: not with --regression-target, without classes")
         task: SentencePairPredictionTask = super().setup_task(cfg, **kwargs)
         return task
 
@@ -82,4 +89,5 @@ class SentencePairPredictionTask(SentencePredictionTask):
         self, logging_outputs: Sequence[Mapping[str, Any]], criterion: FairseqCriterion
     ) -> None:
         super().reduce_metrics(logging_outputs, criterion)
-        log_per_class(logging_outputs, classes(self))
+        if self.cfg.report_per_class:
+            log_per_class(logging_outputs, classes(self))

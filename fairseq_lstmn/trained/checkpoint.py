@@ -41,6 +41,14 @@ def load(path: str, data: str | None = None, cpu: bool = False) -> Trained:
     overrides = {} if data is None else {"data": data}
     try:
         [model], _, task = checkpoint_utils.load_model_ensemble_and_task([path], overrides)
+    except InputError as error:
+        missing = error.__cause__
+        if data is None and isinstance(missing, FileNotFoundError):
+            raise InputError(
+                f"{path}: its data are not here ({missing.filename}: no such file); --data DIR"
+                " names the folder where its dictionaries are now"
+            ) from None
+        raise
     except _BROKEN as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: cannot be loaded ({reason})") from None

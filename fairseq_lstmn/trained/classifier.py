@@ -1,43 +1,57 @@
-"""A trained classifier that answers lines of text."""
+"""A trained classifier, or a model of regression, that answers lines of text."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 
+from fairseq_lstmn.data.labels import outputs
 from fairseq_lstmn.data.sentence_pairs import collate
-from fairseq_lstmn.data.sentence_prediction import classes
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.trained.checkpoint import Trained
 from fairseq_lstmn.trained.lines import BadLine, LineReader, Sentence
 
 
 class Answer(NamedTuple):
-    """The probabilities of the classes, or why there are none."""
+    """The probabilities of the classes, or the numbers of regression; or why there are none."""
 
-    probabilities: tuple[float, ...] = ()
+    outputs: tuple[float, ...] = ()
     error: str | None = None
+    all_unknown: bool = False  # not one of the line's words is known
 
 
 class Classifier:
-    """A ``Trained`` model with a head; raises InputError for one that has none."""
+    """A ``Trained`` model with a head.
+
+    Raises InputError for one that has none, or not one class for each label of its data.
+
+    Attributes:
+        regression: whether it answers with numbers instead of probabilities.
+        outputs: the names of the classes, or of the numbers.
+    """
 
     def __init__(self, trained: Trained) -> None:
         self.trained, self.task = trained, trained.task
         self.head = getattr(self.task.cfg, "classification_head_name", None)
         if self.head not in getattr(trained.model, "classification_heads", {}):
             raise InputError(f"{trained.path}: its model does not classify")
-        self.classes = classes(self.task)
+        self.regression: bool = self.task.cfg.regression_target
+        try:
+            self.outputs = outputs(self.task)
+        except InputError as error:
+            raise InputError(f"{trained.path}: {error}") from None
         self.lines = LineReader(trained.normalisation)
 
     def answers(self, lines: Iterable[bytes]) -> list[Answer]:
         """An Answer for each of ``lines`` (bytes)."""
-        read = [self._sentences(line) for line in lines]
-        sound = [found for found in read if not isinstance(found, BadLine)]
-        probabilities = iter(self.probabilities(sound) if sound else ())
+        rows = [self._sentences(line) for line in lines]
+        sound = [row for row in rows if not isinstance(row, BadLine)]
+        answered = iter(self.answered(sound) if sound else ())
         return [
-            Answer(error=str(found)) if isinstance(found, BadLine) else Answer(next(probabilities))
-            for found in read
+            Answer(error=str(row))
+            if isinstance(row, BadLine)
+            else Answer(next(answered), all_unknown=self._all_unknown(row))
+            for row in rows
         ]
 
     def _sentences(self, line: bytes) -> list[Sentence] | BadLine:
@@ -45,6 +59,10 @@ class Classifier:
             return self.sentences(line)
         except BadLine as error:
             return error
+
+    def _all_unknown(self, row: Sequence[Sentence]) -> bool:
+        unk = self.task.source_dictionary.unk()
+        return all(bool((sentence.tokens[:-1] == unk).all()) for sentence in row)
 
     def sentences(self, line: bytes) -> list[Sentence]:
         """The one or two ``Sentence``s of a line (bytes). Raises BadLine."""
@@ -62,11 +80,12 @@ class Classifier:
         return found
 
     @torch.no_grad()
-    def probabilities(self, rows: Sequence[Sequence[Sentence]]) -> list[tuple[float, ...]]:
-        """Tuples of the classes' probabilities for rows of one or two ``Sentence``s."""
+    def answered(self, rows: Sequence[Sequence[Sentence]]) -> list[tuple[float, ...]]:
+        """Tuples of probabilities, or of numbers, for rows of one or two ``Sentence``s."""
         tokens = [[sentence.tokens for sentence in row] for row in rows]
         arguments = self.trained.to_device(collate(tokens, self.task.source_dictionary.pad()))
         scores, _ = self.trained.model(
             **arguments, features_only=True, classification_head_name=self.head
         )
-        return [tuple(row) for row in scores.float().softmax(dim=1).tolist()]
+        found = scores.float() if self.regression else scores.float().softmax(dim=1)
+        return [tuple(row) for row in found.tolist()]

@@ -43,6 +43,8 @@ class LineReader:
             raise BadLine("not UTF-8 text") from None
         if not all(text.strip() for text in texts):
             raise BadLine("empty sentence")
+        if any("\r" in text for text in texts):
+            raise BadLine("a carriage return within the line")
         return texts
 
     def sentence(self, text: str, dictionary: Dictionary) -> Sentence:

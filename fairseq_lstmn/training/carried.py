@@ -7,7 +7,7 @@ process has tapes of its own; the one that writes gets those of all.
 
 import logging
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 from fairseq.dataclass.configs import CheckpointConfig
@@ -27,18 +27,18 @@ KEPT = "carried_tapes"  # in a checkpoint's extra_state: by rank
 
 def gather_tapes(
     save_checkpoint: Callable[Concatenate[CheckpointConfig, Trainer, Rest], Result],
-    settings: CheckpointConfig,
+    cfg: CheckpointConfig,
     trainer: Trainer,
     *args: Rest.args,
     **kwargs: Rest.kwargs,
 ) -> Result:
     """fairseq's ``checkpoint_utils.save_checkpoint``, called in every process before one writes."""
     carried = of_trainer(trainer)
-    if carried is None or settings.no_save:
-        return save_checkpoint(settings, trainer, *args, **kwargs)
+    if carried is None or cfg.no_save:
+        return save_checkpoint(cfg, trainer, *args, **kwargs)
     trainer.gathered_tapes = gathered(carried.state(), trainer)
     try:
-        return save_checkpoint(settings, trainer, *args, **kwargs)
+        return save_checkpoint(cfg, trainer, *args, **kwargs)
     finally:
         del trainer.gathered_tapes
 
@@ -99,5 +99,10 @@ def load_with_tapes(
 
 def of_trainer(trainer: Trainer) -> CarriedTapes | None:
     """The ``CarriedTapes`` of a trainer's model, None for others."""
-    carried = getattr(getattr(trainer.get_model(), "decoder", None), "carried", None)
+    return of_model(trainer.get_model())
+
+
+def of_model(model: Any) -> CarriedTapes | None:
+    """The ``CarriedTapes`` of a model of any class, None for one without."""
+    carried = getattr(getattr(model, "decoder", None), "carried", None)
     return carried if isinstance(carried, CarriedTapes) else None

@@ -3,15 +3,17 @@
 import logging
 import math
 from collections.abc import Callable, Iterable
+from functools import cache, partial
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import torch
 from fairseq.data.iterators import EpochBatchIterator
 from fairseq.dataclass.configs import CheckpointConfig
+from fairseq.models import BaseFairseqModel
 from torch import Tensor, nn
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.training.trainer import Trainer
+from fairseq_lstmn.training.trainer import Trainer, is_of_this_package
 
 Rest = ParamSpec("Rest")  # what else a function of fairseq's takes
 Result = TypeVar("Result")
@@ -21,9 +23,31 @@ logger = logging.getLogger(__name__)
 
 
 def check_weights(model: nn.Module, origin: str) -> None:
-    """Raise InputError, beginning with ``origin``, for a weight that is NaN or infinite."""
-    if found := named(model.named_parameters()):
-        raise InputError(f"{origin}: {found} NaN or infinity")
+    """Raise InputError, beginning with ``origin``, for a weight that is NaN or infinite.
+
+    Models of this package read all their weights. Of others some have weights that are neither
+    initialised nor read; those go on with a warning, up to the first probability that is NaN.
+    """
+    non_finite = named(model.named_parameters())
+    if non_finite is None:
+        return
+    if is_of_this_package(model):
+        raise InputError(f"{origin}: {non_finite} NaN or infinity")
+    logger.warning("%s: %s NaN or infinity, which counts only if it is read", origin, non_finite)
+    if isinstance(model, BaseFairseqModel):
+        complaint = f"{origin}: a probability is NaN, since {non_finite} NaN or infinity"
+        checked = partial(finite_probs, model.get_normalized_probs, complaint)
+        vars(model)["get_normalized_probs"] = checked  # of this model alone
+
+
+def finite_probs(
+    get_normalized_probs: Callable[..., Tensor], complaint: str, *args: object, **kwargs: object
+) -> Tensor:
+    """A model's ``get_normalized_probs``; raises InputError, ``complaint``, for NaN."""
+    probabilities = get_normalized_probs(*args, **kwargs)
+    if torch.isnan(probabilities).any():
+        raise InputError(complaint)
+    return probabilities
 
 
 def train_on_numbers(
@@ -44,10 +68,17 @@ def train_on_numbers(
     except FloatingPointError as error:
         where = describe(trainer.model) or str(error).splitlines()[0]
         raise InputError(f"update {update}: {where}; see --lr and --clip-norm") from error
-    loss = (logged or {}).get("loss", 0)
-    if not math.isfinite(loss):
-        raise InputError(f"update {update}: the loss is {loss}; see --lr and --clip-norm")
+    if logged and not has_finite_loss(logged):
+        raise InputError(f"update {update}: the loss is {logged['loss']}; see --lr and --clip-norm")
     return logged
+
+
+def has_finite_loss(logged: Logged) -> bool:
+    """Whether a step's loss is a number, or has none because nothing was to be predicted.
+
+    So it is with masked words where a batch has none.
+    """
+    return math.isfinite(logged.get("loss", 0)) or logged.get("sample_size") == 0
 
 
 def remember_subset(
@@ -71,40 +102,50 @@ def validate_on_numbers(
     """fairseq's ``Trainer.valid_step``.
 
     Raises InputError, naming the update and the subset, for a loss that is no number: no other
-    would ever count as better than it, and no checkpoint as the best from there on.
+    would ever count as better than it, and no checkpoint as the best from there on. A model that
+    is not of this package may mean it (a sentence that its alignments cannot spell) and is judged
+    by its other scores: there it is a warning.
     """
     logged = valid_step(trainer, *args, **kwargs)
-    loss = logged["loss"]
-    if not math.isfinite(loss):
-        raise InputError(
-            f"update {trainer.get_num_updates()}: the loss on {trainer.validated_subset!r} is"
-            f" {loss}; see --lr and --clip-norm"
-        )
+    if has_finite_loss(logged):
+        return logged
+    complaint = (
+        f"update {trainer.get_num_updates()}: the loss on {trainer.validated_subset!r} is"
+        f" {logged['loss']}; see --lr and --clip-norm"
+    )
+    if is_of_this_package(trainer.model):
+        raise InputError(complaint)
+    warn_once(complaint)
     return logged
+
+
+@cache  # every batch of a subset may say the same
+def warn_once(complaint: str) -> None:
+    logger.warning(complaint)
 
 
 def choose_by_numbers(
     save_checkpoint: Callable[
         [CheckpointConfig, Trainer, EpochBatchIterator, float | None], Result
     ],
-    settings: CheckpointConfig,
+    cfg: CheckpointConfig,
     trainer: Trainer,
     epoch_itr: EpochBatchIterator,
-    score: float | None,
+    val_loss: float | None,
 ) -> Result:
     """fairseq's ``checkpoint_utils.save_checkpoint``, with no score instead of one that is NaN.
 
     So is a correlation with answers that are all the same.
     """
-    if score is not None and math.isnan(score):
+    if val_loss is not None and math.isnan(val_loss):
         logger.warning(
             "update %d: --best-checkpoint-metric %s is %s; no best checkpoint is chosen by it",
             trainer.get_num_updates(),
-            settings.best_checkpoint_metric,
-            score,
+            cfg.best_checkpoint_metric,
+            val_loss,
         )
-        score = None
-    return save_checkpoint(settings, trainer, epoch_itr, score)
+        val_loss = None
+    return save_checkpoint(cfg, trainer, epoch_itr, val_loss)
 
 
 def describe(model: nn.Module) -> str | None:

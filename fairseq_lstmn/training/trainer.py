@@ -29,3 +29,9 @@ class Trainer(Protocol):
 
     def get_num_updates(self) -> int:
         """How many there were."""
+
+
+def is_of_this_package(model: nn.Module) -> bool:
+    """Whether ``model``, or one that it wraps or is made of, is defined in this package."""
+    package = __name__.partition(".")[0] + "."
+    return any(type(module).__module__.startswith(package) for module in model.modules())

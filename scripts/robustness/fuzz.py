@@ -7,6 +7,7 @@ Each reader may refuse its input in its own words; any other exception ends the 
 that raised it in a file. Arguments behind the reader's name go to libFuzzer.
 """
 
+import io
 import logging
 import sys
 import tempfile
@@ -20,6 +21,7 @@ with atheris.instrument_imports(include=["fairseq_lstmn"]):
     from fairseq_lstmn.data.corpora import nli, sick, sst, tsv
     from fairseq_lstmn.data.labelled_rows import LabelledRows, Row, Table
     from fairseq_lstmn.data.normalisation import Normalisation
+    from fairseq_lstmn.data.source_files import lines_of
     from fairseq_lstmn.errors import InputError
     from fairseq_lstmn.modules.embeddings import read_vectors
     from fairseq_lstmn.trained.lines import BadLine, LineReader
@@ -45,7 +47,8 @@ def vectors(data: bytes) -> None:
 def rows(parse: Callable[[str], Row], data: bytes) -> None:
     """``fairseq-lstmn prepare`` on the lines of ``data``."""
     read = LabelledRows()
-    read.read(Table("file", enumerate(data.splitlines(keepends=True), start=1), parse))
+    lines = lines_of(io.BytesIO(data), "utf-8")
+    read.read(Table("file", enumerate(lines, start=1), parse))
     for row in read.splits["train"]:
         for sentence in row.sentences:
             assert sentence and len(sentence.splitlines()) == 1
@@ -75,7 +78,7 @@ READERS: dict[str, Callable[[bytes], None]] = {
             "train",
         ),
     ),
-    "tsv": partial(rows, partial(tsv.TsvRows().row, "train")),
+    "tsv": partial(rows, partial(tsv.TsvRows().row, "train", True)),
     "lines": lines,
 }  # fmt: skip
 

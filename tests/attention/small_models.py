@@ -62,11 +62,16 @@ LINES = {  # of unequal length, to be read in one batch
 }
 
 
-def trained(case):
-    """The ``Trained`` model of a case, without weights that have learned anything."""
+def trained(case, outputs=None):
+    """The ``Trained`` model of a case, without weights that have learned anything.
+
+    With ``outputs`` it knows more words than it says, as under ``--output-dictionary-size``.
+    """
     arch, options = CASES[case]
-    task = small_task()
-    task.cfg = SimpleNamespace(classification_head_name="head", num_classes=3)
+    task = small_task(outputs=outputs)
+    task.cfg = SimpleNamespace(
+        classification_head_name="head", num_classes=3, regression_target=False, data="folder"
+    )
     task.label_dictionary = Dictionary()
     for label in ("bad", "good", "so-so"):
         task.label_dictionary.add_symbol(label)

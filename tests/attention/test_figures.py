@@ -8,8 +8,9 @@ import pytest
 
 from fairseq_lstmn.attention.outputs.figures import VIEWS, Figures
 from fairseq_lstmn.attention.outputs.figures.shades import colour
+from fairseq_lstmn.attention.outputs.visible import visible
 from fairseq_lstmn.attention.scale import Scale, links
-from tests.attention.test_page import language, translation
+from tests.attention.test_page import language, pointer, translation
 
 
 def files(folder, readings, formats=("svg",), limit=50):
@@ -61,6 +62,41 @@ def test_words_may_hold_dollars_and_any_script(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a glyph that a font lacks is no news to who draws
         files(tmp_path, [reading], ("png", "svg"))
+
+
+def test_layers_without_a_tape_are_not_drawn(tmp_path):
+    _, names = files(tmp_path, [pointer()])
+    assert {name[:16] for name in names} == {"0001-text-layer2", "0001-text-layer3"}
+
+
+def test_tokens_that_have_no_shape_are_named(tmp_path):
+    reading = language(4)
+    reading.texts["text"][2] = "\u200b"
+    files(tmp_path, [reading])
+    for view in VIEWS:
+        assert "U+200B" in (tmp_path / f"0001-text-layer1-{view}.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "token, text",
+    [
+        ("word", "word"),
+        ("▁the", "▁the"),
+        ("very good", "very good"),
+        (" ", "U+0020"),
+        ("\u200b", "U+200B"),
+        ("\u200d", "U+200D"),  # a joiner with nothing to join
+        ("नि\u200dर", "नि\u200dर"),
+        ("❤\ufe0f", "❤\ufe0f"),
+        ("\ufe0f", "U+FE0F"),
+        ("a\u202eb", "aU+202Eb"),  # would turn the order of what follows
+        ("\xa0", "U+00A0"),
+        ("\x07", "U+0007"),
+        ("\u3164", "U+3164"),
+    ],
+)
+def test_visible(token, text):
+    assert visible(token) == text
 
 
 def test_shades_are_even():

@@ -42,6 +42,13 @@ def language(tokens, layers=1, line=1):
     return Reading({"text": words}, maps, {"text": [1]}, {"text": bits}, line=line)
 
 
+def pointer(tokens=9, line=1):
+    """A reading of a language model whose first layer is an LSTM."""
+    lstm, *others = language(tokens, layers=3).maps
+    lstm = lstm._replace(weights=np.eye(tokens, k=-1, dtype=np.float32), is_lstm=True)
+    return language(tokens, line=line)._replace(maps=[lstm, *others])
+
+
 def translation(line=1):
     source, target = "der Hund bellt </s>".split(), "the dog barks loudly </s>".split()
     maps = [
@@ -234,6 +241,77 @@ def test_a_table_stands_in_for_the_pictures(show):
         tree = page.call("Accessibility.getFullAXTree")["nodes"]
         images = [node["name"]["value"] for node in tree if node["role"]["value"] == "image"]
         assert any("table" in name for name in images) and all(images)
+
+
+CHOSEN_MAP = "find('map').selectedOptions[0].textContent"
+
+
+@needs_browser
+def test_the_page_opens_at_the_top_layer_with_a_tape(show):
+    page = show(pointer(), pointer(5, line=2))
+    assert page.value(CHOSEN_MAP) == "text, layer 3"
+    assert page.value("[...find('map').options].map(({ text }) => text)") == [
+        "text, layer 1 (LSTM)",
+        "text, layer 2",
+        "text, layer 3",
+    ]
+    choose(page, "#map", 1)
+    choose(page, "#line", 1)
+    assert page.value(CHOSEN_MAP) == "text, layer 2"  # what was chosen stays
+
+
+@needs_browser
+def test_looks_have_a_legend(show):
+    page = show(language(5), translation())
+    legend = page.value("find('legend').innerText")
+    assert "unknown to the model" in legend and "surprisal in bits" in legend
+    sample = "document.querySelector('#legend .unknown > span')"
+    assert page.value(f"getComputedStyle({sample}).textDecorationStyle") == "dotted"
+    choose(page, "#line", 1)
+    legend = page.value("find('legend').innerText")
+    assert "attends it" in legend and "unknown" not in legend and "surprisal" not in legend
+
+
+@needs_browser
+def test_what_is_counted_are_tokens(show):
+    reading = language(5)
+    reading.texts["text"][:] = ["w@@", "or@@", "d", "s@@", "."]
+    page = show(reading)
+    assert page.value("document.querySelector('aside svg').textContent").endswith("in tokens")
+    page.value("document.querySelector('details').open = true")
+    assert "word" not in page.value("document.body.innerText")
+    press(page, "ArrowRight", "ArrowRight")
+    assert "word" not in page.value("document.body.innerText")
+
+
+@needs_browser
+def test_tokens_that_have_no_shape_are_named(show):
+    joined = "\u0645\u06cc\u200c\u0631\u0648\u062f"  # Persian, as it is written
+    reading = language(5)
+    reading.texts["text"][1:] = ["\u200b", "x\u00ady", "\ufe0f", joined]
+    page = show(reading)
+    tokens = page.value(
+        "[...document.querySelectorAll('#words .word > span')].map(w => w.innerText)"
+    )
+    assert tokens[1:] == ["U+200B", "xU+00ADy", "U+FE0F", joined]
+    assert "1: wo U+200B" in page.value("find('line').options[0].text")
+
+
+@needs_browser
+@pytest.mark.parametrize("width", WIDTHS)
+def test_long_tokens_are_not_cut_off(show, width):
+    reading = language(5)
+    reading.texts["text"][2] = "https://example.org/" + "x" * 300
+    page = show(reading, width=width)
+    page.value("document.querySelector('details').open = true")
+    press(page, "ArrowRight", "ArrowRight", "ArrowRight")
+    table = ["#table"] if width >= 800 else []  # a phone has it in a box to be scrolled
+    for part in ("#words", "#numbers", "#view", *table):
+        box = f"document.querySelector('{part}')"
+        assert page.value(f"{box}.scrollWidth <= {box}.clientWidth"), part
+    for name in VIEWS:
+        view(page, name)
+        assert page.value("document.documentElement.scrollWidth") <= width
 
 
 @needs_browser

@@ -10,7 +10,7 @@ from fairseq_lstmn import ops
 from fairseq_lstmn.attention.outputs.json_file import JsonFile
 from fairseq_lstmn.attention.outputs.page import as_bytes
 from fairseq_lstmn.attention.readers import reader
-from fairseq_lstmn.attention.reading import BACKWARD
+from fairseq_lstmn.attention.reading import ACROSS, BACKWARD
 from fairseq_lstmn.attention.stream import readings
 from fairseq_lstmn.errors import InputError
 from tests.attention.small_models import CASES, lines, trained
@@ -44,6 +44,18 @@ def test_rows_sum_to_one(case, tmp_path):
             assert [len(row) for row in found["rows"]] == list(lengths)
             sums = [sum(row) for row in found["rows"] if row]
             assert sums == pytest.approx([1] * len(sums), abs=1e-6)
+
+
+def test_regression_is_answered_with_its_number(tmp_path):
+    model = trained("classifier")
+    probabilities = [reading.probabilities for reading in read("classifier", model=model)]
+    model.task.cfg.regression_target = True
+    found = read("classifier", model=model)
+    for line, reading, shares in zip(written(tmp_path, found), found, probabilities):
+        assert line["values"] == reading.values and "probabilities" not in line
+        assert list(reading.values) == ["value", "value2", "value3"]
+        softmax = torch.tensor(list(reading.values.values())).softmax(dim=0)
+        assert softmax.tolist() == pytest.approx(list(shares.values()), abs=1e-6)
 
 
 @all_cases
@@ -117,15 +129,18 @@ def test_a_translation_that_is_found_reads_like_one_that_is_given(case):
             np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-6)
 
 
-def test_surprisals_are_those_of_the_model():
-    model = trained("lm")
+@pytest.mark.parametrize("outputs", [None, 6])
+def test_surprisals_are_those_of_the_model(outputs):
+    model = trained("lm", outputs)
     [reading] = read("lm", [b"w1 w2"], model)
-    dictionary = model.task.target_dictionary
+    dictionary = model.task.source_dictionary
     first, second = (dictionary.index(word) for word in ("w1", "w2"))
     scores, _ = model.model(torch.tensor([[dictionary.eos(), first]]))
     expected = -scores.log_softmax(dim=-1) / np.log(2)
     none, *bits = reading.surprisals["text"]
+    second = dictionary.unk() if outputs == second else second  # beyond the outputs, as a target
     assert none is None
+    assert reading.texts["text"] == ["</s>", "w1", "w2"]
     assert bits == pytest.approx([float(expected[0, 0, first]), float(expected[0, 1, second])])
 
 
@@ -207,6 +222,32 @@ def test_a_layer_alone():
         assert [one.layer for one in found.maps] == [number]
     with pytest.raises(InputError, match="--layer 3: the model has 1, 2"):
         read("classifier", [b"w1 w2"], layer=3)
+
+
+@pytest.mark.parametrize(
+    "case, lstms, opening",
+    [
+        ("lm, pointer", [True, False], 1),
+        ("lm, 3 layers, span", [False] * 3, 2),
+        ("translation", [False] * 3, 0),
+        ("translation, deep", [False] * 8, 1),
+        ("classifier", [False] * 2, 1),
+        ("pair", [False] * 6, 1),
+        ("lstm", [False], 0),
+    ],
+)
+def test_layers_without_a_tape_are_known(case, lstms, opening):
+    for reading in read(case):
+        assert [found.is_lstm for found in reading.maps] == lstms
+        assert reading.opening == opening
+
+
+@pytest.mark.parametrize("case", ["translation, deep", "classifier", "pair", "pair, apart"])
+def test_a_span_of_one_is_no_tape(case, monkeypatch):
+    arch, options = CASES[case]
+    monkeypatch.setitem(CASES, case, (arch, {**options, "memory_span": 1}))
+    for reading in read(case):
+        assert all(found.is_lstm == (found.direction != ACROSS) for found in reading.maps)
 
 
 def test_no_line_is_an_error():

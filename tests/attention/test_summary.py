@@ -7,7 +7,7 @@ import pytest
 
 from fairseq_lstmn.attention.outputs.summary import Summary
 from fairseq_lstmn.attention.reading import ACROSS, BACKWARD, FORWARD, Map, Reading
-from tests.attention.test_page import language, translation
+from tests.attention.test_page import language, pointer, translation
 
 
 def summary(folder, readings, formats=("json",)):
@@ -72,6 +72,21 @@ def test_earlier_occurrences_of_a_word(tmp_path):
     assert (coming["steps"], coming["weight"]) == (2, pytest.approx((0 + 0.2) / 2))
     # rows of 3 and 4 places are alike: at distance 3 there is 0.7 and 0.25
     assert read["weight by distance alone"] == pytest.approx((0.7 + 0.25) / 2)
+
+
+def test_layers_without_a_tape_are_left_out(tmp_path):
+    result = summary(tmp_path, [pointer(9), pointer(7)])
+    assert [found["map"] for found in result["maps"]] == ["text, layer 2", "text, layer 3"]
+    assert {found["map"] for found in result["repeated words"]} == {
+        "text, layer 2",
+        "text, layer 3",
+    }
+
+
+def test_a_model_without_any_tape_is_counted_all_the_same(tmp_path):
+    reading = pointer(9)
+    [found] = summary(tmp_path, [reading._replace(maps=reading.maps[:1])])["maps"]
+    assert found["map"] == "text, layer 1 (LSTM)" and found["weight on the nearest"] == 1
 
 
 def test_only_language_models_are_asked_for_repeated_words(tmp_path):

@@ -52,6 +52,67 @@ def test_as_many_other_words_are_not(source, target, side):
         TwoSides(source, target).load_state_dict(state)
 
 
+def test_a_record_of_version_0_2_0_is_compared():
+    sums = dictionaries.sums(TwoSides("a b", "x"))
+    task = TwoSides("a b", "x")
+    task.load_state_dict({"dictionaries": sums, "own": 1})
+    assert task.state.state_dict == {"own": 1}
+    with pytest.raises(dictionaries.OtherWords):
+        TwoSides("a c", "x").load_state_dict({"dictionaries": sums})
+
+
+def test_dictionaries_that_a_task_itself_keeps_there_stay():
+    task = TwoSides("a", "x")
+    task.state.merge_state_dict({"dictionaries": ["its own"]})
+    other = TwoSides("a", "x")
+    other.load_state_dict(task.state_dict())
+    assert other.state.state_dict == {"dictionaries": ["its own"]}
+
+
+class SeveralPairs(FairseqTask):
+    """Has a source and a target only where it answers, for one pair of its languages."""
+
+    def __init__(self, pair=(), **texts):
+        super().__init__(cfg=Namespace(data="folder"))
+        self.dicts = {language: dictionary(words) for language, words in texts.items()}
+        self.pair = pair
+
+    source_dictionary = property(lambda self: self.dicts[self.pair[0]])
+    target_dictionary = property(lambda self: self.dicts[self.pair[1]])
+
+
+def test_a_task_of_several_pairs_is_compared_by_language():
+    state = SeveralPairs(pair=("de", "de"), de="a b", en="x y", fr="p q").state_dict()
+    for pair in (("en", "de"), ("de", "en"), ()):
+        SeveralPairs(pair, de="a b", en="x y").load_state_dict(state)
+    with pytest.raises(dictionaries.OtherWords, match="its en dictionary has other words"):
+        SeveralPairs(de="a b", en="x z").load_state_dict(state)
+
+
+def test_a_dictionary_that_cannot_be_read_now_is_not_recorded():
+    class ReadsLater(TwoSides):
+        @property
+        def target_dictionary(self):
+            raise FileNotFoundError("dict.txt")
+
+    assert set(dictionaries.sums(ReadsLater("a", "x"))) == {"source"}
+
+
+class Labelled(TwoSides):
+    """Tells texts apart by two labels."""
+
+    def __init__(self, labels):
+        super().__init__("a b", "a b")
+        self.label_dictionary = dictionary(labels)
+
+
+def test_as_many_other_labels_are_not():
+    state = Labelled("no yes").state_dict()
+    Labelled("no yes").load_state_dict(state)
+    with pytest.raises(dictionaries.OtherWords, match="its label dictionary has other words"):
+        Labelled("yes no").load_state_dict(state)
+
+
 def test_the_tasks_own_state_stays():
     task = TwoSides("a", "x")
     task.state.merge_state_dict({"own": 1})
@@ -70,13 +131,14 @@ def test_a_task_without_text_has_no_record():
     assert dictionaries.sums(FairseqTask(cfg=None)) == {}
 
 
-def resume(path, task):
+def resume(path, task, *reset_optimizer):
     """What a trainer does with a checkpoint, as far as words are concerned."""
 
-    def load(trainer, filename):
+    def load(trainer, filename, reset_optimizer):
         return checkpoint_utils.load_checkpoint_to_cpu(filename)["extra_state"]
 
-    return dictionaries.resume_with_same_dictionaries(load, Namespace(task=task), path)
+    trainer = Namespace(task=task)
+    return dictionaries.resume_with_same_dictionaries(load, trainer, path, *reset_optimizer)
 
 
 @pytest.fixture
@@ -96,6 +158,14 @@ def test_a_training_is_not_resumed_with_other_words(checkpoint):
     assert str(error.value) == line
 
 
+def test_a_training_that_begins_from_its_weights_has_other_words_with_a_warning(checkpoint, caplog):
+    resume(checkpoint, TwoSides("a b", "x z"), True)
+    assert caplog.messages == [
+        f"{checkpoint}: its target dictionary has other words than the one of folder; each word"
+        " begins as the one in its place there"
+    ]
+
+
 @pytest.mark.parametrize("task_state", [{}, None])
 def test_a_training_without_a_record_is_resumed(tmp_path, task_state):
     path = save(tmp_path / "checkpoint_last.pt", task_state=task_state)
@@ -104,7 +174,9 @@ def test_a_training_without_a_record_is_resumed(tmp_path, task_state):
 
 def test_a_training_that_begins_has_no_words_to_compare():
     begun = dictionaries.resume_with_same_dictionaries(
-        lambda trainer, filename: None, Namespace(task=TwoSides("a", "x")), "checkpoint_last.pt"
+        lambda trainer, filename, reset_optimizer: None,
+        Namespace(task=TwoSides("a", "x")),
+        "checkpoint_last.pt",
     )
     assert begun is None
 

@@ -25,15 +25,16 @@ SPLITS = ("train", "valid", "test")
 def quick(monkeypatch):
     """Let fairseq-preprocess run in this process: most of its time is the start of one."""
 
-    def run(command, cwd, check):
+    def run(command, cwd, **streams):
         python, option, module, *arguments = command
-        assert (option, module, check) == ("-m", "fairseq_cli.preprocess", True)
+        assert (option, module) == ("-m", "fairseq_cli.preprocess")
         handlers = list(preprocess.logger.handlers)
         with monkeypatch.context() as here:
             here.chdir(cwd)
             here.setattr(sys, "argv", [module, *arguments])
             preprocess.cli_main()
         preprocess.logger.handlers = handlers
+        return subprocess.CompletedProcess(command, returncode=0)
 
     monkeypatch.setattr(whole_folder.subprocess, "run", run)
 
@@ -104,14 +105,16 @@ def test_as_a_user_runs_it(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-6:] == [
-        "train: 4 rows",
-        "valid: 1 rows",
-        "test: 1 rows",
+    assert done.stdout.splitlines() == [
+        "train: 4 rows, the longest of 5 tokens",
+        "valid: 1 rows, the longest of 3 tokens",
+        "test: 1 rows, the longest of 3 tokens",
         "left out: 2 rows, neutral",
         "labels, numbered from 0 (--num-classes 2): 0 1",
         f"ready for fairseq: {dest}",
     ]
+    assert "preprocess" not in done.stderr
+    assert "Namespace(" in (dest / "input0" / "preprocess.log").read_text()
     assert os.listdir(tmp_path / "data") == ["sst"]
     assert files_in(dest) == layout("input0", "label")
     assert loaded(dest, "train", classes=2) == [
@@ -225,7 +228,8 @@ def test_bad_rows_are_counted_and_skipped(tmp_path, quick, capsys):
     dest = tmp_path / "data"
     prepare("sst", "--from", source, "--dest", dest, "--skip-bad-rows")
     printed = capsys.readouterr().out.splitlines()
-    assert "train: 5 rows" in printed and "test: 1 rows" in printed
+    assert "train: 5 rows, the longest of 5 tokens" in printed
+    assert "test: 1 rows, the longest of 3 tokens" in printed
     assert "skipped: 1 bad rows, unbalanced tree" in printed
     assert "skipped: 24 bad rows, unknown label" in printed
     assert [label for label, _ in loaded(dest, "test", classes=5)] == ["4"]
@@ -254,9 +258,106 @@ def test_own_rows_must_be_named(tmp_path, capsys):
     assert "--from" in capsys.readouterr().err
 
 
-def test_failure_of_fairseq_leaves_nothing(tmp_path, monkeypatch):
+def test_header_is_left_out_and_said(tmp_path, quick, capsys):
+    files = {name: ["label\tsentence", *lines] for name, lines in TSV_FILES.items()}
+    source = write_folder(tmp_path / "source", files)
+    prepare("tsv", "--from", source, "--dest", tmp_path / "data")
+    printed = capsys.readouterr().out.splitlines()
+    said = "left out: 3 rows, a header (label, sentence; --no-header reads it as data)"
+    assert said in printed and "train: 3 rows, the longest of 5 tokens" in printed
+    assert ids(tmp_path / "data" / "label") == ["bad", "good", "so-so"]
+    assert "sentence" not in ids(tmp_path / "data" / "input0")
+
+    prepare("tsv", "--from", source, "--dest", tmp_path / "rows", "--no-header")
+    assert ids(tmp_path / "rows" / "label") == ["bad", "good", "label", "so-so"]
+
+
+def test_quotes_of_a_spreadsheet_are_taken_off_and_said(tmp_path, quick, capsys):
+    files = {**TSV_FILES, "valid.tsv": ['"good"\t"a ""fine"" day"']}
+    source = write_folder(tmp_path / "source", files)
+    prepare("tsv", "--from", source, "--dest", tmp_path / "data")
+    assert tsv(tmp_path / "data", "valid") == [("good", 'a "fine" day')]
+    said = "fields without their quotes, as of a spreadsheet (--keep-quotes keeps them)"
+    assert f"{source}/valid.tsv: {said}" in capsys.readouterr().out.splitlines()
+
+    files["valid.tsv"] = ['good\t"a day"']
+    source = write_folder(tmp_path / "kept", files)
+    prepare("tsv", "--from", source, "--dest", tmp_path / "words", "--keep-quotes")
+    assert tsv(tmp_path / "words", "valid") == [("good", '"a day"')]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-8-sig", "shift_jis"])
+def test_files_of_another_encoding(tmp_path, quick, encoding):
+    word = "映画" if encoding == "shift_jis" else "café"
     source = write_folder(tmp_path / "source", TSV_FILES)
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+    text = f"good\t{word} a\nbad\t{word}\r\nso-so\ta\n"
+    (source / "train.tsv").write_bytes(text.encode(encoding))
+    for name in ("valid.tsv", "test.tsv"):
+        (source / name).write_bytes(f"bad\t{word}\n".encode(encoding))
+    prepare("tsv", "--from", source, "--dest", tmp_path / "data", "--encoding", encoding)
+    train = [("good", f"{word} a"), ("bad", word), ("so-so", "a")]
+    assert tsv(tmp_path / "data", "train") == train
+    assert ids(tmp_path / "data" / "input0") == sorted([word, "a"])
+    assert loaded(tmp_path / "data", "test", classes=3) == [("bad", f"{word} </s>")]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le"])
+def test_text_of_another_encoding_is_told_with_the_remedy(tmp_path, encoding):
+    source = write_folder(tmp_path / "source", TSV_FILES)
+    (source / "train.tsv").write_bytes("good\tcafé\nbad\tcafé\n".encode(encoding))
+    message = complaint("tsv", "--from", source, "--dest", tmp_path / "data")
+    assert message.endswith("or the --encoding that they are in (now utf-8)")
+
+
+def test_encodings_that_cannot_be(tmp_path):
+    source = write_folder(tmp_path / "source", TSV_FILES)
+    arguments = "tsv", "--from", source, "--dest", tmp_path / "data", "--encoding"
+    for name in ("latin-0", "rot13", "undefined"):
+        assert complaint(*arguments, name) == f"error: --encoding {name}: unknown, or none of text"
+    assert complaint(*arguments, "utf-16").startswith(
+        f"error: {source}/train.tsv: not utf-16 text ("
+    )
+    assert os.listdir(tmp_path) == ["source"]
+
+
+@pytest.mark.parametrize("empty", ["train.tsv", "valid.tsv", "test.tsv"])
+@pytest.mark.parametrize("options", [(), ("--skip-bad-rows",)])
+def test_an_empty_part_is_told_as_such(tmp_path, empty, options):
+    source = write_folder(tmp_path / "source", {**TSV_FILES, empty: []})
+    message = complaint("tsv", "--from", source, "--dest", tmp_path / "data", *options)
+    split = empty.removesuffix(".tsv")
+    assert message == f"error: --from {source}: has no row to use for {split}"
+
+
+def test_bad_rows_of_training_alone_are_told_where_none_is_sound(tmp_path, capsys):
+    source = write_folder(tmp_path / "source", {**TSV_FILES, "train.tsv": ["good", "bad"]})
+    assert "bad rows: 2;" in complaint("tsv", "--from", source, "--dest", tmp_path / "data")
+    assert "unknown label" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options, words, most", [(("--threshold", "5"), "a day", 3), ((), "<unk>", 0)]
+)
+def test_dictionary_without_words(tmp_path, options, words, most):
+    files = {name: [f"good\t{words}"] * 3 for name in TSV_FILES}
+    files["train.tsv"][0] = f"bad\t{words}"
+    source = write_folder(tmp_path / "source", files)
+    message = complaint("tsv", "--from", source, "--dest", tmp_path / "data", *options)
+    threshold = dict([options] if options else []).get("--threshold", 1)
+    assert message == (
+        f"error: --threshold {threshold}: no word of the training part occurs more than {most}"
+        " times"
+    )
+    assert os.listdir(tmp_path) == ["source"]
+
+
+def test_failure_of_fairseq_leaves_nothing_but_what_it_said(tmp_path, monkeypatch, capfd):
+    source = write_folder(tmp_path / "source", TSV_FILES)
+    failing = tmp_path / "python"
+    failing.write_text("#!/bin/sh\necho no space left\nexit 1\n")
+    failing.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(failing))
     with pytest.raises(subprocess.CalledProcessError):
         main(["prepare", "tsv", "--from", str(source), "--dest", str(tmp_path / "data")])
-    assert os.listdir(tmp_path) == ["source"]
+    assert capfd.readouterr().err == "no space left\n"
+    assert sorted(os.listdir(tmp_path)) == ["python", "source"]

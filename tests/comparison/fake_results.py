@@ -44,6 +44,7 @@ def results(models=2, seeds=3, kind="language", tuned=False, names=NAMES):
     made = {
         "title": "LSTMN against LSTM on generated text",
         "errors": [],
+        "warnings": [],
         "notes": ["One seed: nothing is known of other trainings."] if seeds == 1 else [],
         "data": "quickstart/data-bin",
         "baseline": chosen[0],

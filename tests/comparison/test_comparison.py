@@ -167,6 +167,15 @@ WRONG = {
         "max-epochs: unknown option of fairseq's, in models.lstm, with value 3; "
         "is max-epoch meant?",
     ),
+    "the option that brings others": (
+        dict(train={"ddp-backnd": "no_c10d", "criterin": "adaptive_loss"}),
+        "criterin: unknown option of fairseq's, in models.lstm, with value 'adaptive_loss'; "
+        "is criterion meant?",
+    ),
+    "a flag's value by YAML 1.1": (
+        dict(train={"cpu": "yes"}),
+        "models.lstm.cpu: yes: fairseq takes no value here, but true or false",
+    ),
     "an option of another model": (
         dict(models={"lstm": {"arch": "lstm_lm", "distance-bias": 3}}),
         "distance-bias: unknown option of fairseq's, in models.lstm, with value 3",

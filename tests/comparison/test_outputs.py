@@ -24,8 +24,9 @@ def test_tokens_are_in_the_order_of_the_text(tmp_path, begins):
         f"{begins}1 [ [-3.250000]\t</s> [-0.125000]\n"
         f"{begins}0 a [-1.500000]\tb [-2.000000]\t\x85 [-2.500000]\n"
     )
-    items, speed = read_tokens(tmp_path, log + EVALUATED + PERPLEXITY)
+    items, speed, numbers, left_out = read_tokens(tmp_path, log + EVALUATED + PERPLEXITY)
     assert items.words == ["a", "b", "\x85", "[", "</s>"] and speed == 200.5
+    assert (numbers, left_out) == ([0, 1], 0)
     np.testing.assert_array_equal(items.log_probabilities, [-1.5, -2, -2.5, -3.25, -0.125])
 
 
@@ -45,7 +46,10 @@ def test_translations_are_the_best_hypotheses_by_number(tmp_path):
         "Generate test with beam=5: BLEU4 = 0.00\n"
     )
     log = "... Translated 2 sentences (9 tokens) in 0.1s (20.00 sentences/s, 90.00 tokens/s)\n"
-    items, speed = read_translations(tmp_path, log)
+    skipped = "1,{} samples have invalid sizes and will be skipped, max_positions=(5, 5)\n"
+    log = skipped.format("000") + skipped.format("001") + log  # it was killed and began anew
+    items, speed, numbers, left_out = read_translations(tmp_path, log)
+    assert (numbers, left_out) == ([0, 1], 1_001)
     assert (items.sources, items.hypotheses, items.references, speed) == (
         ["ich bin", "du"],
         ["", "you"],

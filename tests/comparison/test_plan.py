@@ -1,10 +1,12 @@
 """Plans: what they may say, and one line for all that they may not."""
 
+import math
+
 import pytest
 import yaml
 
 from fairseq_lstmn.cli.compare import EXAMPLE
-from fairseq_lstmn.comparison import plan
+from fairseq_lstmn.comparison import plan, plan_file
 from fairseq_lstmn.errors import InputError
 
 
@@ -105,6 +107,14 @@ WRONG = {
         "score.metric: ppl: must be one of perplexity, exact-match, accuracy, macro-f1, bleu, chrf",
     ),
     "no metric": (dict(score={}), "score.metric: is missing"),
+    "a metric's key": (
+        dict(score={"metrc": "perplexity"}),
+        "score.metrc: unknown key; is metric meant?",
+    ),
+    "an architecture's key": (
+        dict(models={"a": {"arhc": "lstm_lm"}}),
+        "models.a.arhc: unknown key; is arch meant?",
+    ),
     "a metric twice": (
         dict(score={"metric": ["bleu", "bleu"]}),
         "score.metric: bleu: stands there twice",
@@ -147,3 +157,71 @@ def test_a_file_that_is_no_plan_is_one_line(tmp_path, text):
 def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(InputError, match="plan.yaml: cannot be read"):
         plan.read(tmp_path / "plan.yaml")
+
+
+SCALARS = {
+    "on": "on",
+    "No": "No",
+    "~": None,
+    "True": True,
+    "032": 32,
+    "0o40": 32,
+    "0x20": 32,
+    "1_000": "1_000",
+    "1:30": "1:30",
+    "0b11": "0b11",
+    "2001-01-01": "2001-01-01",
+    "1e-3": 0.001,
+    "-.5": -0.5,
+    "1.": 1.0,
+    "-.inf": -math.inf,
+}
+
+
+@pytest.mark.parametrize("written, value", SCALARS.items(), ids=map(str, SCALARS))
+def test_scalars_are_read_by_yaml_1_2(written, value):
+    assert plan_file.load(f"key: {written}") == {"key": value}
+    assert plan_file.override(f"train.key={written}") == ("train.key", value)
+    assert type(plan_file.load(written)) is type(value)
+
+
+@pytest.mark.parametrize("name", ["on", "no", "true", "1", "032", "1.10", "1e3", "2001-01-01"])
+def test_a_model_is_named_as_written(written, name):
+    path = written(models=None, baseline=None)
+    path.write_text(
+        path.read_text()
+        + f"baseline: {name}\nmodels: {{{name}: {{arch: lstm_lm}}, b: {{arch: lstmn_lm}}}}\n"
+    )
+    found = plan.read(path)
+    assert list(found.models) == [name, "b"]
+    assert found.baseline == name
+
+
+def test_a_text_that_looks_like_a_number_stays_as_written(written):
+    path = written()
+    path.write_text(path.read_text() + "title: 1.10\n")
+    assert plan.read(path).title == "1.10"
+    assert plan.read(path, ["title=2.50"]).title == "2.50"
+    assert plan.read(path, ["title='a: b'"]).title == "a: b"
+
+
+def test_options_of_a_language_called_no(written):
+    found = plan.read(written(), ["train.target-lang=no", "train.batch-size=032"])
+    assert found.train["target-lang"] == "no" and found.train["batch-size"] == 32
+
+
+def test_models_may_share_options_by_an_anchor(written):
+    path = written(models=None)
+    path.write_text(
+        path.read_text()
+        + "models: {a: &a {arch: lstm_lm, dropout: 0.5}, b: {<<: *a, arch: lstmn_lm}}\n"
+    )
+    assert plan.read(path).models["b"] == {"arch": "lstmn_lm", "dropout": 0.5}
+
+
+@pytest.mark.parametrize("twice", ["a: 1\na: 2\n", "1: 1\n'1': 2\n", "on: 1\non: 2\n"])
+def test_a_key_that_stands_there_twice(tmp_path, twice):
+    path = tmp_path / "plan.yaml"
+    path.write_text(twice)
+    with pytest.raises(InputError, match="found duplicate key"):
+        plan.read(path)

@@ -68,12 +68,18 @@ def with_failures(results):
 
 
 @pytest.mark.parametrize("models, seeds, kind", SIZES)
-def test_every_table_has_a_row_for_every_model(tmp_path, models, seeds, kind):
+def test_every_table_has_a_row_or_a_column_for_every_model(tmp_path, models, seeds, kind):
     results = fake_results.results(models, seeds, kind, tuned=True)
     files = written(results, tmp_path)
-    tables = len(results["metrics"]) + len(results["buckets"]) + 5  # curves, cost, ..., runs
-    assert Parsed(files["report.html"]).rows == [models] * tables
-    assert markdown_rows(files["report.md"]) == [models] * tables
+    rows = [
+        *[models] * (2 * len(results["metrics"]) + 2),  # scores, seeds; parameters, curves
+        *(len(bucket["labels"]) for bucket in results["buckets"]),
+        *(models, models, models, 3, seeds),  # cost, budget, settings, trials, runs
+    ]
+    assert Parsed(files["report.html"]).rows == rows
+    assert markdown_rows(files["report.md"]) == rows
+    for model in results["models"]:
+        assert Parsed(files["report.html"]).text.count(model["name"]) >= len(rows)
     assert files["table.tex"].count(r"\\") == 1 + models
     for model in results["models"]:
         name = model["name"].replace("_", r"\_")
@@ -120,6 +126,17 @@ def test_errors_stand_first(tmp_path):
     assert files["table.tex"].startswith("% ERROR: lstmn, seed 1: RuntimeError")
 
 
+def test_what_the_scores_leave_out_stands_first(tmp_path):
+    results = fake_results.results()
+    results["warnings"] = ["lstm answered 19 of 20 test examples"]
+    files = written(results, tmp_path)
+    page = files["report.html"].partition("<body>")[2]
+    assert page.index(results["warnings"][0]) < page.index("<h1>")
+    assert files["report.md"].startswith("> **Warning:** lstm answered 19 of 20 test examples")
+    assert files["table.tex"].startswith("% WARNING: lstm answered 19 of 20 test examples")
+    assert report.summary(results).startswith("warning: lstm answered 19 of 20 test examples")
+
+
 def test_no_errors_no_alarm(tmp_path):
     files = written(fake_results.results(), tmp_path)
     assert 'role="alert"' not in files["report.html"]
@@ -129,7 +146,7 @@ def test_no_errors_no_alarm(tmp_path):
 def test_models_without_a_score_keep_their_rows(tmp_path):
     results = with_failures(fake_results.results(3, 3))
     files = written(results, tmp_path)
-    assert set(Parsed(files["report.html"]).rows) == set(markdown_rows(files["report.md"])) == {3}
+    assert Parsed(files["report.html"]).rows == markdown_rows(files["report.md"])
     assert "lstmn deep: no verdict, no run was scored." in files["report.html"]
     assert "failed: Killed" in files["report.html"]
     assert r"lstmn deep & 7.03 & -- & -- \\" in files["table.tex"]
@@ -156,7 +173,7 @@ def test_nothing_but_failures(tmp_path):
     for bucket in results["buckets"]:
         bucket.update(values={}, differences={})
     files = written(results, tmp_path)
-    assert set(Parsed(files["report.html"]).rows) == {2}
+    assert set(Parsed(files["report.html"]).rows) == {2, 5}  # models, buckets
     ElementTree.fromstring(files["curves.svg"])
 
 
@@ -185,7 +202,7 @@ def test_hostile_names_are_text_everywhere(tmp_path):
     assert not {"script", "b", "img"} & set(page.tags)
     for name in HOSTILE:
         assert page.text.count(name) >= len(page.rows)
-    assert markdown_rows(files["report.md"]) == [len(HOSTILE)] * len(page.rows)
+    assert markdown_rows(files["report.md"]) == page.rows
     assert r'| \<b\>\&"x | baseline |' in files["report.md"]
     svg = ElementTree.fromstring(files["curves.svg"])
     assert {name for name in HOSTILE if f"\u200b{name}" in list(svg.itertext())} == (

@@ -60,6 +60,40 @@ def test_start_of_the_curves_lies_outside_where_it_would_flatten_the_rest(higher
     assert 50 < low < 57 and 60 < high < 70
 
 
+def once(results):
+    """``results`` whose runs were validated once, and not all at the same update."""
+    for model in results["models"]:
+        for run in model["runs"]:
+            run["curve"] = [[1000 + 10 * run["seed"], 60.0 + run["seed"]]]
+    return results
+
+
+def test_one_validation_is_a_mark_for_every_model():
+    results = once(fake_results.results(3, 2))
+    assert curves.validated_once(results)
+    root = drawn(results)
+    assert root.findtext(f"{SVG}title") == (
+        "validation perplexity, validated once, of lstm, lstmn, lstmn deep"
+    )
+    texts = list(root.itertext())
+    assert {"lstm", "lstmn", "lstmn deep", "validation perplexity"} <= set(texts)
+    assert "update" not in texts
+
+
+def test_one_run_with_a_curve_is_enough_for_curves():
+    results = once(fake_results.results(3, 2))
+    results["models"][2]["runs"][0]["curve"] = [[1000, 61.0], [1100, 60.0]]
+    assert not curves.validated_once(results)
+    results["models"][2]["runs"][0]["curve"] = [[1000, 61.0], [1100, None]]
+    assert curves.validated_once(results)
+
+
+def test_a_model_that_was_never_validated_keeps_its_row():
+    results = once(fake_results.results(2, 1))
+    results["models"][1]["runs"][0]["curve"] = []
+    assert {"lstm", "lstmn"} <= set(drawn(results).itertext())
+
+
 def test_curves_that_fit_are_shown_in_whole():
     average = curves.averaged([points((0, 64), (1, 62), (2, 60), (3, 58))])
     low, high = curves.window([average], False)

@@ -12,6 +12,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 WIDTHS = (400, 1400)  # CSS pixels
+SCREENS = (800, 1300)
+LONG = [f"transformer_lm_gpt2_small_with_a_long_name_{k}" for k in range(8)]
 SCHEMES = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 28)"}
 ROWS = "[...document.querySelectorAll('table')].map(table => table.tBodies[0].rows.length)"
 
@@ -47,7 +49,7 @@ def show(page, tmp_path):
 def test_page(show, models, seeds, kind, width, scheme):
     page = show(fake_results.results(models, seeds, kind, tuned=True), width, scheme)
     rows = page.value(ROWS)
-    assert rows and set(rows) == {models}
+    assert rows and min(rows) > 0
     assert fits(page, width)
     assert style(page, "body", "backgroundColor") == SCHEMES[scheme]
     page.value("document.querySelectorAll('details').forEach(found => found.open = true)")
@@ -90,6 +92,45 @@ def test_charts_follow_the_scheme(show):
         )
     assert colours["light"] == ("rgb(27, 31, 36)", "rgb(11, 69, 145)")
     assert colours["dark"] == ("rgb(230, 233, 237)", "rgb(90, 104, 240)")
+
+
+@pytest.mark.parametrize("width", SCREENS)
+@pytest.mark.parametrize(
+    "models, seeds, kind, names",
+    [
+        (3, 3, "language", fake_results.NAMES),
+        (8, 8, "reading", fake_results.NAMES),
+        (8, 5, "reading", LONG),
+        (2, 2, "reading", ["w" * 90, "x" * 90]),
+    ],
+)
+def test_no_table_is_cut_off_on_a_screen(show, models, seeds, kind, names, width):
+    results = fake_results.results(models, seeds, kind, tuned=True, names=names)
+    fake_results.fail(results["models"][1], 2, "RuntimeError: " + "the sizes do not match " * 5)
+    results["models"][0]["options"]["encoder-embed-path"] = "/data/vectors/" + "glove." * 20
+    results["trials"][0]["options"] = {"dropout": 0.1, "lr": 0.004, "decoder-hidden-size": 300}
+    for bucket in results["buckets"]:
+        many = [f"class {k}" for k in range(50)]
+        bucket.update(labels=many, counts=[1204] * 50)
+        for values in (bucket["values"], bucket["differences"]):
+            values.update({name: (found * 50)[:50] for name, found in values.items()})
+    page = show(results, width)
+    page.value("document.querySelectorAll('details').forEach(found => found.open = true)")
+    cut_off = page.value(
+        "[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth)"
+        ".map(box => `${box.ariaLabel}: ${box.scrollWidth} of ${box.clientWidth}`)"
+    )
+    assert cut_off == []
+
+
+def test_one_validation_is_no_curve(show):
+    results = fake_results.results(3, 2)
+    for model in results["models"]:
+        for run in model["runs"]:
+            run["curve"] = run["curve"][3:4]
+    page = show(results)
+    headings = "[...document.querySelectorAll('h2')].map(found => found.textContent)"
+    assert "Validation" in page.value(headings) and "Learning curves" not in page.value(headings)
 
 
 def test_wide_tables_scroll_in_their_own_box(show):

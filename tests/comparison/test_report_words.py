@@ -5,6 +5,7 @@ import pytest
 from fairseq_lstmn.comparison import report
 from fairseq_lstmn.comparison.report import numbers, run_tables, score_tables
 from fairseq_lstmn.comparison.report.sentences import verdicts
+from fairseq_lstmn.comparison.report.table import Table, is_long
 from tests.comparison import fake_results
 
 
@@ -119,17 +120,20 @@ def test_scores_show_corrected_chances_and_every_seed():
     )
     row = cells(score_tables.scores(results, results["metrics"][0]), "lstmn")
     assert (row["p"], row["p over items"]) == ("0.022", "0.042")
-    assert row["p over seeds"] == "0.500 (least 0.167)"
-    assert row["seed 1 / 2"] == "– / 58.50"
     assert row["verdict"] == "better"
+    row = cells(score_tables.seeds(results, results["metrics"][0]), "lstmn")
+    assert row["p over seeds"] == "0.500 (least\u00a00.167)"
+    assert row["seed 1\u00a0/ 2"] == "–\u00a0/ 58.50"
 
 
 def test_scores_of_the_baseline():
     results = fake_results.results(2, 1)
     row = cells(score_tables.scores(results, results["metrics"][0]), "lstm")
     assert row["verdict"] == "baseline"
-    assert row["p"] == row["difference"] == row["deviation over seeds"] == "–"
-    assert row["parameters"] == "6,850,300"
+    assert row["p"] == row["difference"] == "–"
+    row = cells(score_tables.seeds(results, results["metrics"][0]), "lstm")
+    assert row["deviation over seeds"] == "–"
+    assert cells(run_tables.sizes(results), "lstm")["all"] == "6,850,300"
 
 
 def test_buckets_show_values_with_differences():
@@ -137,8 +141,13 @@ def test_buckets_show_values_with_differences():
     bucket = results["buckets"][0]
     bucket["values"]["lstmn"][0], bucket["differences"]["lstmn"][0] = 510.25, -12.5
     bucket["values"]["lstmn"][1] = bucket["differences"]["lstmn"][1] = None
-    row = list(cells(score_tables.buckets(results, bucket), "lstmn").values())
-    assert row[1:3] == ["510.2 (−12.5)", "–"]
+    table = score_tables.buckets(results, bucket)
+    assert table.header == ["frequency in training", "lstm", "lstmn"]
+    assert [row[0] for row in table.rows[:2]] == [
+        "never (n\u00a0=\u00a01,204)",
+        "1-10 (n\u00a0=\u00a04,816)",
+    ]
+    assert [row[2] for row in table.rows[:2]] == ["510.2 (−12.5)", "–"]
 
 
 def test_trials_mark_the_chosen_one():
@@ -148,8 +157,8 @@ def test_trials_mark_the_chosen_one():
         {"model": "lstmn", "options": {"dropout": 0.3}, "valid": None, "chosen": False},
     ]
     table = run_tables.trials(results)
-    assert table.header == ["model", "dropout 0.1", "dropout 0.3"]
-    assert table.rows == [["lstm", "60.00 (chosen)", "–"], ["lstmn", "–", "–"]]
+    assert table.header == ["setting", "lstm", "lstmn"]
+    assert table.rows == [["dropout 0.1", "60.00 (chosen)", "–"], ["dropout 0.3", "–", "–"]]
 
 
 def test_runs_say_how_they_ended():
@@ -158,9 +167,11 @@ def test_runs_say_how_they_ended():
     first.update(best_valid=58.21, best_update=1200)
     second.update(state="failed", error="Killed")
     third.update(state="missing")
-    assert run_tables.runs(results).rows == [
-        ["lstm", "58.21 at update 1,200", "failed: Killed", "missing"]
-    ]
+    assert run_tables.runs(results) == Table(
+        "Runs (best validation perplexity)",
+        ["seed", "lstm"],
+        [["1", "58.21 at update 1,200"], ["2", "failed: Killed"], ["3", "missing"]],
+    )
 
 
 @pytest.mark.parametrize("higher, best", [(False, "55.00 to 58.00"), (True, "60.00 to 90.00")])
@@ -178,8 +189,16 @@ def test_columns_of_numbers_are_known():
     results = fake_results.results(2, 2)
     fake_results.fail(results["models"][0], 1, "Killed")
     table = score_tables.scores(results, results["metrics"][0])
-    assert table.numeric == [False, False] + [True] * 11
+    assert table.numeric == [False, False] + [True] * 5
     assert run_tables.runs(results).numeric == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "text, long",
+    [("−2.13 to 1.39", False), ("a" * 14, False), ("a" * 15, True), ("a b " * 8, True)],
+)
+def test_text_that_would_make_a_table_too_wide(text, long):
+    assert is_long(text) == long
 
 
 def test_what_the_numbers_are_is_said_as_it_is(tmp_path):

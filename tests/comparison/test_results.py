@@ -5,12 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fairseq_lstmn.comparison.items import Answers, Tokens, Translations
+from fairseq_lstmn.comparison.items import Answers, Scored, Tokens, Translations
 from fairseq_lstmn.comparison.outcomes import (
     Outcome,
     budget_errors,
     leave_out_other_tests,
     run_errors,
+    unanswered,
 )
 from fairseq_lstmn.comparison.results import means
 from fairseq_lstmn.comparison.scores import scored
@@ -23,7 +24,7 @@ DONE = "2026 | INFO | fairseq_cli.train | done training in 3.0 seconds\n"
 def outcome(tmp_path):
     """Makes the Outcome of a run with this log of its training."""
 
-    def make(model="a", seed=1, log="", items=None, error=None):
+    def make(model="a", seed=1, log="", items=None, error=None, numbers=(0, 1), left_out=0):
         path = tmp_path / f"{model}{seed}.log"
         path.write_text(log)
         stage = SimpleNamespace(log=path, usage=dict)
@@ -35,7 +36,7 @@ def outcome(tmp_path):
             train=stage,
             score=stage,
             trained=lambda: items is not None,
-            scored=lambda: (items, 100.0),
+            scored=lambda: Scored(items, 100.0, list(numbers), left_out),
             error=lambda: error,
         )
         comparison = SimpleNamespace(
@@ -134,6 +135,28 @@ def test_a_run_that_was_asked_something_else_is_left_out(outcome):
     leave_out_other_tests(outcomes)
     assert [found.state for found in outcomes] == ["finished", "finished", "failed"]
     assert outcomes[2].error == "scored on other test items than a, seed 1"
+
+
+def test_models_that_answered_different_examples_are_not_compared(outcome):
+    same = Answers(["x", "y"], np.array([[0.5, 0.5]]), np.array([0]), np.array([3]))
+    most = Answers(same.classes, np.array([[0.5, 0.5]] * 2), np.array([0, 1]), np.array([3, 9]))
+    outcomes = [
+        outcome("a", items=same, numbers=[4], left_out=1),
+        outcome("b", items=most, numbers=[4, 7]),
+    ]
+    leave_out_other_tests(outcomes)  # nothing but the label and the number tells them apart
+    assert [found.state for found in outcomes] == ["failed", "finished"]
+    assert outcomes[0].error == "scored on other test items than b, seed 1 (1 examples, not 2)"
+    outcomes = [outcome(name, items=same, numbers=[k]) for k, name in enumerate("ab")]
+    leave_out_other_tests(outcomes)
+    assert outcomes[1].error == "scored on other test items than a, seed 1"
+
+
+def test_what_a_model_did_not_answer_is_said_once(outcome):
+    outcomes = [outcome("a", seed, items=tokens(), left_out=1_000) for seed in (1, 2)]
+    assert unanswered([*outcomes, outcome("b", items=tokens())]) == [
+        "a answered 2 of 1,002 test examples; the scores leave out 1,000 that are too long"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,115 @@ def test_line_ends_and_byte_order_mark_of_windows(tmp_path):
     assert not rows.bad
 
 
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
+@pytest.mark.parametrize("last", [True, False], ids=["last ended", "last not ended"])
+@pytest.mark.parametrize("corpus", FILES)
+def test_ends_of_lines_do_not_matter(tmp_path, corpus, end, last):
+    plainly = read(corpus, write_folder(tmp_path / "plain", FILES[corpus]))
+    folder = write_folder(tmp_path / "other", FILES[corpus])
+    for name, lines in FILES[corpus].items():
+        (folder / name).write_bytes((end.join(lines) + end * last).encode("utf-8"))
+    rows = read(corpus, folder)
+    assert plain(rows) == plain(plainly)
+    assert not rows.bad
+
+
+HEADER = "label\tsentence"
+
+
+def with_first(*firsts):
+    """The files of tsv with ``firsts``, a row or None for each, before their rows."""
+    return {
+        name: [first, *lines] if first else lines
+        for (name, lines), first in zip(TSV_FILES.items(), firsts)
+    }
+
+
+@pytest.mark.parametrize(
+    "header, pairs",
+    [(HEADER, False), ("label\tsentence1\tsentence2", True), ('"label"\t"text"', False)],
+)
+def test_the_first_row_of_all_parts_is_a_header(tmp_path, header, pairs):
+    files = with_first(header, f"\ufeff{header}", f"{header}\r")
+    if pairs:
+        files = {
+            name: [first, *(f"{row}\tb" for row in rows)] for name, (first, *rows) in files.items()
+        }
+    rows = read("tsv", write_folder(tmp_path / "tsv", files))
+    assert rows.labels == {"good", "bad", "so-so"}
+    assert {split: len(kept) for split, kept in rows.splits.items()} == {
+        "train": 3, "valid": 1, "test": 1,
+    }  # fmt: skip
+    assert [count for reason, count in rows.left_out.items() if "header" in reason] == [3]
+    assert not rows.bad
+
+
+@pytest.mark.parametrize(
+    "firsts", [("bad\ta",) * 3, ("good\ta",) * 3, ("a\tb", "a\tb", "a\tc")], ids=str
+)
+def test_rows_whose_label_comes_again_or_that_differ_are_data(tmp_path, firsts):
+    rows = read("tsv", write_folder(tmp_path / "tsv", with_first(*firsts)))
+    assert len(rows.splits["train"]) == 4 and len(rows.splits["test"]) == 2
+    assert not rows.left_out and not rows.bad
+
+
+def test_header_of_training_alone_is_a_row_with_a_note(tmp_path):
+    rows = read("tsv", write_folder(tmp_path / "tsv", with_first(HEADER, None, None)))
+    assert "label" in rows.labels
+    [note] = rows.notes
+    assert note == (
+        f"{tmp_path}/tsv/train.tsv: only the first row has the label 'label'; "
+        "if that is a header, take it out"
+    )
+
+
+def test_header_of_a_held_out_part_alone_is_a_bad_row(tmp_path):
+    rows = read("tsv", write_folder(tmp_path / "tsv", with_first(None, HEADER, None)))
+    assert [reason for _, reason in rows.bad] == ["unknown label"]
+
+
+@pytest.mark.parametrize(
+    "written, sentence",
+    [
+        ('"Well, a day"', "well, a day"),
+        ('"""Well"", a day"', '"well", a day'),
+        ('"a ""fine"" day"', 'a "fine" day'),
+    ],
+)
+def test_quotes_of_a_spreadsheet(tmp_path, written, sentence):
+    folder = write_folder(tmp_path / "tsv", with_line("tsv", f"good\t{written}"))
+    rows = read("tsv", folder)
+    assert plain(rows)["train"][:2] == [("good", "a fine day"), ("good", sentence)]
+    assert [note.partition(": ")[0] for note in rows.notes] == [f"{folder}/train.tsv"]
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ['" a fine day'],
+        ['" a fine day"'],
+        ['"a fine day "'],
+        ['he said " a day "'],
+        ['"a day" , "a night"'],
+        ['"a day"', 'he said " a day "'],
+        ['"'],
+    ],
+    ids=str,
+)
+def test_quotes_of_the_text_are_words(tmp_path, sentences):
+    files = {**TSV_FILES, "valid.tsv": [f"good\t{sentence}" for sentence in sentences]}
+    rows = read("tsv", write_folder(tmp_path / "tsv", files))
+    assert plain(rows)["valid"] == [("good", sentence) for sentence in sentences]
+    assert not rows.notes and not rows.bad
+
+
+def test_quotes_do_not_reach_other_files(tmp_path):
+    files = {**TSV_FILES, "train.tsv": ['"good"\t"a, b"'], "valid.tsv": ['good\t" a'] * 2}
+    rows = read("tsv", write_folder(tmp_path / "tsv", files))
+    assert plain(rows)["train"] == [("good", "a, b")]
+    assert plain(rows)["valid"] == [("good", '" a')] * 2
+
+
 @pytest.mark.parametrize("corpus", FILES)
 def test_folder_of_folder_zip_and_address_are_the_same(tmp_path, corpus):
     files = FILES[corpus]
@@ -162,7 +271,8 @@ BAD_ROWS = [
     ("sst", "()", "empty sentence"),
     ("sst", "(3 (2 ) (2 ))", "empty sentence"),
     ("sst", "", "blank line"),
-    ("sst", b"(3 (2 caf\xe9) (2 it))", r"not UTF-8 text: b'\xe9'"),
+    ("sst", b"(3 (2 caf\xe9) (2 it))", r"bytes that are no text in this encoding: b'\xe9'"),
+    ("sst", "(3 (2 The)\r(2 Rock))", r"a carriage return within the row: '\r(2 Rock))'"),
     ("sst", "(3 (2 <pad>) (2 it))", "a mark that fairseq adds by itself: '<pad>'"),
     ("sst", "(3 (2 <S>) (2 it))", "a mark that fairseq adds by itself: '<s>'"),
     ("snli", '{"gold_label": "neutral"', "broken JSON"),
@@ -185,6 +295,12 @@ BAD_ROWS = [
     ("tsv", "good", "missing column: 'good'"),
     ("tsv", "good\ta\tb", "too many columns: 3"),
     ("tsv", "good\t ", "empty sentence"),
+    ("tsv", "good\ta\rbad\tb", r"a carriage return within the row: '\rbad\tb'"),
+    (
+        "tsv",
+        "good\t\0a",
+        r"a null character, as in UTF-16 read by another encoding: 'good\t\x00a'",
+    ),
     ("tsv", "very good\ta day", "a label must be one word and no mark of fairseq's: 'very good'"),
     ("tsv", "<unk>\ta day", "a label must be one word and no mark of fairseq's: '<unk>'"),
     ("tsv", "\ta day", "a label must be one word and no mark of fairseq's"),

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,6 +129,26 @@ def test_what_is_finished_is_not_run_again(compared, capsys):
     assert compare(plan, "seeds=[1, 3]", "--dest", dest, "--dry-run") == 0
     printed = capsys.readouterr().out
     assert printed.count("--seed 3 ") == 2 and "--seed 1 " not in printed
+
+
+def test_what_is_too_long_for_a_model_is_said_first_and_not_compared(compared, text, tmp_path):
+    plan, finished = compared
+    dest = shutil.copytree(finished, tmp_path / "dest")
+    skipping = {"metric": "perplexity", "tokens-per-sample": 70}
+    skipping["skip-invalid-size-inputs-valid-test"] = True
+    # lstm_lm takes blocks of 20 as in its training, and so only the second of 70 and 14
+    both = written(tmp_path / "both.yaml", text, {**LANGUAGE_MODELS, "seeds": [1]})
+    options = [f"score.{name}={value}" for name, value in skipping.items()]
+    assert compare(both, *options, "--dest", dest) == 1
+    assert results(dest)["errors"] == [
+        "lstm, seed 1 failed: scored on other test items than lstmn, seed 1 (1 examples, not 2)"
+    ]
+    assert results(dest)["models"][0]["scores"] == {}
+    models = {"lstm": LANGUAGE_MODELS["models"]["lstm"]}
+    alone = {**LANGUAGE_MODELS, "models": models, "seeds": [1], "score": skipping}
+    assert compare(written(tmp_path / "alone.yaml", text, alone), "--dest", dest) == 0
+    warning = "lstm answered 1 of 2 test examples; the scores leave out 1 that are too long"
+    assert (dest / "report.md").read_text().startswith(f"> **Warning:** {warning}\n")
 
 
 def test_killed_at_work_it_goes_on_to_the_same_end(compared, tmp_path):
@@ -264,29 +285,54 @@ def write_rows(folder, sentences):
     return folder
 
 
-@pytest.mark.parametrize("task", ["sentence_prediction", "sentence_pair_prediction"])
-def test_readers_are_compared(tmp_path, task):
-    pairs = task == "sentence_pair_prediction"
-    source = write_rows(tmp_path / "rows", 2 if pairs else 1)
-    main(["prepare", "tsv", "--from", str(source), "--dest", str(tmp_path / "data")])
-    archs = ("lstm_nli", "lstmn_nli") if pairs else ("lstm_classifier", "lstmn_classifier")
-    plan = {
+def reading_plan(task, archs, **options):
+    return {
         "train": {
             **SHARED,
             "max-epoch": 2,
             "task": task,
             "criterion": "sentence_prediction",
-            "num-classes": 3,
             "encoder-embed-dim": 8,
             "encoder-hidden-size": 8,
             "best-checkpoint-metric": "accuracy",
             "maximize-best-checkpoint-metric": True,
+            **options,
         },
         "score": {"metric": ["accuracy", "macro-f1"]},
         "models": {arch: {"arch": arch} for arch in archs},
         "baseline": archs[0],
         "seeds": [1],
     }
+
+
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        ({"num-classes": 7}, r"models.lstmn_classifier: --num-classes 7: .* has 3 labels \(x, y"),
+        ({"num-classes": 2}, "models.lstmn_classifier: --num-classes 2: .* has 3 labels"),
+        (
+            {"num-classes": 1, "regression-target": True},
+            "train.regression-target: true: score.metric accuracy is of classes",
+        ),
+    ],
+)
+def test_classes_that_are_not_the_labels_are_not_compared(tmp_path, options, complaint):
+    source = write_rows(tmp_path / "rows", 1)
+    main(["prepare", "tsv", "--from", str(source), "--dest", str(tmp_path / "data")])
+    plan = reading_plan("sentence_prediction", ["lstmn_classifier"], **options)
+    path = written(tmp_path / "plan.yaml", tmp_path / "data", plan)
+    with pytest.raises(SystemExit, match=complaint):
+        compare(path, "--dest", tmp_path / "dest")
+    assert not (tmp_path / "dest").exists()
+
+
+@pytest.mark.parametrize("task", ["sentence_prediction", "sentence_pair_prediction"])
+def test_readers_are_compared(tmp_path, task):
+    pairs = task == "sentence_pair_prediction"
+    source = write_rows(tmp_path / "rows", 2 if pairs else 1)
+    main(["prepare", "tsv", "--from", str(source), "--dest", str(tmp_path / "data")])
+    archs = ("lstm_nli", "lstmn_nli") if pairs else ("lstm_classifier", "lstmn_classifier")
+    plan = reading_plan(task, archs, **({"num-classes": 3} if pairs else {}))
     dest = tmp_path / "dest"
     plan = written(tmp_path / "plan.yaml", tmp_path / "data", plan)
     assert compare(plan, "--dest", dest, "--jobs", 2) == 0

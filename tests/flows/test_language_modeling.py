@@ -75,6 +75,7 @@ ADAPTIVE = "--adaptive-softmax-cutoff", "5,10,15", "--ddp-backend", "legacy_ddp"
         ((), ()),
         (("--criterion", "cross_entropy"), ()),
         (("--criterion", "adaptive_loss"), ADAPTIVE),
+        ((), ("--pointer", "--output-dictionary-size", 12)),
     ],
 )
 def test_validate_agrees_with_training(data, tmp_path, criterion, options):
@@ -94,6 +95,27 @@ def test_every_token_is_scored_in_blocks_longer_than_in_training(data, checkpoin
     tokens, perplexity = score(eval_lm(data, checkpoint, "--tokens-per-sample", blocks))
     assert tokens == tokens_in(data)
     assert 1 < perplexity < 40  # 24 types
+
+
+def test_without_tokens_there_is_no_score(data, tmp_path):
+    train(data, tmp_path, "--max-update", 1, arch="lstm_lm")
+    result = run(
+        "eval-lm", data, *USER_DIR, "--path", tmp_path / "checkpoint_last.pt",
+        "--tokens-per-sample", 50, check=False,
+    )  # fmt: skip
+    assert result.returncode != 0
+    assert "Perplexity" not in result.stdout and "Traceback" not in result.stdout
+    assert result.stdout.strip().splitlines()[-1] == (
+        "error: test: all 2 examples are longer than max_positions=12; see --tokens-per-sample 50"
+    )
+
+
+def test_words_beyond_the_outputs_are_scored_as_unknown(data, tmp_path):
+    outputs = "--output-dictionary-size", 12
+    train(data, tmp_path, "--max-epoch", 1, "--pointer", *outputs)
+    tokens, perplexity = score(eval_lm(data, tmp_path / "checkpoint_last.pt", *outputs))
+    assert tokens == tokens_in(data)
+    assert 1 < perplexity < 12
 
 
 def test_word_probabilities_make_up_the_perplexity(data, checkpoint):
@@ -203,9 +225,16 @@ def test_contiguous_text_carries_its_tape(data, tmp_path, arch):
         return value
 
     one_row = "--task", task, "--batch-size", 1, "--model-overrides", "{'carry_tape': 10000}"
-    in_one_block = perplexity(100000)
+    by_itself = "--model-overrides", "{'carry_tape': 0}"
+    in_one_block = perplexity(100000, *by_itself)
     assert perplexity(5, *one_row) == pytest.approx(in_one_block, abs=0.011)  # two decimals
-    assert perplexity(5) != pytest.approx(in_one_block, abs=0.011)
+    assert perplexity(5, *by_itself) != pytest.approx(in_one_block, abs=0.011)
+
+    refused = eval_lm(data, path, check=False).strip().splitlines()[-1]
+    assert refused.startswith("error: --carry-tape 30: ") and f"--task {task}" in refused
+    by_sentence = "--score-reference", "--sample-break-mode", "eos", "--task", "language_modeling"
+    generated = run("generate", data, *USER_DIR, *by_sentence, "--path", path, check=False).stdout
+    assert generated.strip().splitlines()[-1] == refused
 
 
 def test_two_processes_share_the_streams(data, tmp_path):
@@ -220,7 +249,9 @@ def test_two_processes_share_the_streams(data, tmp_path):
     assert "training on 2 devices" in output
     first = logged(output, "train_inner")[0]
     assert float(first["wpb"]) == 2 * 3 * 12
-    tokens, _ = score(eval_lm(data, tmp_path / "model" / "checkpoint_last.pt"))
+    path, blocks = tmp_path / "model" / "checkpoint_last.pt", ("--tokens-per-sample", 12)
+    task = "--task", "contiguous_language_modeling"
+    tokens, _ = score(eval_lm(data, path, *task, *blocks, "--batch-size", 3))
     assert tokens == tokens_in(data)
 
 

@@ -220,10 +220,21 @@ def test_options_that_do_not_fit_end_in_one_line(data, tmp_path, options, compla
 
 def test_sources_beyond_the_maximum_are_named(data, tmp_path):
     options = "--max-source-positions", 5
-    output = train(data, tmp_path, "lstmn_deep", *options, check=False)
-    assert "skip this example with --skip-invalid-size-inputs-valid-test" in output
+    last = train(data, tmp_path, "lstmn_deep", *options, check=False).strip().splitlines()[-1]
+    assert last.startswith("error: valid: Size of sample #")
+    assert "skip this example with --skip-invalid-size-inputs-valid-test" in last
+    assert "see --max-source-positions 5" in last
     train(data, tmp_path, "lstmn_deep", *options, "--skip-invalid-size-inputs-valid-test",
           "--max-update", 2)  # fmt: skip
+
+
+def test_a_limit_of_training_limits_no_scoring(data, tmp_path):
+    options = "--max-source-positions", 5, "--skip-invalid-size-inputs-valid-test"
+    train(data, tmp_path, "lstmn_deep", *options, "--max-update", 2)
+    path = tmp_path / "checkpoint_last.pt"
+    assert len(lines(generate(data, path), "H")) == 11
+    refused = generate(data, path, *options[:2], check=False).strip().splitlines()[-1]
+    assert refused.startswith("error: test: Size of sample #") and "see --max-source" in refused
 
 
 def test_decoding_is_timed(data, checkpoints):

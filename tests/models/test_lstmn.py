@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from fairseq_lstmn.data.lengths import UNLIMITED
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.lstmn import LSTMNConfig
 from tests.models import small
@@ -218,8 +219,8 @@ def test_frozen_embeddings():
     assert not model.decoder.embed_tokens.weight.requires_grad
 
 
-def test_positions_are_the_tasks():
-    assert build().max_positions() == (50, 40)
+def test_neither_side_has_a_longest_text_whatever_the_limits_of_the_task():
+    assert build().max_positions() == (UNLIMITED, UNLIMITED)
 
 
 @pytest.mark.parametrize(

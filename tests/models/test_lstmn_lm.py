@@ -1,6 +1,7 @@
 """lstmn_lm in one process: options, presets, incremental decoding, carried tapes."""
 
 import copy
+import itertools
 import sys
 from argparse import Namespace
 
@@ -35,7 +36,7 @@ def build(task=None, arch="lstmn_lm", **options):
 def test_checkpoints_of_version_0_2_0_say_criterion_where_new_ones_say_criterion_name(criterion):
     """Of a preset, to which fairseq adds no options of the model that it lacks."""
     config = vars(LSTMNLanguageModelConfig(adaptive_softmax_cutoff="5,10"))
-    del config["criterion_name"]
+    del config["criterion_name"], config["skip_bad_vectors"]
     saved = OmegaConf.create({**config, "_name": "lstmn_lm_ptb", "criterion": criterion})
     model = models.build_model(saved, small_task(), from_checkpoint=True)
     assert model.decoder.adaptive_softmax.cutoff == [5, 10, 24]
@@ -156,6 +157,37 @@ def test_shared_embedding_is_the_output_layer():
     assert model.decoder.embed_tokens.weight.grad[4:].abs().min() > 0
 
 
+def test_a_pointer_takes_words_beyond_the_outputs_for_the_unknown_one():
+    """``--output-dictionary-size``: what is read has more words than what is said."""
+    task = small_task(outputs=10)
+    model, tokens = build(task, pointer=True), some_tokens(task)
+    decoder, unknown = model.decoder, task.source_dictionary.unk()
+    assert (tokens >= 10).any()
+    read = decoder.read_on(tokens)
+    copied = torch.zeros(3, 9, 10)
+    for b, t, i in itertools.product(range(3), range(9), range(9)):
+        word = int(tokens[b, i])
+        copied[b, t, word if word < 10 else unknown] += read.attention.tape[b, t, i].detach()
+    features = decoder.features(read)
+    share = decoder.pointer.gate(features).sigmoid()
+    expected = share * decoder.output_layer(features).softmax(dim=2) + (1 - share) * copied
+    assert torch.allclose(model(tokens)[0].exp(), expected, atol=1e-6)
+
+
+def test_a_shared_embedding_is_cut_off_behind_the_outputs():
+    task = small_task(outputs=10)
+    model = build(task, share_decoder_input_output_embed=True, decoder_embed_dim=8)
+    features, _ = model.decoder.extract_features(tokens := some_tokens(task))
+    expected = features @ model.decoder.embed_tokens.weight[:10].T
+    assert torch.allclose(model(tokens)[0], expected, atol=1e-6)
+
+
+def test_outputs_without_a_place_for_unknown_words():
+    with pytest.raises(InputError, match="--output-dictionary-size 3: must be 4 or above"):
+        build(small_task(outputs=3))
+    assert build(small_task(outputs=4))(torch.tensor([[5, 6]]))[0].shape == (1, 2, 4)
+
+
 def test_a_recurrence_has_no_longest_input_but_the_tasks():
     assert build().max_positions() == sys.maxsize
     task = small_task()
@@ -193,9 +225,9 @@ def carried_over(model, pieces, **kwargs):
     )
 
 
-@pytest.mark.parametrize("pointer", [False, True])
-def test_carried_tapes_make_blocks_one_text(pointer):
-    task = small_task()
+@pytest.mark.parametrize("pointer, outputs", [(False, None), (True, None), (True, 10)])
+def test_carried_tapes_make_blocks_one_text(pointer, outputs):
+    task = small_task(outputs=outputs)
     model, tokens = (
         build(task, decoder_layers=2, pointer=pointer, carry_tape=100),
         some_tokens(task),

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from fairseq import models
+from omegaconf import OmegaConf
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models import classifiers, nli
@@ -165,6 +167,19 @@ def test_pretrained_rows_are_slower_in_the_first_epoch(vectors, scale):
     first[pretrained], second[pretrained] = 0, 0
     torch.testing.assert_close(first, second)
     assert second.any()
+
+
+def test_checkpoints_of_version_0_2_0_load():
+    """Their presets lack an option, and their weights stand beside which rows are pretrained."""
+    model = build("lstmn_classifier", arch="lstmn_sst")
+    config = vars(classifiers.LSTMNClassifierConfig())
+    del config["skip_bad_vectors"]
+    saved = OmegaConf.create({**config, "_name": "lstmn_sst"})
+    again = models.build_model(saved, small_task(), from_checkpoint=True)
+    again.register_classification_head("head", num_classes=3)
+    state = {**model.state_dict(), "words.pretrained": torch.zeros(24, dtype=torch.bool)}
+    again.load_state_dict(state, strict=True)
+    assert torch.equal(again.words.embed_tokens.weight, model.words.embed_tokens.weight)
 
 
 def test_other_rows_are_drawn_with_the_standard_deviation_asked_for(vectors):

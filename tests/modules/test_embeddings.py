@@ -1,13 +1,19 @@
 """Pretrained vectors: read as written, and malformed files named."""
 
+import bz2
 import gzip
+import io
+import logging
+import lzma
+import struct
+import zipfile
 
 import pytest
 import torch
 from fairseq.data import Dictionary
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.modules.embeddings import build_embedding
+from fairseq_lstmn.modules.embeddings import build_embedding, weights_in_checkpoint
 
 
 def dictionary(*words):
@@ -64,10 +70,120 @@ def test_vectors_of_another_size_are_named(vectors, text, line):
     )
 
 
-def test_files_that_cannot_be_read_are_named(vectors, tmp_path):
-    for path in (tmp_path / "absent", vectors(b"caf\xe9 1 2 3\n")):
-        with pytest.raises(InputError, match=f"--decoder-embed-path {path}: cannot be read"):
-            build_embedding(dictionary("the"), 3, path)
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    path = tmp_path / "absent"
+    with pytest.raises(InputError, match=f"--decoder-embed-path {path}: cannot be read"):
+        build_embedding(dictionary("the"), 3, path)
+
+
+def test_the_line_and_word_with_a_byte_that_is_not_utf8_are_named(vectors):
+    path = vectors(b"the 1 2 3\ncaf\xe9 s 4 5 6\nat 7 8 9\n")
+    with pytest.raises(InputError) as error:
+        build_embedding(dictionary("the"), 3, path)
+    assert str(error.value).startswith(
+        f"--decoder-embed-path {path}, line 2: 'caf\\xe9 s' is not UTF-8;"
+    )
+
+
+def test_lines_that_cannot_be_read_are_left_out_on_demand(vectors, caplog):
+    """Counts at the start count them too; the words around them are read as ever."""
+    words = dictionary("the", "at", "caf\ufffd")
+    path = vectors(b"5 2\nthe 1 2\ncaf\xe9 3 4\nat 5 6\ncaf\xef\xbf\xbd 7 8\nof 9\n")
+    weight = build_embedding(words, 2, path, skip_bad=True).weight
+    assert weight[4:7].tolist() == [[1, 2], [5, 6], [7, 8]]
+    [warning] = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert warning.startswith(f"--decoder-embed-path {path}: 2 lines left out, the first line 3:")
+
+
+@pytest.mark.parametrize("start", ["", "1 2\n"])
+def test_a_byte_order_mark_is_no_letter_of_the_first_word(vectors, start):
+    path = vectors(f"\ufeff{start}the 3 4\n")
+    assert build_embedding(dictionary("the"), 2, path).weight[4].tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("name", ["vectors.GZ", "vectors.gz", "vectors"])
+def test_gzip_is_known_by_its_content(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(b"the 3 4\n"))
+    assert build_embedding(dictionary("the"), 2, path).weight[4].tolist() == [3, 4]
+
+
+def zipped(content):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("vectors.txt", content)
+    return archive.getvalue()
+
+
+TEXT = b"the 1 2 3\n" * 9
+BINARY = b"2 3\nthe " + struct.pack("<3f", 1, 2, 3) + b"\nat " + struct.pack("<3f", 4, 5, 6)
+
+
+@pytest.mark.parametrize(
+    "content, kind",
+    [
+        (BINARY, "binary word2vec"),
+        (gzip.compress(BINARY), "binary word2vec"),
+        (zipped(TEXT), "compressed \\(zip\\)"),
+        (bz2.compress(TEXT), "compressed \\(bzip2\\)"),
+        (lzma.compress(TEXT), "compressed \\(xz\\)"),
+        (TEXT.decode().encode("utf-16"), "UTF-16"),
+        (b"\x93NUMPY\x01\0v\0", "binary"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_other_kinds_of_files_are_called_by_their_name(vectors, content, kind):
+    path = vectors(content)
+    complaint = f"^--decoder-embed-path {path}: cannot be read \\({kind}"
+    with pytest.raises(InputError, match=complaint):
+        build_embedding(dictionary("the"), 3, path, skip_bad=True)
+
+
+WORDS = [f"word{k}" for k in range(20)]
+
+
+def lines(words):
+    return "".join(f"{word} 1 2\n" for word in words)
+
+
+@pytest.mark.parametrize(
+    "in_file, cause",
+    [
+        (["word1", *(word.upper() for word in WORDS)], "20 but for the case of letters"),
+        (
+            ["word1", "les", "mots", "autres"],
+            "is it of this language and of such tokens? It begins 'word1 les mots', they"
+            " 'word0 word1 word2'",
+        ),
+    ],
+)
+def test_vectors_of_few_words_are_warned_of_with_a_cause(vectors, caplog, in_file, cause):
+    path = vectors(lines(in_file))
+    build_embedding(dictionary(*WORDS), 2, path)
+    [warning] = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert warning == (
+        f"--decoder-embed-path {path}: vectors for 1 of the dictionary's 20 words; {cause}"
+    )
+
+
+@pytest.mark.parametrize("in_file", [[], ["WORD1"], ["les", "</s>", "<unk>"]], ids=str)
+def test_vectors_of_no_word_are_refused(vectors, in_file):
+    path = vectors(lines(in_file))
+    complaint = f"^--decoder-embed-path {path}: vectors for 0 of the dictionary's 20 words;"
+    with pytest.raises(InputError, match=complaint):
+        build_embedding(dictionary(*WORDS), 2, path)
+
+
+def test_enough_vectors_are_not_warned_of(vectors, caplog):
+    build_embedding(dictionary(*WORDS), 2, vectors(lines(["word1", "word7"])))
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_model_from_a_checkpoint_needs_no_file():
+    with weights_in_checkpoint():
+        build_embedding(dictionary("the"), 2, "/no/vectors.txt")
+    with pytest.raises(InputError, match="cannot be read"):
+        build_embedding(dictionary("the"), 2, "/no/vectors.txt")
 
 
 @pytest.mark.parametrize("text", ["7 3\nthe 1 2 3\n", "7 3\n" + 6 * "the 1 2 3\n"])

@@ -5,20 +5,31 @@ import torch
 
 from fairseq_lstmn.ops import lstmn
 
-from .cases import MAY_BE_RAGGED, apply, assert_close, build, flat
+from .cases import MAY_BE_RAGGED, apply, assert_close, build, flat, gradients
 
 
 def attend(arguments, backend):
     return lstmn(**arguments, return_attention=True, backend=backend)[2]
 
 
-def test_none_unless_asked_for(backend):
-    arguments = build(prefix=2, source=3, ragged=MAY_BE_RAGGED)
-    outputs, tape, attention = lstmn(**arguments, backend=backend)
-    assert attention is None
-    asked = lstmn(**arguments, return_attention=True, backend=backend)
-    actual = flat({"outputs": outputs, "tape": tape})
-    assert_close(actual, flat({"outputs": asked[0], "tape": asked[1]}), 0)
+def outputs_and_tape(arguments, backend, asked):
+    outputs, tape, attention = lstmn(**arguments, return_attention=asked, backend=backend)
+    assert (attention is not None) == asked
+    return flat({"outputs": outputs, "tape": tape})
+
+
+@pytest.mark.parametrize("ragged", [(), MAY_BE_RAGGED], ids=["whole", "ragged"])
+def test_none_unless_asked_for(backend, ragged):
+    """And all else is as with it: results with and without gradients, and these."""
+    arguments = build(prefix=2, source=3, memory_span=3, ragged=ragged)
+    expected, actual = (
+        gradients(lambda of: outputs_and_tape(of, backend, asked), arguments)
+        for asked in (True, False)
+    )
+    for found, as_asked in zip(actual, expected):
+        assert_close(found, as_asked, 0)
+    with torch.no_grad():
+        assert_close(outputs_and_tape(arguments, backend, False), expected[0], 0)
 
 
 def test_no_source_no_source_attention(backend):

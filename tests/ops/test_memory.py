@@ -5,10 +5,16 @@ T steps over P = T prefix slots and S = T source tokens: 2 T slots a step at mos
 
 from functools import cache
 
+import pytest
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.ops import GrowingTape, lstmn, memory
+from fairseq_lstmn.ops.prepare import complete
+from fairseq_lstmn.ops.types import Inputs
 
 from .cases import build, flat, run
 
@@ -94,6 +100,46 @@ def test_memory_grows_fourfold_when_steps_and_width_double(fast_backend):
     small, large = usage(fast_backend, 24), usage(fast_backend, 48)
     assert large.kept <= 4.4 * small.kept
     assert large.peak <= 4.4 * small.peak
+
+
+@pytest.mark.parametrize("ragged", [(), ("steps", "prefix", "source")], ids=["whole", "ragged"])
+@pytest.mark.parametrize("fusion", ["deep", "shallow"])
+@pytest.mark.parametrize("growing", [False, True], ids=["Tape", "GrowingTape"])
+def test_without_gradients_nothing_grows_with_the_square(fast_backend, ragged, fusion, growing):
+    """A line of 100,000 tokens has to fit: weights that nobody asked for are not kept."""
+    steps, width = 256, 4
+    sizes = {"steps": steps, "prefix": steps, "source": steps, "width": width}
+    arguments = build(batch=BATCH, fusion=fusion, ragged=ragged, **sizes)
+    if growing:
+        arguments["tape"] = GrowingTape(arguments["tape"])
+    with torch.no_grad(), Allocations(()) as allocations:
+        lstmn(**arguments, backend=fast_backend)
+    # measured: 4, the gates (B, T, 4H), and as many in a grown room; a (B, T, T) has 64
+    assert allocations.largest / 8 <= 16 * BATCH * steps * width
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["asked for", "trained"])
+def test_a_row_beyond_memory_is_named(fast_backend, asked, monkeypatch):
+    monkeypatch.setattr(memory, "cpu_memory", lambda: BATCH * 30 * 40 * 8 - 1)
+    arguments = build(batch=BATCH, steps=30, prefix=10)
+    for tensor in flat(arguments).values():
+        tensor.requires_grad_(not asked)
+    with torch.set_grad_enabled(not asked), pytest.raises(InputError) as error:
+        lstmn(**arguments, return_attention=asked, backend=fast_backend)
+    line = "too little memory for 2 x 30 tokens: their attention to 40 slots"
+    assert str(error.value).startswith(line) and "\n" not in str(error.value)
+    with torch.no_grad():  # and what was not asked for does not have to fit
+        lstmn(**arguments, backend=fast_backend)
+    monkeypatch.setattr(memory, "cpu_memory", lambda: BATCH * 30 * 40 * 8)
+    lstmn(**arguments, return_attention=asked, backend=fast_backend)
+
+
+def test_an_allocation_that_fails_is_named():
+    arguments = build(batch=1, steps=5)
+    arguments.pop("lengths")
+    inputs = complete(Inputs(**arguments))
+    with pytest.raises(InputError, match="for 1 x 5 tokens"), memory.room_for_attention(inputs):
+        torch.zeros(10**15)
 
 
 def test_plain_autograd_is_seen_to_keep_the_square():

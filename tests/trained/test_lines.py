@@ -55,6 +55,7 @@ def test_without_a_record_unknown_words_are_counted(dictionary):
         (b"a \xff", "not UTF-8 text"),
         (b" \n", "empty sentence"),
         (b"a\t \n", "empty sentence"),
+        (b"a b\ra b\r", "a carriage return within the line"),
         (b"a <pad> b", "<pad> is a mark"),
         (b"a </S>", "</s> is a mark"),
     ],

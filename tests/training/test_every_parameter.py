@@ -82,3 +82,10 @@ def test_every_parameter_gets_a_gradient(process_group, config, steps):
         scores.logsumexp(dim=-1).sum().backward()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     assert trained and all(parameter.grad is not None for parameter in trained)
+
+
+@pytest.mark.parametrize("config", MODELS, ids=lambda config: NAMES[type(config)])
+def test_a_checkpoint_holds_nothing_but_weights(config):
+    """fairseq's averages add up and divide whatever stands there."""
+    state = build(config, NAMES[type(config)]).state_dict()
+    assert state and all(value.is_floating_point() for value in state.values())

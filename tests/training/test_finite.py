@@ -9,14 +9,24 @@ from fairseq import checkpoint_utils
 from fairseq.trainer import Trainer
 
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.modules.attentional_output import AttentionalOutput
 from fairseq_lstmn.training import finite
 
 
 @pytest.fixture
 def trainer():
-    """Has done 6 updates of a model with two layers."""
-    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 1))
-    return Namespace(model=model, get_num_updates=lambda: 6)
+    """Has done 6 updates of a model of this package with two layers."""
+    layers = torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)
+    model = torch.nn.Sequential(*layers, AttentionalOutput(2))
+    return Namespace(model=model, get_num_updates=lambda: 6, validated_subset="valid")
+
+
+@pytest.fixture
+def other(trainer):
+    """The same with a model of another package."""
+    trainer.model = trainer.model[:2]
+    finite.warn_once.cache_clear()
+    return trainer
 
 
 def fails(trainer):
@@ -35,6 +45,13 @@ def test_a_weight_is_named(trainer, value):
     assert_ends(trainer, fails, "1.weight holds NaN or infinity")
     with pytest.raises(InputError, match="^model.pt: 1.weight holds NaN or infinity$"):
         finite.check_weights(trainer.model, "model.pt")
+
+
+def test_a_weight_of_another_model_is_named_in_a_warning(other, caplog):
+    other.model[1].weight.data[0, 1] = math.nan
+    finite.check_weights(other.model, "model.pt")
+    [message] = caplog.messages
+    assert message.startswith("model.pt: 1.weight holds NaN or infinity")
 
 
 def test_gradients_are_named(trainer):
@@ -67,6 +84,20 @@ def test_a_loss_in_validation_is_named_with_its_subset(trainer, loss):
         finite.validate_on_numbers(lambda trainer: {"loss": loss}, trainer)
     line = f"update 6: the loss on 'valid1' is {loss}; see --lr and --clip-norm"
     assert str(error.value) == line
+
+
+def test_a_loss_of_another_model_in_validation_is_a_warning(other, caplog):
+    logged = {"loss": math.inf}
+    for _ in range(2):
+        assert finite.validate_on_numbers(lambda trainer: logged, other) is logged
+    [message] = caplog.messages
+    assert message.startswith("update 6: the loss on 'valid' is inf")
+
+
+def test_nothing_predicted_has_no_loss(trainer):
+    logged = {"loss": math.nan, "sample_size": 0}
+    assert finite.train_on_numbers(lambda trainer: logged, trainer) is logged
+    assert finite.validate_on_numbers(lambda trainer: logged, trainer) is logged
 
 
 def test_a_loss_in_validation_that_is_a_number_is_handed_on(trainer):

@@ -42,6 +42,7 @@ def plain(reading: Reading) -> dict[str, object]:
         "unknown": reading.unknown,
         "surprisals": {name: rounded(bits) for name, bits in reading.surprisals.items()},
         "probabilities": reading.probabilities,
+        "values": reading.values,
         "alignment": reading.alignment,
     }
     kept = {name: value for name, value in found.items() if value}

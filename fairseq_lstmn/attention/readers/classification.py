@@ -1,6 +1,7 @@
-"""Classifiers of sentences and of pairs: attention within each, the premise's, probabilities."""
+"""Classifiers of sentences and of pairs: attention within each, the premise's, their answers."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from fairseq.data import Dictionary
 
@@ -38,20 +39,26 @@ class SentenceReader:
         """A ``Reading`` for each row of ``Sentence``s."""
         lengths = [[len(sentence.tokens) for sentence in side] for side in zip(*rows)]
         with recorded(self.trained.model) as calls:
-            probabilities = self.classifier.probabilities(rows)
-        for row, found, *maps in zip(rows, probabilities, *self.maps(calls, lengths)):
+            answered = self.classifier.answered(rows)
+        for row, found, *maps in zip(rows, answered, *self.maps(calls, lengths)):
             yield Reading(
                 {name: self.tokens(part) for name, part in zip(self.names, row)},
                 maps,
                 {name: unknown(self.dictionary, s.tokens) for name, s in zip(self.names, row)},
-                probabilities=dict(zip(self.classifier.classes, found)),
+                **self.answer(found),
             )
+
+    def answer(self, found: Sequence[float]) -> Any:
+        """What a ``Reading`` has of the outputs ``found``, by their names."""
+        kind = "values" if self.classifier.regression else "probabilities"
+        return {kind: dict(zip(self.classifier.outputs, found))}
 
     def maps(self, calls: Calls, lengths: list[list[int]]) -> Iterator[Iterator[Map]]:
         """For every layer its rows' ``Map``s; ``lengths`` are those of the rows' sides."""
         [text_lengths] = lengths
         for k, layer in enumerate(self.trained.model.reader.layers, start=1):
-            yield within(calls[layer][0].tape, text_lengths, "text", k, "text")
+            found = calls[layer][0].tape
+            yield within(found, text_lengths, "text", k, "text", is_lstm=layer.is_lstm)
 
     def tokens(self, sentence: Sentence) -> list[str]:
         return [*sentence.words, self.dictionary[self.dictionary.eos()]]
@@ -66,12 +73,15 @@ class PairReader(SentenceReader):
         """Premise, hypothesis and fusion, each from the first layer on."""
         premise_lengths, hypothesis_lengths = lengths
         reader = self.trained.model.reader
-        premise = [calls[layer].pop(0) for layer in (reader.premise or reader.hypothesis).layers]
+        premise_layers = (reader.premise or reader.hypothesis).layers
+        premise = [calls[layer].pop(0) for layer in premise_layers]
         hypothesis = [calls[layer].pop(0) for layer in reader.hypothesis.layers]
-        for k, found in enumerate(premise, start=1):
-            yield within(found.tape, premise_lengths, "premise", k, "premise")
-        for k, found in enumerate(hypothesis, start=1):
-            yield within(found.tape, hypothesis_lengths, "hypothesis", k, "hypothesis")
+        for k, (layer, found) in enumerate(zip(premise_layers, premise), start=1):
+            named = premise_lengths, "premise", k, "premise"
+            yield within(found.tape, *named, is_lstm=layer.is_lstm)
+        for k, (layer, found) in enumerate(zip(reader.hypothesis.layers, hypothesis), start=1):
+            named = hypothesis_lengths, "hypothesis", k, "hypothesis"
+            yield within(found.tape, *named, is_lstm=layer.is_lstm)
         for k, found in enumerate(hypothesis, start=1):
             if found.source is not None:
                 sides, names = (hypothesis_lengths, premise_lengths), ("hypothesis", "premise")

@@ -28,7 +28,8 @@ class LanguageReader:
 
     def __init__(self, trained: Trained) -> None:
         self.trained = trained
-        self.dictionary: Dictionary = trained.task.target_dictionary
+        self.dictionary: Dictionary = trained.task.source_dictionary
+        self.outputs = len(trained.task.target_dictionary)
         self.lines = LineReader(trained.normalisation)
 
     def encode(self, line: bytes) -> Sentence:
@@ -49,7 +50,7 @@ class LanguageReader:
             bits = self.surprisals([sentence.tokens for sentence in sentences], lengths)
         layers = self.trained.model.decoder.stack.layers
         maps = [
-            within(calls[layer][0].tape, lengths, "text", k, "text")
+            within(calls[layer][0].tape, lengths, "text", k, "text", is_lstm=layer.is_lstm)
             for k, layer in enumerate(layers, start=1)
         ]
         for sentence, row, *found in zip(sentences, bits, *maps):
@@ -69,6 +70,7 @@ class LanguageReader:
             {"src_tokens": inputs, "src_lengths": torch.tensor(lengths), "target": target}
         )
         target = batch.pop("target")
+        target.masked_fill_(target >= self.outputs, self.dictionary.unk())  # as fairseq does
         scores = self.trained.model(**batch)
         return bits(self.trained.model, scores, target)
 

@@ -121,9 +121,11 @@ class TranslationReader:
         for backward, layers in enumerate((encoder.forwards, encoder.backwards)):
             for k, layer in enumerate(layers, start=1):
                 names = "encoder", k, "source"
-                yield within(calls[layer][0].tape, source_lengths, *names, bool(backward))
+                found = calls[layer][0].tape
+                yield within(found, source_lengths, *names, bool(backward), layer.is_lstm)
         for k, layer in enumerate(decoder, start=1):
-            yield within(calls[layer][0].tape, target_lengths, "decoder", k, "decoder")
+            names = "decoder", k, "decoder"
+            yield within(calls[layer][0].tape, target_lengths, *names, is_lstm=layer.is_lstm)
         for k, layer in enumerate(decoder, start=1):
             source = calls[layer][0].source
             if source is not None:

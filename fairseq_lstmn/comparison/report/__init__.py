@@ -32,7 +32,9 @@ def write(results: Results, dest: Path) -> None:
 
 def summary(results: Results) -> str:
     """What a terminal shows: what went wrong, and a sentence for every model."""
-    return "\n".join([*(f"error: {error}" for error in results["errors"]), *verdicts(results)])
+    errors = [f"error: {error}" for error in results["errors"]]
+    warnings = [f"warning: {warning}" for warning in results["warnings"]]
+    return "\n".join([*errors, *warnings, *verdicts(results)])
 
 
 def finite(value: Any) -> Any:

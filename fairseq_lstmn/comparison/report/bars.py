@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fairseq_lstmn.comparison.record import BucketEntry, Results
 from fairseq_lstmn.comparison.report import svg
-from fairseq_lstmn.comparison.report.figure import legend, legend_height, placed
+from fairseq_lstmn.comparison.report.figure import legend, legend_height, margin, placed
 from fairseq_lstmn.comparison.report.numbers import shortened, whole
 from fairseq_lstmn.comparison.report.series import Look, looks
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # slow to import
 
 _WIDTH = 400  # pixels
 _BAR, _GAP, _LEAST = 9, 12, 36  # pixels: a bar, between buckets, a bucket's name in two lines
-_CHARACTER = 7.4  # pixels of a character, on average
 _LONGEST = 18  # characters of a name beside an axis
 
 
@@ -80,7 +79,7 @@ def drawing(results: Results, bucket: BucketEntry, bars: Bars, name: str) -> str
     looks_of = {model: every_look[model] for model in bars.values}
     step = max(_LEAST, _BAR * len(bars.values) + _GAP)
     labels = [shortened(label, _LONGEST) for label in bucket["labels"]]
-    left = 12 + _CHARACTER * max(map(len, labels + ["n = 1,000"]))
+    left = margin([*labels, "n = 1,000"])
     below = 44 + legend_height(looks_of)
 
     def draw(figure: Figure) -> None:

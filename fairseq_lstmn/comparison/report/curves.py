@@ -1,5 +1,7 @@
 """The learning curves: validation over the updates, the mean over the seeds with its span.
 
+Where every run was validated only once there is no curve, but a mark and its span for every model.
+
 Where the first validations are so much worse that the rest would be a flat line, they lie outside.
 
 A model's curve is the mean of its finished runs (of all, if none has finished) as far as all of
@@ -8,7 +10,7 @@ them go, with a band from the least to the greatest; what single runs go on to i
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,16 +18,20 @@ import numpy as np
 
 from fairseq_lstmn.comparison.record import ModelEntry, Results
 from fairseq_lstmn.comparison.report import svg
-from fairseq_lstmn.comparison.report.figure import legend, legend_height, placed
+from fairseq_lstmn.comparison.report.figure import legend, legend_height, margin, placed
+from fairseq_lstmn.comparison.report.numbers import shortened
 from fairseq_lstmn.comparison.report.run_tables import known_points
 from fairseq_lstmn.comparison.report.series import Look, looks
 from fairseq_lstmn.comparison.types import Floats
 
 if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 _WIDTH, _HEIGHT = 400, 270  # pixels, without the legend
+_STEP = 26  # pixels, from a model's mark to the next one's
+_LONGEST = 24  # characters of a name beside an axis
 _MARKS = 6  # along a curve
 _CROWDED = 3  # times the range of the better three quarters of the values
 
@@ -42,10 +48,49 @@ def for_page(results: Results) -> str:
 def alternative(results: Results) -> str:
     """What the chart shows, in words."""
     names = ", ".join(model["name"] for model in results["models"])
+    if validated_once(results):
+        return f"{results['curve']['name']}, validated once, of {names}"
     return f"Learning curves: {results['curve']['name']} over the updates of {names}"
 
 
+def validated_once(results: Results) -> bool:
+    """Whether no run has more than one point, and some have one."""
+    counts = {len(known_points(run)) for model in results["models"] for run in model["runs"]}
+    return max(counts, default=0) == 1
+
+
 def drawing(results: Results) -> str:
+    return marks(results) if validated_once(results) else lines(results)
+
+
+def marks(results: Results) -> str:
+    """SVG text: a row a model, the first one on top."""
+    looks_of = looks(results, svg.SERIES)
+    values = {m["name"]: [curve[1, 0] for curve in curve_runs(m)] for m in results["models"]}
+    labels = [shortened(name, _LONGEST) for name in values]
+
+    def draw(figure: Figure) -> None:
+        axes = placed(figure, left=margin(labels), right=24, top=12, bottom=44)
+        axes.grid(axis="y", visible=False)
+        axes.tick_params(axis="y", length=0)
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set_ylim(len(labels) - 0.5, -0.5)
+        axes.set_xlabel(results["curve"]["name"])
+        for at, (name, found) in enumerate(values.items()):
+            if found:
+                draw_mark(axes, at, found, looks_of[name])
+        plain_numbers(axes.xaxis)
+
+    return svg.drawn(draw, "curves", _WIDTH, 56 + _STEP * len(labels))
+
+
+def draw_mark(axes: Axes, at: int, values: Sequence[float], look: Look) -> None:
+    axes.plot([min(values), max(values)], [at, at], color=look.colour, linewidth=1.8)
+    axes.plot(np.mean(values), at, color=look.colour, marker=look.marker, markersize=7)
+
+
+def lines(results: Results) -> str:
+    """SVG text of the curves."""
     looks_of = looks(results, svg.SERIES)
     averages = {m["name"]: averaged(curve_runs(m)) for m in results["models"]}
     drawn = {name: average for name, average in averages.items() if average}
@@ -56,7 +101,8 @@ def drawing(results: Results) -> str:
         axes.set_ylabel(results["curve"]["name"])
         for name, average in drawn.items():
             draw_average(axes, average, looks_of[name])
-        plain_numbers(axes)
+        plain_numbers(axes.xaxis, whole=True)
+        plain_numbers(axes.yaxis)
         if drawn:
             axes.set_ylim(window(drawn.values(), results["curve"]["higher_is_better"]))
         legend(figure, looks_of)
@@ -119,13 +165,12 @@ def draw_average(axes: Axes, average: Average, look: Look) -> None:
         axes.plot(*tail, color=look.colour, linestyle=look.dash, linewidth=0.8, alpha=0.6)
 
 
-def plain_numbers(axes: Axes) -> None:
-    """On both axes, with commas between the thousands."""
+def plain_numbers(axis: Axis, whole: bool = False) -> None:
+    """With commas between the thousands; ``whole`` for integers only."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axis.set_major_locator(MaxNLocator(5, integer=whole))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def window(averages: Collection[Average], higher_is_better: bool) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from fairseq_lstmn.comparison.report.numbers import shortened
@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # slow to import
     from matplotlib.figure import Figure
 
 _ROW = 16  # pixels, of a legend's line
+_CHARACTER = 7.4  # pixels of a character, on average
 _NARROW, _WIDE = 20, 44  # characters that a name may have, in two columns and in one
 
 
@@ -22,6 +23,11 @@ def placed(figure: Figure, left: float, right: float, top: float, bottom: float)
     return figure.add_axes(
         (left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height)
     )
+
+
+def margin(labels: Iterable[str]) -> float:
+    """Pixels that ``labels`` beside an axis take."""
+    return 12 + _CHARACTER * max(map(len, labels))
 
 
 def columns(names: Collection[str]) -> int:

@@ -41,6 +41,7 @@ def explanation(results: Results) -> Iterator[str]:
     """For the caption: what the numbers are and how the marks were made."""
     seeds = ", ".join(map(str, results["seeds"]))
     yield from (f"ERROR: {error}" for error in results["errors"])
+    yield from (f"WARNING: {warning}" for warning in results["warnings"])
     yield f"{results['title']} (\\usepackage{{booktabs}})"
     yield f"Mean and standard deviation over the seeds {seeds}; difference from"
     yield f"{results['baseline']} with its 95% interval by bootstrap over seeds and test items"

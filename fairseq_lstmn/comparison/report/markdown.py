@@ -17,13 +17,14 @@ def report(results: Results) -> str:
     seeds = ", ".join(map(str, results["seeds"]))
     data = f"Data: {results['data']}. " if results["data"] else ""
     blocks = [
-        *errors(results["errors"]),
+        *quoted("Error", results["errors"]),
+        *quoted("Warning", results["warnings"]),
         f"# {escaped(results['title'])}",
         bullets(verdicts(results)),
         escaped(f"{data}Baseline: {results['baseline']}. Seeds: {seeds}."),
         bullets(results["notes"]),
         "## Scores",
-        *(table(score_tables.scores(results, metric)) for metric in results["metrics"]),
+        *map(table, score_tables.all_of(results)),
         "## Learning curves",
         table(run_tables.curves(results)),
         "## Where they differ" if results["buckets"] else "",
@@ -43,8 +44,8 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
 
-def errors(found: list[str]) -> list[str]:
-    return [f"> **Error:** {escaped(error)}" for error in found]
+def quoted(kind: str, sentences: list[str]) -> list[str]:
+    return [f"> **{kind}:** {escaped(sentence)}" for sentence in sentences]
 
 
 def bullets(sentences: Iterable[str]) -> str:

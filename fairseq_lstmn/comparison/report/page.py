@@ -9,7 +9,7 @@ from fairseq_lstmn.comparison.record import Results
 from fairseq_lstmn.comparison.report import bars, curves, run_tables, score_tables
 from fairseq_lstmn.comparison.report.sentences import verdicts
 from fairseq_lstmn.comparison.report.series import DARK, LIGHT
-from fairseq_lstmn.comparison.report.table import Table
+from fairseq_lstmn.comparison.report.table import Table, is_long
 
 
 def report(results: Results) -> str:
@@ -21,10 +21,12 @@ def report(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.tests["long"] = is_long
     return environment.get_template("page.html.jinja").render(
         results=results,
         verdicts=verdicts(results),
-        scores=[score_tables.scores(results, metric) for metric in results["metrics"]],
+        scores=score_tables.all_of(results),
+        validated_once=curves.validated_once(results),
         curves=(Markup(curves.for_page(results)), run_tables.curves(results)),
         buckets=list(bucket_charts(results)),
         trainings=run_tables.trainings(results),

@@ -51,14 +51,20 @@ def known_points(run: RunEntry) -> Points:
 def trainings(results: Results) -> list[Table]:
     """All but the curves' table."""
     tried = [trials(results)] if results["trials"] else []
-    return [cost(results), budget(results), *tried, runs(results)]
+    return [cost(results), budget(results), settings(results), *tried, runs(results)]
+
+
+def sizes(results: Results) -> Table:
+    columns = {
+        "all": of_part("parameters", "all", whole),
+        "in embeddings": of_part("parameters", "embeddings", whole),
+        "others": of_part("parameters", "others", whole),
+    }
+    return table("Parameters", results, columns)
 
 
 def cost(results: Results) -> Table:
     columns = {
-        "parameters": of_part("parameters", "all", whole),
-        "in embeddings": of_part("parameters", "embeddings", whole),
-        "others": of_part("parameters", "others", whole),
         "training, words a second": of_part("cost", "words_per_second", whole),
         "scoring, items a second": of_part("cost", "items_per_second"),
         "peak memory": of_part("cost", "peak_memory", memory),
@@ -78,11 +84,17 @@ def budget(results: Results) -> Table:
         "updates": of_part("budget", "updates", whole),
         "target tokens an update": of_part("budget", "tokens_per_update"),
         "epochs": of_part("budget", "epochs"),
+    }
+    return table("Budget of a run (mean over the seeds)", results, columns)
+
+
+def settings(results: Results) -> Table:
+    columns: dict[str, Cell] = {
         "architecture": lambda model: model["arch"],
         "own options": own_options,
         "set by matching or tuning": lambda model: options(model["chosen"]),
     }
-    return table("Budget of a run (mean over the seeds)", results, columns)
+    return table("Settings", results, columns)
 
 
 def own_options(model: ModelEntry) -> str:
@@ -103,7 +115,8 @@ def trials(results: Results) -> Table:
 
     settings = dict.fromkeys(setting for _, setting in found)
     columns = {setting: column(setting) for setting in settings}
-    return table(f"Trials ({results['curve']['name']}, one seed)", results, columns)
+    title = f"Trials ({results['curve']['name']}, one seed)"
+    return table(title, results, columns).turned("setting")
 
 
 def runs(results: Results) -> Table:
@@ -116,8 +129,8 @@ def runs(results: Results) -> Table:
 
         return cell
 
-    columns = {f"seed {seed}": column(seed) for seed in results["seeds"]}
-    return table(f"Runs (best {results['curve']['name']})", results, columns)
+    columns = {str(seed): column(seed) for seed in results["seeds"]}
+    return table(f"Runs (best {results['curve']['name']})", results, columns).turned("seed")
 
 
 def ended(run: RunEntry) -> str:

@@ -6,21 +6,21 @@ from typing import NamedTuple
 
 from fairseq_lstmn.data.corpora import nli, sick, sst, tsv
 from fairseq_lstmn.data.labelled_rows import Table
-from fairseq_lstmn.data.source_files import SourceFiles
 
 
 class Corpus(NamedTuple):
     """A corpus; ``tables`` makes the Tables of its SourceFiles, the training rows first.
 
     ``address`` is None where there is nothing to download, ``labels`` where they are those of
-    the training rows.
+    the training rows. ``flags`` of the command are (argument of ``tables``, help).
     """
 
     what: str
     files: str
     address: str | None
     labels: tuple[str, ...] | None
-    tables: Callable[[SourceFiles], Iterable[Table]]
+    tables: Callable[..., Iterable[Table]]
+    flags: tuple[tuple[str, str], ...] = ()
 
 
 SST = Corpus(
@@ -58,9 +58,11 @@ CORPORA = {
     "tsv": Corpus(
         what="your own sentences or pairs",
         files="{train,valid,test}.tsv: label TAB sentence [TAB sentence], words separated by "
-        "spaces; a first row of one sentence means one in every row",
+        "spaces; a first row of one sentence means one in every row, and one that is the same in "
+        "every file, with a label that no other row has, is a header",
         address=None,
         labels=None,
         tables=tsv.tables,
+        flags=tsv.FLAGS,
     ),
 }

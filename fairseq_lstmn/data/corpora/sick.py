@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from fairseq_lstmn.data.labelled_rows import BadRow, Row, Table, decoded
+from fairseq_lstmn.data.labelled_rows import BadRow, Row, Table, text_of
 from fairseq_lstmn.data.source_files import SourceFiles
 from fairseq_lstmn.errors import InputError
 
@@ -45,11 +45,11 @@ def table(files: SourceFiles, name: str, split: str | None = None) -> Table:
     return Table(path, lines, partial(row, columns, wanted, split))
 
 
-def read_header(path: str, lines: Iterator[tuple[int, bytes]]) -> list[str]:
-    """Take the first of the (number, bytes) ``lines`` and return its columns."""
-    _, header = next(lines, (1, b""))
+def read_header(path: str, lines: Iterator[tuple[int, str]]) -> list[str]:
+    """Take the first of the numbered ``lines`` and return its columns."""
+    _, header = next(lines, (1, ""))
     try:
-        return decoded(header).split("\t")
+        return text_of(header).split("\t")
     except BadRow as error:
         raise InputError(f"{path}: has no header ({error})") from None
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairseq_lstmn.ops.memory import room_for_attention
 from fairseq_lstmn.ops.passes.fusion import fusion
 from fairseq_lstmn.ops.passes.trace import Trace, far_to_near, first, segments, window
 from fairseq_lstmn.ops.ragged import empty_slots
@@ -20,9 +21,10 @@ def forward(kernels: Any, inputs: Inputs, room: Room) -> Trace:
 
     ``kernels`` have ``read`` and ``cell`` (see ``step_kernels``).
     """
-    query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, rows, _ = inputs
+    query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, rows, *_ = inputs
     assert tape.summary is not None
-    trace = Trace.start(inputs, room)
+    with room_for_attention(inputs):
+        trace = Trace.start(inputs, room)
     batch, steps, width = query_inputs.shape
     prefix = tape.hidden.size(1)
     bias = None

@@ -25,7 +25,7 @@ class Trace(NamedTuple):
     slots: Tensor  # (B, P + T, 2H)
     keys: Tensor  # (B, P + T, H)
     queries: Tensor  # (B, T, H), W_x x_t + W_h~ h~_{t-1}
-    attention: Tensor  # (B, T, P + T)
+    attention: Tensor  # (B, T, P + T), see ``weights``
     gates: Tensor  # (B, T, 4H), after sigmoid and tanh
     summaries: Tensor  # (B, 1 + T, 2H), [h~; c~], first the one before the first step
     source_slots: OfSource = None  # (G, S, 2H), shallow fusion: (G, S, H)
@@ -46,7 +46,7 @@ class Trace(NamedTuple):
             slots,
             keys,
             torch.empty_like(query_inputs),
-            query_inputs.new_zeros(batch, steps, slots.size(1)),
+            weights(inputs, slots.size(1)),
             torch.empty_like(gate_inputs),
             before_first(tape.summary, steps, 2 * width),
         )
@@ -56,7 +56,7 @@ class Trace(NamedTuple):
             source_slots=source.slots,
             source_keys=source.keys,
             source_queries=source.query_inputs.clone(),
-            source_attention=query_inputs.new_zeros(batch, steps, source.keys.size(1)),
+            source_attention=weights(inputs, source.keys.size(1)),
             source_summaries=before_first(tape.source_summary, steps, source.slots.size(2)),
             fusion_gates=None if source.gate_inputs is None else source.gate_inputs.clone(),
         )
@@ -77,6 +77,14 @@ class Trace(NamedTuple):
             contexts,
             self.source_attention,
         )
+
+
+def weights(inputs: Inputs, slots: int) -> Tensor:
+    """(B, T, slots), zeros; where nobody asks for them, all steps are in the same memory."""
+    batch, steps, _ = inputs.query_inputs.shape
+    if inputs.discard_attention:
+        return inputs.query_inputs.new_zeros(batch, 1, slots).expand(batch, steps, slots)
+    return inputs.query_inputs.new_zeros(batch, steps, slots)
 
 
 def before_first(summary: Tensor, steps: int, width: int) -> Tensor:

@@ -68,6 +68,7 @@ def in_bucket(inputs: Inputs) -> Inputs:
 def cut(made: Results, steps: int, seen: int, slots: int) -> Results:
     """What is left of ``Results`` with T ``steps``, P + T ``seen`` and S ``slots``."""
     source_attention = made.source_attention
+    assert made.attention is not None  # which every pass leaves
     return Results(
         made.hidden[:, :seen],
         made.memory[:, :seen],

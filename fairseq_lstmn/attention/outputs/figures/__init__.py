@@ -13,6 +13,7 @@ from fairseq_lstmn.attention.outputs.figures.files import figure_of, save
 from fairseq_lstmn.attention.outputs.figures.matrix import matrix
 from fairseq_lstmn.attention.outputs.figures.reading_rows import reading_rows
 from fairseq_lstmn.attention.outputs.left_out import left_out
+from fairseq_lstmn.attention.outputs.visible import visible_texts
 from fairseq_lstmn.attention.reading import BACKWARD, Map, Reading
 from fairseq_lstmn.attention.scale import Scale
 from fairseq_lstmn.drawings import quieten
@@ -36,10 +37,11 @@ class Figures:
         self.read += 1
         if self.read > self.limit:
             return
-        for found in reading.maps:
+        texts = visible_texts(reading.texts)
+        for found in reading.telling_maps:
             for view, made in VIEWS.items():
                 path = self.folder / f"{name(reading.line, found)}-{view}"
-                drawn = partial(figure, made, found, reading.texts)
+                drawn = partial(figure, made, found, texts)
                 save(drawn, path, self.formats, f"{found.title}: {view}")
 
     @property

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fairseq_lstmn.attention.outputs.json_file import dumps, rounded
 from fairseq_lstmn.attention.outputs.left_out import left_out
+from fairseq_lstmn.attention.outputs.visible import visible, visible_texts
 from fairseq_lstmn.attention.reading import FloatArray, Map, Reading
 
 _SCRIPTS = "dom", "weights", "reading", "arcs", "matrix", "table", "beside", "words", "main"
@@ -57,11 +58,13 @@ def on_page(reading: Reading) -> dict[str, object]:
         return {"line": reading.line, "error": reading.error}
     found = {
         "line": reading.line,
-        "texts": reading.texts,
+        "texts": visible_texts(reading.texts),
         "unknown": {name: found for name, found in reading.unknown.items() if found},
         "surprisals": {name: rounded(bits, 2) for name, bits in reading.surprisals.items()},
-        "probabilities": {name: round(p, 4) for name, p in reading.probabilities.items()},
+        "probabilities": {visible(name): round(p, 4) for name, p in reading.probabilities.items()},
+        "values": {name: f"{value:.6g}" for name, value in reading.values.items()},
         "alignment": reading.alignment,
+        "opening": reading.opening,
         "maps": [map_on_page(found) for found in reading.maps],
     }
     return {name: value for name, value in found.items() if value}

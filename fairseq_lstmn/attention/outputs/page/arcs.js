@@ -13,7 +13,7 @@ function drawArcs({ weights, texts, limit, width }) {
   const rank = ({ from, to }) => best[from].indexOf(to);
   const paths = order.map((link) => arcPath(link, weights, place, rank(link)));
   const words = place.words.map(({ word, ...at }) => svg("text", at, word));
-  const label = "Arcs from each word to those it attends; the table below has the numbers";
+  const label = "Arcs from each token to those it attends; the table below has the numbers";
   const size = { width: place.width, height: place.height };
   const node = svg("svg", { ...size, role: "img", "aria-label": label }, ...paths, ...words);
   const groups = { on: grouped(order, paths, "from"), by: grouped(order, paths, "to") };

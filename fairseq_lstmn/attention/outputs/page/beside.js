@@ -1,7 +1,8 @@
-// What stands beside the text: the classes or the alignment, and attention over distance.
+// What stands beside the text: the classes, numbers or the alignment, and attention over distance.
 function drawBeside(line, weights) {
   const parts = [];
   if (line.probabilities) parts.push(titled("Classes", classes(line.probabilities)));
+  if (line.values) parts.push(titled("Regression", tableOf(["output", "value"], Object.entries(line.values))));
   if (line.alignment) parts.push(titled("Alignment", alignment(line)));
   if (weights.within) parts.push(titled("Mean weight by distance", histogram(weights)));
   return parts;
@@ -42,11 +43,11 @@ function histogram(weights) {
   const note = (x, y, text, anchor) =>
     svg("text", { class: "small", x, y, "text-anchor": anchor }, text);
   const words = means.slice(0, 10).map((mean, k) => `${k + 1}: ${number(mean)}`).join(", ");
-  const label = `Mean weight by distance in words, ${words}`;
+  const label = `Mean weight by distance in tokens, ${words}`;
   const size = { viewBox: `0 0 ${left + wide + 10} ${high + 48}`, width: left + wide + 10 };
   return svg("svg", { ...size, role: "img", "aria-label": label }, ...bars,
     svg("path", { class: "axis", d: `M${left} ${high + 12.5}h${wide + 4}` }),
     note(left - 4, 20, number(top), "end"), note(left - 4, high + 12, "0", "end"),
     note(left, high + 27, "1", "start"), note(left + wide, high + 27, String(means.length), "end"),
-    note(left + wide / 2, high + 42, "distance in words", "middle"));
+    note(left + wide / 2, high + 42, "distance in tokens", "middle"));
 }

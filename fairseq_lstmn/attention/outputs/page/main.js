@@ -36,9 +36,11 @@ function showLine() {
   shown.weights = null;
   if (error) return;
   const before = find("map").selectedOptions[0]?.textContent;
-  const options = shown.line.maps.map((map, k) =>
-    make("option", { value: k, selected: map.title === before ? "" : null }, map.title));
+  const { maps, opening = 0 } = shown.line;
+  const options = maps.map(({ title }, k) => make("option", { value: k }, title));
   find("map").replaceChildren(...options);
+  const same = maps.findIndex(({ title }) => title === before);
+  find("map").value = same < 0 ? opening : same;
   find("map-label").hidden = options.length < 2;
   showMap();
 }
@@ -50,6 +52,7 @@ function showMap() {
   shown.word = null;
   shown.held = false;
   find("words").replaceChildren(...shown.words.rows);
+  find("legend").replaceChildren(...drawLegend(line, shown.words.names));
   find("beside").replaceChildren(...drawBeside(line, shown.weights));
   find("table").replaceChildren(drawTable(line, shown.weights));
   find("caption").textContent = captionOf(line.maps[find("map").value]);
@@ -60,12 +63,12 @@ function showMap() {
 
 function captionOf({ title, asks, reads, direction }) {
   const where = {
-    forward: "the words before it",
-    backward: "the words behind it",
+    forward: "the tokens before it",
+    backward: "the tokens behind it",
     across: `the ${reads}`,
   };
-  const word = direction === "across" ? `each word of the ${asks}` : "each word";
-  return `${title[0].toUpperCase()}${title.slice(1)}: ${word} attends ${where[direction]}`;
+  const token = direction === "across" ? `each token of the ${asks}` : "each token";
+  return `${title[0].toUpperCase()}${title.slice(1)}: ${token} attends ${where[direction]}`;
 }
 
 function showView() {

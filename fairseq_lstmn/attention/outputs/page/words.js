@@ -18,8 +18,22 @@ function wordButtons({ texts, unknown = {}, surprisals = {} }, name) {
       title: strange.has(at) ? "unknown to the model" : null,
     };
     const below = bits ? [make("small", {}, bits[at] === null ? "–" : bits[at].toFixed(1))] : [];
-    return make("button", { ...look, ...stands(name, at) }, word, ...below);
+    return make("button", { ...look, ...stands(name, at) }, make("span", {}, word), ...below);
   });
+}
+
+// What the looks of the words say, of those that the texts of these names have.
+function drawLegend({ unknown = {}, surprisals = {} }, names) {
+  const entry = (look, sample, text) =>
+    make("span", {}, make("span", { class: "word", ...look }, make("span", {}, sample)), ` ${text}`);
+  return [
+    entry({ style: "--w:0.5" }, "token", "is attended by the chosen one"),
+    entry({ style: "--by:1" }, "token", "attends it"),
+    ...(names.some((name) => unknown[name])
+      ? [entry({ class: "word unknown" }, "token", "is unknown to the model")] : []),
+    ...(names.some((name) => surprisals[name])
+      ? [make("span", {}, "number: surprisal in bits")] : []),
+  ];
 }
 
 function shadeWords({ names, buttons }, weights, word) {
@@ -36,7 +50,7 @@ function shadeWords({ names, buttons }, weights, word) {
   }
 }
 
-const HINT = "Point at a word to see what it attends and what attends it; a click holds it, " +
+const HINT = "Point at a token to see what it attends and what attends it; a click holds it, " +
   "arrow keys go on, Escape lets go.";
 
 function drawNumbers(line, weights, word, held) {
@@ -44,7 +58,7 @@ function drawNumbers(line, weights, word, held) {
   const { texts } = line, lines = [];
   const listed = (links, text, end) => {
     const most = strongest(links).slice(0, 6).filter(({ weight }) => weight >= LEAST);
-    const named = most.map((link) => `${texts[text][link[end]]} ${number(link.weight)}`);
+    const named = most.map((link) => `${texts[text][link[end]]}\u00a0${number(link.weight)}`);
     return named.join(" · ") || "nothing";
   };
   if (word.text === weights.asks)

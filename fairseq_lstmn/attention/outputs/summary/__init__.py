@@ -15,7 +15,10 @@ from fairseq_lstmn.attention.reading import ACROSS, Reading
 
 
 class Summary:
-    """Counts all readings; ``formats`` are of json, png and svg, ``about`` says whose they are."""
+    """Counts the telling maps of all readings.
+
+    ``formats`` are of json, png and svg, ``about`` says whose they are.
+    """
 
     left_out: str | None = None  # nothing is
 
@@ -28,7 +31,7 @@ class Summary:
     def add(self, reading: Reading) -> None:
         self.read += 1
         self.failed += reading.error is not None
-        for found in reading.maps:
+        for found in reading.telling_maps:
             made = Sources if found.direction == ACROSS else Distances
             self.maps.setdefault(found.title, made()).add(found)
             if is_of_language_model(reading):

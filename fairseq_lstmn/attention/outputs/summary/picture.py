@@ -53,7 +53,11 @@ def by_distance(axes: Axes, maps: Sequence[MapEntry]) -> None:
 
 def on_repeats(axes: Axes, repeats: Sequence[RepeatEntry]) -> None:
     """Two bars for each layer and kind: the weight, and what distance alone would give."""
-    names = [f"{found['attends']}\n({found['map']}, {found['steps']:,} steps)" for found in repeats]
+    # the file speaks of words, which the model's tokens may only be parts of
+    names = [
+        f"{found['attends'].replace('word', 'token')}\n({found['map']}, {found['steps']:,} steps)"
+        for found in repeats
+    ]
     places = range(len(repeats))
     weights = [found["weight"] for found in repeats]
     expected = [found["weight by distance alone"] for found in repeats]

@@ -1,0 +1,133 @@
+"""``fairseq.options``: what commands take options for, do not obey, or cannot."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from fairseq.models import ARCH_MODEL_REGISTRY
+from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
+from fairseq.tasks.translation import TranslationTask
+
+from fairseq_lstmn.data.lengths import UNLIMITED
+from fairseq_lstmn.errors import InputError
+
+Rest = ParamSpec("Rest")  # what else a function of fairseq's takes
+Result = TypeVar("Result")
+
+LIMITS = {"max_positions", "max_source_positions", "max_target_positions"}
+
+
+def leave_limits_to_the_model(
+    parse: Callable[..., Result],
+    parser: argparse.ArgumentParser,
+    input_args: list[str] | None = None,
+    *args: object,
+    **kwargs: object,
+) -> Result:
+    """fairseq's ``parse_args_and_arch``; a task has no limit by default where the model's counts.
+
+    One that is given, or to which texts are to be shortened, stays.
+    """
+    parsed = parse(parser, input_args, *args, **kwargs)
+    namespace: Any = parsed[0] if isinstance(parsed, tuple) else parsed
+    only_given = bool(kwargs.get("suppress_defaults"))
+    if not only_given and limits_are_the_models(namespace) and not shortens(namespace):
+        set_no_limits(namespace, sys.argv if input_args is None else input_args)
+    return parsed
+
+
+def limits_are_the_models(namespace: Any) -> bool:
+    """Whether a model is trained that reads any length, or translation models are scored.
+
+    Of those each has the limit by which it was trained, as far as it has one.
+    """
+    arch = getattr(namespace, "arch", None)
+    if arch is not None:
+        return getattr(ARCH_MODEL_REGISTRY.get(arch), "reads_any_length", False)
+    return issubclass(TASK_REGISTRY.get(getattr(namespace, "task", None), object), TranslationTask)
+
+
+def set_no_limits(namespace: Any, arguments: Iterable[str]) -> None:
+    """Set those limits of a task to none that are not among the arguments."""
+    config = TASK_DATACLASS_REGISTRY.get(namespace.task)
+    names = {field.name for field in fields(config)} if config else set()
+    given = {argument.partition("=")[0] for argument in arguments}
+    for name in names & LIMITS:
+        if f"--{name.replace('_', '-')}" not in given:
+            setattr(namespace, name, UNLIMITED)
+
+
+def shortens(namespace: Any) -> bool:
+    """Whether texts are to be shortened to a task's limit."""
+    method = str(getattr(namespace, "shorten_method", "none"))
+    return method != "none" or getattr(namespace, "truncate_source", False)
+
+
+def parse_args_and_arch(
+    parse: Callable[Concatenate[argparse.ArgumentParser, Rest], Result],
+    parser: argparse.ArgumentParser,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Result:
+    """fairseq's function of that name; raises InputError for what a command cannot do."""
+    parsed = parse(parser, *args, **kwargs)
+    namespace: Any = parsed[0] if isinstance(parsed, tuple) else parsed
+    interactive = hasattr(namespace, "buffer_size")
+    generate = hasattr(namespace, "replace_unk") and not interactive
+    if interactive:
+        check_interactive(namespace)
+    if generate:
+        check_generate(namespace)
+    if generate or hasattr(namespace, "context_window"):  # the latter is fairseq-eval-lm
+        check_shard(namespace)
+    if generate:
+        take_shard(namespace)
+    return parsed
+
+
+def check_interactive(namespace: Any) -> None:
+    if namespace.print_alignment == "soft":
+        raise InputError(
+            "--print-alignment soft: fairseq-interactive prints hard alignments only;"
+            " fairseq-generate prints both"
+        )
+    if namespace.score_reference:
+        raise InputError(
+            "--score-reference: fairseq-interactive reads no references; fairseq-generate does"
+        )
+    if namespace.replace_unk is not None and namespace.post_process:
+        raise InputError(
+            f"--replace-unk: copies single tokens of the source, which --post-process"
+            f" {namespace.post_process} joins here; leave it out"
+        )
+
+
+def check_generate(namespace: Any) -> None:
+    if namespace.replace_unk is None:
+        return
+    if namespace.dataset_impl != "raw":
+        raise InputError(
+            f"--dataset-impl {namespace.dataset_impl}: --replace-unk copies words, which only raw"
+            " data hold (--dataset-impl raw, here and in fairseq-preprocess)"
+        )
+    for option in ("bpe", "tokenizer"):
+        if value := getattr(namespace, option, None):
+            raise InputError(
+                f"--replace-unk: copies single tokens of the source, which --{option} {value}"
+                " joins here; leave it out"
+            )
+
+
+def check_shard(namespace: Any) -> None:
+    shards, shard = namespace.num_shards, namespace.shard_id
+    if not 0 <= shard < max(shards, namespace.distributed_world_size):
+        raise InputError(f"--shard-id {shard}: must be 0 or above and below --num-shards {shards}")
+
+
+def take_shard(namespace: Any) -> None:
+    """Say it where fairseq-generate looks, as fairseq-eval-lm does it."""
+    shards, processes = namespace.num_shards, namespace.distributed_world_size
+    namespace.distributed_world_size = max(shards, processes)
+    namespace.distributed_rank = max(namespace.shard_id, namespace.distributed_rank)
