@@ -105,8 +105,8 @@ def _load_or_refuse(
     if _unpickles_everything():
         _warn_of_full_unpickling(path)
     try:
-        damage.check_sums(PathManager.get_local_path(path))
-        return load(path, *args, **kwargs)
+        with damage.checked_loading():
+            return load(path, *args, **kwargs)
     except Exception as error:  # a damaged file can end in any of them
         forbidden = re.search(r"GLOBAL (\S+)", str(error))
         if isinstance(error, pickle.UnpicklingError) and forbidden:
