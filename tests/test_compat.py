@@ -6,7 +6,7 @@ import shutil
 import sys
 from argparse import Namespace
 from collections import Counter, OrderedDict
-from inspect import isclass, signature
+from inspect import isclass, ismethod, signature
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -588,9 +588,9 @@ def test_what_is_patched_is_called_by_keyword_as_before():
     assert len(functions) > 40
     for function, of_class, arounds in functions:
         names = list(signature(function).parameters.values())
-        is_method = of_class and names[0].name == "self"
-        keywords = [p.name for p in names[is_method:] if p.kind is p.POSITIONAL_OR_KEYWORD]
-        first = [function, *(["self"] if is_method else [])]
+        has_self = of_class and names[0].name == "self"
+        keywords = [p.name for p in names[has_self:] if p.kind is p.POSITIONAL_OR_KEYWORD]
+        first = [function, *(["self or cls"] if has_self or ismethod(function) else [])]
         for around in arounds:
             signature(around).bind(*first, **dict.fromkeys(keywords))  # else a TypeError
 

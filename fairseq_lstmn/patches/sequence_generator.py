@@ -120,13 +120,18 @@ def generate_with_alignment(
 
 
 def forward_align(
-    forward: Callable[..., Tensor], ensemble: EnsembleModelWithAlignment, *inputs: Tensor
+    forward: Callable[..., Tensor],
+    ensemble: EnsembleModelWithAlignment,
+    src_tokens: Tensor,
+    src_lengths: Tensor,
+    prev_output_tokens: Tensor,
 ) -> Tensor:
     """The ensemble's method: the mean attention (B, T, S) of the models that attend.
 
     Raises:
         InputError: none does.
     """
+    inputs = src_tokens, src_lengths, prev_output_tokens
     each = [attention_in(model(*inputs)) for model in ensemble.models]
     attending = [attention for attention in each if attention is not None]
     if not attending:

@@ -14,20 +14,20 @@ NO_FILE = "@@ "  # what fairseq takes for the file of --replace-unk where none i
 
 
 def load_align_dict(
-    load: Callable[[str | None], dict[str, str] | None], file: str | None
+    load: Callable[[str | None], dict[str, str] | None], replace_unk: str | None
 ) -> dict[str, str] | None:
     """fairseq's function of that name; raises InputError for a file that cannot be read."""
-    if file == NO_FILE:
+    if replace_unk == NO_FILE:
         return load("")
     try:
-        return load(file)
+        return load(replace_unk)
     except (OSError, UnicodeError) as error:
-        raise InputError(f"--replace-unk {file}: cannot be read ({error})") from error
+        raise InputError(f"--replace-unk {replace_unk}: cannot be read ({error})") from error
     except IndexError as error:
-        with open(str(file)) as lines:
+        with open(str(replace_unk)) as lines:
             bad = next(number for number, line in enumerate(lines, 1) if len(line.split()) < 2)
         raise InputError(
-            f"--replace-unk {file}: line {bad} is not a source word and its translation"
+            f"--replace-unk {replace_unk}: line {bad} is not a source word and its translation"
         ) from error
 
 
