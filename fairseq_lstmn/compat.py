@@ -25,7 +25,6 @@ import numpy as np
 import torch
 from fairseq import checkpoint_utils, models, options, utils
 from fairseq.data import Dictionary, data_utils, indexed_dataset, iterators
-from fairseq.dataclass.configs import DistributedTrainingConfig
 from fairseq.distributed import utils as distributed_utils
 from fairseq.file_io import PathManager
 from fairseq.models import BaseFairseqModel, distributed_fairseq_model
@@ -50,6 +49,7 @@ from fairseq_lstmn.data import binarised, loader_threads
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.embeddings import weights_in_checkpoint
 from fairseq_lstmn.modules.word_embedding import WordEmbedding
+from fairseq_lstmn.patches import distributed_utils as patched_distributed
 from fairseq_lstmn.patches import (
     fairseq_model,
     fairseq_task,
@@ -62,6 +62,7 @@ from fairseq_lstmn.patches import (
     third_party_warnings,
 )
 from fairseq_lstmn.patches import options as patched_options
+from fairseq_lstmn.patches import trainer as patched_trainer
 from fairseq_lstmn.patches import utils as patched_utils
 from fairseq_lstmn.training import carried, finite
 
@@ -104,8 +105,8 @@ def _load_or_refuse(
     if _unpickles_everything():
         _warn_of_full_unpickling(path)
     try:
-        damage.check_sums(PathManager.get_local_path(path))
-        return load(path, *args, **kwargs)
+        with damage.checked_loading():
+            return load(path, *args, **kwargs)
     except Exception as error:  # a damaged file can end in any of them
         forbidden = re.search(r"GLOBAL (\S+)", str(error))
         if isinstance(error, pickle.UnpicklingError) and forbidden:
@@ -630,32 +631,41 @@ def join_the_processes_of_torchrun() -> None:
 
     Every fairseq takes its world size from the GPUs of its own node: with one or none, each
     process trains alone, all into the same folder. Told ``--distributed-world-size``, it divides
-    by the number of GPUs, zero on a CPU.
+    by the number of GPUs, zero on a CPU. Commands that work in one process refuse several.
     """
-    _wrap(distributed_utils, "infer_init_method", _take_world_size_of_torchrun)
-    _wrap(distributed_utils, "_infer_torch_distributed_launch_init", _take_rank_of_torchrun)
+    _wrap(distributed_utils, "infer_init_method", patched_distributed.take_world_size_of_torchrun)
+    _wrap(
+        distributed_utils,
+        "_infer_torch_distributed_launch_init",
+        patched_distributed.take_rank_of_torchrun,
+    )
+    _wrap(distributed_utils, "_infer_single_node_init", patched_distributed.name_torchrun)
+    _wrap(options, "parse_args_and_arch", _parse_for_one_process)
 
 
-def _take_world_size_of_torchrun(
-    infer: Callable[Concatenate[DistributedTrainingConfig, Rest], None],
-    cfg: DistributedTrainingConfig,
-    *args: Rest.args,
-    **kwargs: Rest.kwargs,
-) -> None:
-    names = "MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK"
-    if cfg.distributed_init_method is None and all(name in os.environ for name in names):
-        cfg.distributed_world_size = int(os.environ["WORLD_SIZE"])
-    return infer(cfg, *args, **kwargs)
+def _parse_for_one_process(parse: Callable[..., Result], *args: object, **kwargs: object) -> Result:
+    parsed = parse(*args, **kwargs)
+    namespace: Any = parsed[0] if isinstance(parsed, tuple) else parsed
+    patched_distributed.refuse_several_readers(namespace)
+    return parsed
 
 
-def _take_rank_of_torchrun(
-    infer: Callable[[DistributedTrainingConfig], None], cfg: DistributedTrainingConfig
-) -> None:
-    if torch.cuda.device_count():
-        return infer(cfg)
-    cfg.distributed_init_method = "env://"
-    cfg.distributed_rank = int(os.environ["RANK"])
-    cfg.distributed_no_spawn = True
+def validate_in_several_processes() -> None:
+    """``fairseq-validate`` of several processes says what one says, once, and on CPUs too.
+
+    fairseq gathers what cannot be summed in a buffer on a GPU, also in training, and each process
+    prints.
+    """
+    _wrap(distributed_utils, "distributed_init", patched_distributed.quieten_all_but_first)
+    _wrap(distributed_utils, "all_gather_list", patched_distributed.gather_on_cpu)
+
+
+def train_on_every_batch() -> None:
+    """A process with an empty batch at the end of an epoch still counts its others.
+
+    Every fairseq drops their sample size and losses under ``--update-freq``, not their gradients.
+    """
+    _wrap(Trainer, "train_step", patched_trainer.train_on_filled_batches)
 
 
 def distribute_models_on_cpu() -> None:
@@ -749,6 +759,8 @@ MENDS = (
     keep_offsets_from_wrapping,
     take_no_device_for_a_tpu,
     join_the_processes_of_torchrun,
+    validate_in_several_processes,
+    train_on_every_batch,
     distribute_models_on_cpu,
     send_plain_settings,
 )

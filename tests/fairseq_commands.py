@@ -77,19 +77,24 @@ def run_together(commands):
         return list(pool.map(lambda command: run(*command).stdout, commands))
 
 
-def two_processes(save_dir, *arguments):
-    """The two commands of a distributed training on the CPU, which meet through a new file.
+def several_processes(count, save_dir, *arguments):
+    """The commands of a distributed training on the CPU, whose processes meet through a new file.
 
     They save in ``save_dir``, which is made.
     """
     save_dir.mkdir(exist_ok=True)
     meet = save_dir / f"meet-{uuid.uuid4()}"
     together = (
-        "--cpu", "--distributed-world-size", 2, "--distributed-backend", "gloo",
+        "--cpu", "--distributed-world-size", count, "--distributed-backend", "gloo",
         "--distributed-no-spawn", "--distributed-init-method", f"file://{meet}",
         "--save-dir", save_dir,
     )  # fmt: skip
-    return [("train", *arguments, *together, "--distributed-rank", rank) for rank in range(2)]
+    return [("train", *arguments, *together, "--distributed-rank", rank) for rank in range(count)]
+
+
+def two_processes(save_dir, *arguments):
+    """``several_processes``, which are two."""
+    return several_processes(2, save_dir, *arguments)
 
 
 def logged(output, kind):
