@@ -123,7 +123,7 @@ def sums(task: FairseqTask) -> dict[str, str]:
 
 
 def dictionaries(task: FairseqTask) -> Mapping[str, object]:
-    """By language where a task has several pairs of them, else of source, target and label.
+    """By language where a task has several pairs, else by ``source``, ``target`` and ``label``.
 
     A task for several pairs has a source and a target only when it answers, for one of them.
     """
