@@ -41,6 +41,8 @@ def _prefix_tokens(
         lprobs (B * K, V): log-probabilities of the next tokens, changed in place.
         prefix_tokens (B, L): padded at the end.
     """
+    # what a model reads and cannot write (--output-dictionary-size) is the unknown word to it
+    prefix_tokens = prefix_tokens.masked_fill(prefix_tokens >= lprobs.size(1), self.unk)
     behind = prefix_tokens[:, step].eq(self.pad).unsqueeze(1).repeat(1, beam_size).view(-1)
     if step < self.min_len:
         lprobs[behind, self.eos] = -math.inf

@@ -69,3 +69,15 @@ def test_a_compiled_search_continues_prefixes_in_the_same_way():
     for beam, same in zip(expected, compiled):
         assert [h["tokens"].tolist() for h in beam] == [h["tokens"].tolist() for h in same]
     assert len(expected[1][0]["tokens"]) > 7
+
+
+def test_words_of_a_prefix_beyond_the_outputs_are_unknown():
+    task = language_task()
+    [model] = build(task, "lstmn_lm")
+    outputs = 8
+    scores = model.get_normalized_probs
+    model.get_normalized_probs = lambda *args, **kwargs: scores(*args, **kwargs)[..., :outputs]
+    generator = SequenceGenerator([model], task.target_dictionary, beam_size=2, max_len_b=10)
+    generator.vocab_size = outputs
+    [tokens] = continued(generator, [[5, 9, 6]])
+    assert tokens[:3] == [5, task.target_dictionary.unk(), 6]
