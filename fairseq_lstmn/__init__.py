@@ -28,9 +28,9 @@ def register() -> None:
             import fairseq  # noqa: F401
     except Exception:
         return
-    from fairseq_lstmn import compat
+    from fairseq_lstmn import patches
 
-    compat.apply()
+    patches.apply()
 
     from fairseq_lstmn import models, tasks  # noqa: F401
 

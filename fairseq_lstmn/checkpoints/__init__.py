@@ -1,4 +1,4 @@
-"""What a checkpoint file holds and whether it is sound; ``compat`` ties it to fairseq."""
+"""What a checkpoint file holds and whether it is sound; ``patches`` ties it to fairseq."""
 
 from typing import Any, TypeAlias
 

@@ -1,4 +1,4 @@
-"""Patches of ``fairseq.distributed.utils``: several processes, also without a GPU."""
+"""``fairseq.distributed.utils``: several processes, also without a GPU."""
 
 import logging
 import os
@@ -9,9 +9,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import torch
 from fairseq.dataclass.configs import DistributedTrainingConfig, FairseqConfig
 from fairseq.distributed import utils as distributed_utils
+from omegaconf import OmegaConf
 from torch.distributed import ProcessGroup
 
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.patches.registry import patch
 
 Rest = ParamSpec("Rest")
 Result = TypeVar("Result")
@@ -30,6 +32,7 @@ def world_size_of_torchrun() -> int | None:
     return int(os.environ["WORLD_SIZE"]) if all(map(os.environ.get, TORCHRUN)) else None
 
 
+@patch(distributed_utils, "infer_init_method")
 def take_world_size_of_torchrun(
     infer: Callable[Concatenate[DistributedTrainingConfig, Rest], None],
     cfg: DistributedTrainingConfig,
@@ -43,6 +46,7 @@ def take_world_size_of_torchrun(
     return infer(cfg, *args, **kwargs)
 
 
+@patch(distributed_utils, "_infer_torch_distributed_launch_init")
 def take_rank_of_torchrun(
     infer: Callable[[DistributedTrainingConfig], None], cfg: DistributedTrainingConfig
 ) -> None:
@@ -55,6 +59,7 @@ def take_rank_of_torchrun(
     cfg.distributed_no_spawn = True
 
 
+@patch(distributed_utils, "_infer_single_node_init")
 def name_torchrun(
     infer: Callable[[DistributedTrainingConfig], None], cfg: DistributedTrainingConfig
 ) -> None:
@@ -69,6 +74,7 @@ def name_torchrun(
     return infer(cfg)
 
 
+@patch(distributed_utils, "distributed_init")
 def quieten_all_but_first(init: Callable[[FairseqConfig], int], cfg: FairseqConfig) -> int:
     """``distributed_init``, whose level of logging fairseq-validate sets back in every process."""
     rank = init(cfg)
@@ -77,6 +83,7 @@ def quieten_all_but_first(init: Callable[[FairseqConfig], int], cfg: FairseqConf
     return rank
 
 
+@patch(distributed_utils, "all_gather_list")
 def gather_on_cpu(
     gather: Callable[..., list[Any]],
     data: Any,
@@ -105,3 +112,20 @@ def refuse_several_readers(parsed: Namespace) -> None:
             f"{command} works in one process, and torchrun has started {processes}: start it"
             " without torchrun (--num-shards N --shard-id K take a part of the data)"
         )
+
+
+@patch(distributed_utils, "broadcast_object")
+def broadcast_plain_settings(
+    broadcast: Callable[Concatenate[object, Rest], Result],
+    obj: object,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Result:
+    """A training in several processes can be resumed.
+
+    One process reads the checkpoint and sends it to the others, with its settings as an OmegaConf
+    object, which torch does not unpickle. They are sent as a dictionary.
+    """
+    if isinstance(obj, dict) and OmegaConf.is_config(obj.get("cfg")):
+        obj = {**obj, "cfg": OmegaConf.to_container(obj["cfg"])}
+    return broadcast(obj, *args, **kwargs)

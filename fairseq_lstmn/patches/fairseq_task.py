@@ -1,7 +1,7 @@
 """fairseq's base class of tasks: its generators, the batches of a shard, and examples too long."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -13,15 +13,20 @@ from fairseq.tasks.fairseq_task import FairseqTask
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fairseq_lstmn.checkpoints import dictionaries
 from fairseq_lstmn.data.lengths import part_of, see_options
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.patches.alignment import NONE_ATTENDS, with_alignment
+from fairseq_lstmn.patches.registry import patch
 
+Rest = ParamSpec("Rest")  # what else a function of fairseq's takes
+Result = TypeVar("Result")
 Indices: TypeAlias = NDArray[np.int64]
 
 SKIP = "--skip-invalid-size-inputs-valid-test"  # which fairseq names where an example is too long
 
 
+@patch(FairseqTask, "filter_indices_by_size")
 def filter_or_say_why_not(
     filter_indices_by_size: Callable[..., Indices],
     task: FairseqTask,
@@ -56,6 +61,7 @@ def filter_or_say_why_not(
 NEW_WORDS = "lstmn_keeps_new_words"  # of a task, whose source dictionary may grow
 
 
+@patch(FairseqTask, "build_generator")
 def build_generator(
     build: Callable[..., Any],
     task: FairseqTask,
@@ -88,6 +94,7 @@ def check_no_steps(args: Any) -> None:
             raise InputError(f"{option}: needs a model that refines its answers (translation_lev)")
 
 
+@patch(FairseqTask, "get_interactive_tokens_and_lengths")
 def get_interactive_tokens_and_lengths(
     get_tokens: Callable[..., tuple[list[Tensor], list[int]]],
     task: FairseqTask,
@@ -104,6 +111,7 @@ def get_interactive_tokens_and_lengths(
     return get_tokens(task, lines, encode_fn)
 
 
+@patch(FairseqTask, "get_batch_iterator")
 def get_batch_iterator(
     get_iterator: Callable[..., EpochBatchIterator], task: FairseqTask, *args: Any, **kwargs: Any
 ) -> EpochBatchIterator:
@@ -122,3 +130,56 @@ def get_batch_iterator(
             f" has {batches} batches; a smaller --batch-size or --max-tokens makes more"
         )
     return iterator
+
+
+class RebuildingConfig:
+    """A task's config (None for a legacy task) which also says ``rebuild_batches``."""
+
+    rebuild_batches = True
+
+    def __init__(self, cfg: Any) -> None:
+        self._cfg = cfg
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cfg, name)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._cfg[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._cfg
+
+
+@patch(FairseqTask, "get_batch_iterator")
+def get_rebuilding_iterator(
+    get_batch_iterator: Callable[Concatenate[FairseqTask, Rest], Result],
+    task: FairseqTask,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Result:
+    """A resumed run trains on the same batches as an uninterrupted one.
+
+    fairseq > 0.12.2 composes the training batches with the seed of the epoch in which the
+    process started and keeps them, so a run resumed after its first epoch sees others. It has a
+    cure, ``rebuild_batches`` in the task's config, which hardly any task offers; here it is on
+    for each task that does not set it. Validation keeps its batches: they never depend on the
+    epoch at which a run was resumed.
+    """
+    cfg = task.cfg
+    trains = "update_epoch_batch_itr" in kwargs  # only the trainer's training iterator says it
+    if not trains or getattr(cfg, "rebuild_batches", None) is not None:
+        return get_batch_iterator(task, *args, **kwargs)
+    stand_in: Any = RebuildingConfig(cfg)
+    task.cfg = stand_in
+    try:
+        return get_batch_iterator(task, *args, **kwargs)
+    finally:
+        task.cfg = cfg
+
+
+# A model is not used with another dictionary that happens to have the same size.
+#
+# Every fairseq does so, silently, also with one model of an ensemble and where a training is
+# resumed.
+patch(FairseqTask, "state_dict")(dictionaries.state_with_dictionaries)
+patch(FairseqTask, "load_state_dict")(dictionaries.load_state_of_same_dictionaries)

@@ -9,9 +9,12 @@ import torch
 from fairseq.models.lstm import LSTMEncoder
 from torch import Tensor
 
+from fairseq_lstmn.patches.registry import patch
+
 Encoded = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
+@patch(LSTMEncoder, "forward")
 def encode_in_order(
     forward: Callable[..., Encoded],
     encoder: LSTMEncoder,

@@ -1,17 +1,22 @@
 """``fairseq.options``: what commands take options for, do not obey, or cannot."""
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from fairseq import options
 from fairseq.models import ARCH_MODEL_REGISTRY
 from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
 from fairseq.tasks.translation import TranslationTask
 
 from fairseq_lstmn.data.lengths import UNLIMITED
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.patches import fitting
+from fairseq_lstmn.patches.distributed_utils import refuse_several_readers
+from fairseq_lstmn.patches.registry import patch
 
 Rest = ParamSpec("Rest")  # what else a function of fairseq's takes
 Result = TypeVar("Result")
@@ -19,6 +24,59 @@ Result = TypeVar("Result")
 LIMITS = {"max_positions", "max_source_positions", "max_target_positions"}
 
 
+@patch(options, "parse_args_and_arch")
+def parse_for_one_process(parse: Callable[..., Result], *args: object, **kwargs: object) -> Result:
+    """fairseq's ``parse_args_and_arch``; a command that works in one process refuses several."""
+    parsed = parse(*args, **kwargs)
+    namespace: Any = parsed[0] if isinstance(parsed, tuple) else parsed
+    refuse_several_readers(namespace)
+    return parsed
+
+
+@patch(options, "parse_args_and_arch")
+def parse_tpu_as_given(
+    parse: Callable[..., Result],
+    parser: argparse.ArgumentParser,
+    input_args: list[str] | None = None,
+    *args: object,
+    **kwargs: object,
+) -> Result:
+    """``--bf16`` and ``--memory-efficient-bf16`` train in bfloat16 on the device that is there.
+
+    Every fairseq lets them imply ``--tpu``, and so ends on a CPU or GPU in ``torch_xla`` missing
+    (its issue 4696). Here only ``--tpu`` says that there is a TPU, unless ``torch_xla`` is there.
+    """
+    parsed = parse(parser, input_args, *args, **kwargs)
+    namespace: Any = parsed[0] if isinstance(parsed, tuple) else parsed
+    if getattr(namespace, "bf16", False) and not importlib.util.find_spec("torch_xla"):
+        namespace.tpu = "--tpu" in (sys.argv if input_args is None else input_args)
+    return parsed
+
+
+@patch(options, "parse_args_and_arch")
+def parse_args_and_arch(
+    parse: Callable[Concatenate[argparse.ArgumentParser, Rest], Result],
+    parser: argparse.ArgumentParser,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Result:
+    """fairseq's function of that name; raises InputError for what a command cannot do."""
+    parsed = parse(parser, *args, **kwargs)
+    namespace: Any = parsed[0] if isinstance(parsed, tuple) else parsed
+    interactive = hasattr(namespace, "buffer_size")
+    generate = hasattr(namespace, "replace_unk") and not interactive
+    if interactive:
+        check_interactive(namespace)
+    if generate:
+        check_generate(namespace)
+    if generate or hasattr(namespace, "context_window"):  # the latter is fairseq-eval-lm
+        check_shard(namespace)
+    if generate:
+        take_shard(namespace)
+    return parsed
+
+
+@patch(options, "parse_args_and_arch")
 def leave_limits_to_the_model(
     parse: Callable[..., Result],
     parser: argparse.ArgumentParser,
@@ -36,6 +94,10 @@ def leave_limits_to_the_model(
     if not only_given and limits_are_the_models(namespace) and not shortens(namespace):
         set_no_limits(namespace, sys.argv if input_args is None else input_args)
     return parsed
+
+
+# before the options of a task, model or criterion are looked for in another
+patch(options, "parse_args_and_arch")(fitting.parse)
 
 
 def limits_are_the_models(namespace: Any) -> bool:
@@ -63,28 +125,6 @@ def shortens(namespace: Any) -> bool:
     """Whether texts are to be shortened to a task's limit."""
     method = str(getattr(namespace, "shorten_method", "none"))
     return method != "none" or getattr(namespace, "truncate_source", False)
-
-
-def parse_args_and_arch(
-    parse: Callable[Concatenate[argparse.ArgumentParser, Rest], Result],
-    parser: argparse.ArgumentParser,
-    *args: Rest.args,
-    **kwargs: Rest.kwargs,
-) -> Result:
-    """fairseq's function of that name; raises InputError for what a command cannot do."""
-    parsed = parse(parser, *args, **kwargs)
-    namespace: Any = parsed[0] if isinstance(parsed, tuple) else parsed
-    interactive = hasattr(namespace, "buffer_size")
-    generate = hasattr(namespace, "replace_unk") and not interactive
-    if interactive:
-        check_interactive(namespace)
-    if generate:
-        check_generate(namespace)
-    if generate or hasattr(namespace, "context_window"):  # the latter is fairseq-eval-lm
-        check_shard(namespace)
-    if generate:
-        take_shard(namespace)
-    return parsed
 
 
 def check_interactive(namespace: Any) -> None:

@@ -6,8 +6,10 @@ from fairseq.search import LexicallyConstrainedBeamSearch
 from torch import Tensor
 
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.patches.registry import patch
 
 
+@patch(LexicallyConstrainedBeamSearch, "init_constraints")
 def init_constraints(
     init: Callable[[LexicallyConstrainedBeamSearch, Tensor, int], None],
     search: LexicallyConstrainedBeamSearch,

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from fairseq.tasks.sentence_prediction import SentencePredictionTask
+
 from fairseq_lstmn.data.labels import (
     PredictionTask,
     check_labels,
@@ -15,6 +17,7 @@ from fairseq_lstmn.data.labels import (
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.reading import ReadingModel
 from fairseq_lstmn.patches.fitting import model_of
+from fairseq_lstmn.patches.registry import patch
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +28,7 @@ LEFT_OUT = -1  # fairseq's default of --num-classes
 UNEQUAL = "dataset lengths must match", "datasets must have the same length"  # its assertions
 
 
+@patch(SentencePredictionTask, "setup_task")
 def set_up(
     setup_task: Callable[..., PredictionTask],
     task: type[PredictionTask],
@@ -52,6 +56,7 @@ def number_of_labels(task: type[PredictionTask], data: str) -> int:
     return len(names)
 
 
+@patch(SentencePredictionTask, "build_model")
 def build_model(
     build: Callable[[PredictionTask, Any, bool], Result],
     task: PredictionTask,
@@ -71,6 +76,7 @@ def build_model(
     return build(task, cfg, from_checkpoint)
 
 
+@patch(SentencePredictionTask, "load_dataset")
 def load_dataset(
     load: Callable[Concatenate[PredictionTask, str, Rest], Result],
     task: PredictionTask,

@@ -5,10 +5,11 @@ B batch, K beam, L longest prefix, V vocabulary, S source length, T words of a h
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from fairseq.models import BaseFairseqModel
+from fairseq.search import DiverseBeamSearch
 from fairseq.sequence_generator import (
     EnsembleModelWithAlignment,
     SequenceGenerator,
@@ -18,7 +19,9 @@ from torch import Tensor
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.patches.alignment import NONE_ATTENDS, align, attention_in, average
+from fairseq_lstmn.patches.registry import patch, setting
 
+Result = TypeVar("Result")
 Sample: TypeAlias = dict[str, Any]
 Hypotheses: TypeAlias = list[list[dict[str, Any]]]  # of each sentence, the best first
 
@@ -55,6 +58,7 @@ def _prefix_tokens(
     return forced
 
 
+@setting
 def patch_prefix_tokens() -> None:
     """Put ``_prefix_tokens`` in place so that TorchScript, which goes by names, can follow it."""
     patched: Any = SequenceGenerator
@@ -64,6 +68,7 @@ def patch_prefix_tokens() -> None:
         patched._prefix_tokens = _prefix_tokens
 
 
+@patch(SequenceGenerator, "generate")
 def generate(
     generate: Callable[..., Hypotheses],
     generator: SequenceGenerator,
@@ -93,6 +98,7 @@ def without_new_words(generator: SequenceGenerator, sample: Sample) -> Sample:
     return {**sample, "net_input": {**sample["net_input"], "src_tokens": tokens}}
 
 
+@patch(SequenceGeneratorWithAlignment, "generate")
 def generate_with_alignment(
     generate: Callable[..., Hypotheses],
     generator: SequenceGeneratorWithAlignment,
@@ -121,6 +127,7 @@ def generate_with_alignment(
     return hypotheses
 
 
+@patch(EnsembleModelWithAlignment, "forward_align")
 def forward_align(
     forward: Callable[..., Tensor],
     ensemble: EnsembleModelWithAlignment,
@@ -139,3 +146,23 @@ def forward_align(
     if not attending:
         raise InputError(NONE_ATTENDS)
     return torch.stack(attending).mean(0)
+
+
+@patch(SequenceGenerator, "generate")
+@patch(SequenceGeneratorWithAlignment, "generate")
+def generate_without_numbers(
+    generate: Callable[..., Result],
+    generator: SequenceGenerator,
+    models: list[BaseFairseqModel],
+    sample: dict[str, Any],
+    **kwargs: object,
+) -> Result:
+    """``--diverse-beam-groups`` works for more than the first batch.
+
+    Every fairseq takes the numbers of the sentences in the data for rows of its table of a
+    batch's groups, which fails from the second batch on and mixes sentences up before. Without
+    numbers it counts the rows itself.
+    """
+    if isinstance(generator.search, DiverseBeamSearch):
+        sample = {key: value for key, value in sample.items() if key != "id"}
+    return generate(generator, models, sample, **kwargs)

@@ -12,6 +12,7 @@ from torch import nn
 from fairseq_lstmn.data import Sample
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.patches.alignment import align, attention_in, average
+from fairseq_lstmn.patches.registry import patch
 from fairseq_lstmn.patches.sequence_generator import Hypotheses
 from fairseq_lstmn.training import carried
 
@@ -19,37 +20,7 @@ Rest = ParamSpec("Rest")  # what else a function of fairseq's takes
 Result = TypeVar("Result")
 
 
-def score_with_carried_tapes(
-    generate: Callable[
-        Concatenate[SequenceScorer, Sequence[BaseFairseqModel], Sample, Rest], Result
-    ],
-    scorer: SequenceScorer,
-    models: Sequence[BaseFairseqModel],
-    sample: Sample,
-    *args: Rest.args,
-    **kwargs: Rest.kwargs,
-) -> Result:
-    """fairseq's ``SequenceScorer.generate``.
-
-    Raises InputError for a model that carries its tapes where batches do not continue one another.
-    """
-    if "continues" not in sample["net_input"]:
-        for model in models:
-            check_carries_nothing(model)
-    return generate(scorer, models, sample, *args, **kwargs)
-
-
-def check_carries_nothing(model: Any) -> None:
-    """Raise InputError for a model with ``--carry-tape``."""
-    tapes = carried.of_model(model)
-    if tapes is not None:
-        raise InputError(
-            f"--carry-tape {tapes.slots}: is scored with --task contiguous_language_modeling, the"
-            " batches of this task do not continue one another; to score each block by itself, add"
-            " --model-overrides \"{'carry_tape': 0}\""
-        )
-
-
+@patch(SequenceScorer, "generate")
 def generate(
     score: Callable[..., Hypotheses],
     scorer: SequenceScorer,
@@ -86,3 +57,35 @@ def say_none_plainly(model: nn.Module, inputs: object, output: Any) -> Any:
     if len(output) > 1 and isinstance(output[1], dict) and attention_in(output) is None:
         return (output[0], {**output[1], "attn": None}, *output[2:])
     return output
+
+
+@patch(SequenceScorer, "generate")
+def score_with_carried_tapes(
+    generate: Callable[
+        Concatenate[SequenceScorer, Sequence[BaseFairseqModel], Sample, Rest], Result
+    ],
+    scorer: SequenceScorer,
+    models: Sequence[BaseFairseqModel],
+    sample: Sample,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Result:
+    """fairseq's ``SequenceScorer.generate``.
+
+    Raises InputError for a model that carries its tapes where batches do not continue one another.
+    """
+    if "continues" not in sample["net_input"]:
+        for model in models:
+            check_carries_nothing(model)
+    return generate(scorer, models, sample, *args, **kwargs)
+
+
+def check_carries_nothing(model: Any) -> None:
+    """Raise InputError for a model with ``--carry-tape``."""
+    tapes = carried.of_model(model)
+    if tapes is not None:
+        raise InputError(
+            f"--carry-tape {tapes.slots}: is scored with --task contiguous_language_modeling, the"
+            " batches of this task do not continue one another; to score each block by itself, add"
+            " --model-overrides \"{'carry_tape': 0}\""
+        )

@@ -3,6 +3,8 @@
 import warnings
 from typing import NamedTuple
 
+from fairseq_lstmn.patches.registry import setting
+
 
 class Silenced(NamedTuple):
     """Of a warning: how its message begins, a pattern, and in which modules, if it says so."""
@@ -28,6 +30,7 @@ SILENCED = (
 )
 
 
+@setting
 def silence() -> None:
     """Show none of SILENCED; a filter that is there already is not added again."""
     for message, module in SILENCED:

@@ -3,16 +3,19 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fairseq import utils
 from fairseq.data import Dictionary, data_utils
 from fairseq.tokenizer import tokenize_line
 from torch import Tensor
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.patches.alignment import Alignment, source_words
+from fairseq_lstmn.patches.registry import patch
 
 NO_FILE = "@@ "  # what fairseq takes for the file of --replace-unk where none is named
 
 
+@patch(utils, "load_align_dict")
 def load_align_dict(
     load: Callable[[str | None], dict[str, str] | None], replace_unk: str | None
 ) -> dict[str, str] | None:
@@ -31,6 +34,7 @@ def load_align_dict(
         ) from error
 
 
+@patch(utils, "post_process_prediction")
 def post_process_prediction(
     post_process: Callable[..., tuple[Tensor, str, Alignment | Tensor | None]],
     hypo_tokens: Tensor,

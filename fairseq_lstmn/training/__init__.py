@@ -1,1 +1,1 @@
-"""What fairseq's trainer leaves unsaid; ``compat`` ties it to fairseq."""
+"""What fairseq's trainer leaves unsaid; ``patches`` ties it to fairseq."""

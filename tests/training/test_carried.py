@@ -104,6 +104,6 @@ def test_another_number_of_processes_starts_with_nothing_and_says_so(caplog):
 
 
 def test_fairseq_calls_all_of_them():
-    assert carried.gather_tapes in checkpoint_utils.save_checkpoint.mended_by_lstmn
-    assert carried.save_with_tapes in Trainer.save_checkpoint.mended_by_lstmn
-    assert carried.load_with_tapes in Trainer.load_checkpoint.mended_by_lstmn
+    assert carried.gather_tapes in checkpoint_utils.save_checkpoint.patched_by_lstmn
+    assert carried.save_with_tapes in Trainer.save_checkpoint.patched_by_lstmn
+    assert carried.load_with_tapes in Trainer.load_checkpoint.patched_by_lstmn

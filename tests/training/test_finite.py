@@ -119,6 +119,6 @@ def test_no_best_checkpoint_is_chosen_by_no_number(trainer, caplog, score, chose
 
 
 def test_fairseq_calls_them_in_validation():
-    assert finite.remember_subset in Trainer.get_valid_iterator.mended_by_lstmn
-    assert finite.validate_on_numbers in Trainer.valid_step.mended_by_lstmn
-    assert finite.choose_by_numbers in checkpoint_utils.save_checkpoint.mended_by_lstmn
+    assert finite.remember_subset in Trainer.get_valid_iterator.patched_by_lstmn
+    assert finite.validate_on_numbers in Trainer.valid_step.patched_by_lstmn
+    assert finite.choose_by_numbers in checkpoint_utils.save_checkpoint.patched_by_lstmn

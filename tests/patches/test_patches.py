@@ -1,5 +1,6 @@
-"""Every mend of ``fairseq_lstmn.compat``, each by a test that fails without it."""
+"""Every patch of fairseq, each by a test that fails without it."""
 
+import importlib.util
 import io
 import re
 import shutil
@@ -30,10 +31,11 @@ from fairseq.tasks import FairseqTask
 from fairseq.trainer import Trainer
 from omegaconf import OmegaConf
 
-from fairseq_lstmn import compat
+from fairseq_lstmn import patches
 from fairseq_lstmn.checkpoints import resume
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.word_embedding import WordEmbedding
+from fairseq_lstmn.patches.checkpoint_utils import FULL_UNPICKLING
 from tests.checkpoints.files import OPEN
 from tests.fairseq_commands import PLUGIN, logged, monolingual_data, parallel_data, run
 
@@ -140,7 +142,7 @@ def assert_refuses(result, path):
     last_line = result.stdout.splitlines()[-1]
     assert result.returncode == 1
     assert last_line.startswith(f"error: {path}: refused, because it holds {OPEN}")
-    assert compat.FULL_UNPICKLING in last_line
+    assert FULL_UNPICKLING in last_line
     assert "Traceback" not in result.stdout
 
 
@@ -174,7 +176,7 @@ def test_full_unpickling_can_be_forced_and_warns(language_model, malicious):
         malicious.path,
         "--sample-break-mode",
         "eos",
-        env={compat.FULL_UNPICKLING: "1"},
+        env={FULL_UNPICKLING: "1"},
     )
     assert result.stdout.count(f"{malicious.path}: unpickled in full") == 1
     assert "Perplexity" in result.stdout
@@ -566,7 +568,7 @@ def test_applying_twice_changes_nothing():
         )
 
     before = mended()
-    compat.apply()
+    patches.apply()
     assert mended() == before
 
 
@@ -578,7 +580,7 @@ def patched_functions():
     for owner in owners:
         for name in list(vars(owner)):
             function = getattr(owner, name, None)
-            if arounds := getattr(function, "mended_by_lstmn", None):
+            if arounds := getattr(function, "patched_by_lstmn", None):
                 found[function] = isclass(owner), arounds
     return [(function, *about) for function, about in found.items()]
 
@@ -618,12 +620,10 @@ def test_bfloat16_needs_no_tpu(option, tpu):
     assert args.tpu == tpu
 
 
-def test_bfloat16_stays_as_it_is_where_a_tpu_can_be(monkeypatch):
-    wrap = MagicMock()
-    monkeypatch.setattr(compat, "_wrap", wrap)
-    monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: name == "torch_xla")
-    compat.take_no_device_for_a_tpu()
-    wrap.assert_not_called()
+def test_bfloat16_means_a_tpu_where_one_can_be(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "torch_xla")
+    arguments = ["data", "--task", "language_modeling", "--arch", "lstm_lm", "--bf16"]
+    assert options.parse_args_and_arch(options.get_training_parser(), arguments).tpu
 
 
 @pytest.mark.parametrize("gpus, local_rank, device", [(0, 1, 0), (1, 0, 0), (2, 1, 1)])
