@@ -76,7 +76,8 @@ def translation(folder):
 
 
 def sentences(folder):
-    return SentencePredictionTask(Namespace(data=folder), Dictionary(), Dictionary())
+    cfg = Namespace(data=folder, regression_target=False)
+    return SentencePredictionTask(cfg, Dictionary(), Dictionary())
 
 
 @pytest.mark.parametrize(
