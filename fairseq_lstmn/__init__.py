@@ -36,5 +36,5 @@ def register() -> None:
 
 
 report_in_one_line()
-if Path(sys.argv[0]).stem != "fairseq-lstmn":
+if [Path(name).stem for name in sys.argv[:1]] != ["fairseq-lstmn"]:  # it may be empty
     register()

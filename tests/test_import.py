@@ -35,3 +35,8 @@ def test_only_the_warning_of_fairseqs_own_functions_is_silenced(tmp_path):
         "something else is deprecated",
         "`torch.jit.script` is deprecated",
     ]
+
+
+def test_a_program_need_not_have_a_name():
+    """As in an interpreter that another program holds."""
+    assert stderr_of("import sys; sys.argv = []; import fairseq_lstmn.models") == ""

@@ -76,6 +76,7 @@ def load_or_refuse(
 
 @patch(checkpoint_utils, "load_ema_from_checkpoint")
 def load_ema_or_refuse(load: Callable[[str], Result], fpath: str) -> Result:
+    """``load_or_refuse`` for averaged weights."""
     return load_or_refuse(load, fpath)
 
 
@@ -165,6 +166,7 @@ def save_without_numpy(
 
 
 def without_numpy(value: Any) -> Any:
+    """``value``, numpy's arrays in it as tensors and its scalars as Python's numbers."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
