@@ -9,10 +9,10 @@ from tests.fairseq_commands import PLUGIN
 
 # of each room, those that it may import; every one may import errors
 ARROWS = {
-    "cli": {"attention", "checkpoints", "comparison", "data", "ops", "trained"},
-    "attention": {"drawings", "models", "modules", "ops", "trained"},
-    "comparison": {"data", "drawings", "tasks"},
-    "trained": {"data"},
+    "cli": {"attend", "checkpoints", "compare", "data", "ops", "inference"},
+    "attend": {"drawings", "models", "modules", "ops", "inference"},
+    "compare": {"data", "drawings", "tasks"},
+    "inference": {"data"},
     "patches": {"checkpoints", "data", "models", "modules", "training"},
     "checkpoints": {"training"},
     "training": {"checkpoints", "modules"},
@@ -25,7 +25,7 @@ ARROWS = {
     "errors": set(),
 }
 # the package itself: its version, for those that say it, and what it registers
-ITSELF = {"cli", "comparison"}
+ITSELF = {"cli", "compare"}
 # in ops, whose path on CPUs is to be built anew
 KNOWN_CIRCLES = [
     {"ops.room", "ops.types"},

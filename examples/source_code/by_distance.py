@@ -21,8 +21,8 @@ from guesses import guess
 from identifier_scores import ByDistance, markdown, results_of
 from picture import draw
 
-from fairseq_lstmn.comparison.record import Results
-from fairseq_lstmn.comparison.report import finite
+from fairseq_lstmn.compare.report import finite
+from fairseq_lstmn.compare.report.record import Results
 from fairseq_lstmn.data.whole_folder import add_dest, check_new, made_whole
 from fairseq_lstmn.errors import InputError
 

@@ -10,16 +10,16 @@ import numpy as np
 from guesses import Guesses
 from kinds import KINDS, SEEN, kinds
 
-from fairseq_lstmn.comparison.buckets import occupied
-from fairseq_lstmn.comparison.metrics import METRICS, Metric, grouped, share, units
-from fairseq_lstmn.comparison.record import BucketEntry, MetricEntry, Results, ScoreEntry
-from fairseq_lstmn.comparison.report import score_tables
-from fairseq_lstmn.comparison.report.markdown import bullets, table
-from fairseq_lstmn.comparison.report.sentences import verdicts
-from fairseq_lstmn.comparison.resampling import resample
-from fairseq_lstmn.comparison.scores import bucket_entries, score_entry
-from fairseq_lstmn.comparison.statistics import compare
-from fairseq_lstmn.comparison.types import Flags, Floats
+from fairseq_lstmn.compare.kinds.buckets import occupied
+from fairseq_lstmn.compare.report import score_tables
+from fairseq_lstmn.compare.report.markdown import bullets, table
+from fairseq_lstmn.compare.report.record import BucketEntry, MetricEntry, Results, ScoreEntry
+from fairseq_lstmn.compare.report.scores import bucket_entries, score_entry
+from fairseq_lstmn.compare.report.sentences import verdicts
+from fairseq_lstmn.compare.stats.metrics import METRICS, Metric, grouped, share, units
+from fairseq_lstmn.compare.stats.resampling import resample
+from fairseq_lstmn.compare.stats.significance import compare
+from fairseq_lstmn.compare.types import Flags, Floats
 
 Items = Mapping[str, Mapping[str, Guesses]]  # {model: {seed: its guesses}}
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from identifier_scores import ByDistance, as_comparison
 from kinds import SEEN
 
-from fairseq_lstmn.comparison.record import BucketEntry
-from fairseq_lstmn.comparison.report.series import LIGHT, Look, looks
+from fairseq_lstmn.compare.report.record import BucketEntry
+from fairseq_lstmn.compare.report.series import LIGHT, Look, looks
 from fairseq_lstmn.drawings import quieten
 
 if TYPE_CHECKING:  # it must be quiet before

@@ -17,8 +17,8 @@ from fairseq_lstmn.data.whole_folder import add_dest, check_new, made_whole
 from fairseq_lstmn.errors import InputError
 
 if TYPE_CHECKING:  # see run
-    from fairseq_lstmn.attention.outputs import Output
-    from fairseq_lstmn.attention.reading import Reading
+    from fairseq_lstmn.attend.outputs import Output
+    from fairseq_lstmn.attend.reading import Reading
 
 FORMATS = ("html", "json", "png", "svg")
 LIMIT = 50
@@ -56,11 +56,11 @@ def run(args: Namespace) -> int:
     check_new(args.dest)
     formats = check(args)
     # here, so that `fairseq-lstmn doctor` can say that torch or fairseq is broken
-    from fairseq_lstmn.attention.outputs import outputs
-    from fairseq_lstmn.attention.readers import reader
-    from fairseq_lstmn.attention.stream import readings
-    from fairseq_lstmn.trained.checkpoint import load
-    from fairseq_lstmn.trained.lines import opened
+    from fairseq_lstmn.attend.outputs import outputs
+    from fairseq_lstmn.attend.readers import reader
+    from fairseq_lstmn.attend.stream import readings
+    from fairseq_lstmn.inference.checkpoint import load
+    from fairseq_lstmn.inference.lines import opened
 
     with opened(args.input or "-") if args.text is None else given(args.text) as lines:
         reads = reader(load(args.checkpoint, args.data, args.cpu), args.beam)

@@ -13,7 +13,7 @@ from pathlib import Path
 import fairseq_lstmn
 from fairseq_lstmn.errors import InputError
 
-EXAMPLE = Path(fairseq_lstmn.__file__).parent / "comparison" / "example.yaml"
+EXAMPLE = Path(fairseq_lstmn.__file__).parent / "compare" / "example.yaml"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -41,18 +41,20 @@ def run(args: Namespace) -> int:
         if "=" not in override:
             raise InputError(f"{override}: must be KEY=VALUE")
     # here, so that `fairseq-lstmn doctor` can say that torch or fairseq is broken
-    from fairseq_lstmn.comparison import execution, plan, report
-    from fairseq_lstmn.comparison.comparison import Comparison
+    from fairseq_lstmn.compare import report
+    from fairseq_lstmn.compare.plan import plan
+    from fairseq_lstmn.compare.plan.experiment import Experiment
+    from fairseq_lstmn.compare.run import execution
 
     try:
-        comparison = Comparison(plan.read(args.plan, args.overrides), args.dest)
+        experiment = Experiment(plan.read(args.plan, args.overrides), args.dest)
         if args.dry_run:
-            print(*execution.commands(comparison), sep="\n")
+            print(*execution.commands(experiment), sep="\n")
             return 0
         if args.report:
-            found = execution.write_report(comparison)
+            found = execution.write_report(experiment)
         else:
-            found = execution.carry_out(comparison, args.jobs)
+            found = execution.carry_out(experiment, args.jobs)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from fairseq_lstmn.errors import InputError
 
 if TYPE_CHECKING:  # the same holds for types
-    from fairseq_lstmn.trained.classifier import Answer, Classifier
+    from fairseq_lstmn.inference.classifier import Answer, Classifier
 
 ALL_UNKNOWN = "every word is unknown to the model"
 
@@ -47,9 +47,9 @@ def run(args: Namespace) -> int:
     if args.batch_size < 1:
         raise InputError(f"--batch-size {args.batch_size}: must be 1 or more")
     # here, so that `fairseq-lstmn doctor` can say that torch or fairseq is broken
-    from fairseq_lstmn.trained.checkpoint import load
-    from fairseq_lstmn.trained.classifier import Classifier
-    from fairseq_lstmn.trained.lines import opened
+    from fairseq_lstmn.inference.checkpoint import load
+    from fairseq_lstmn.inference.classifier import Classifier
+    from fairseq_lstmn.inference.lines import opened
 
     with opened(args.input or "-") as lines:
         classifier = Classifier(load(args.checkpoint, args.data, args.cpu))

@@ -23,8 +23,8 @@ with atheris.instrument_imports(include=["fairseq_lstmn"]):
     from fairseq_lstmn.data.normalisation import Normalisation
     from fairseq_lstmn.data.source_files import lines_of
     from fairseq_lstmn.errors import InputError
+    from fairseq_lstmn.inference.lines import BadLine, LineReader
     from fairseq_lstmn.modules.vector_files import read_vectors
-    from fairseq_lstmn.trained.lines import BadLine, LineReader
 
 from fairseq.data import Dictionary
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from fairseq_lstmn.cli import main
-from fairseq_lstmn.comparison.arguments import arguments
+from fairseq_lstmn.compare.plan.arguments import arguments
 from tests.examples.example import EXAMPLES, assert_same_training, flags_training, plain
 
 SHORT = (

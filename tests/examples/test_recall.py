@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from fairseq_lstmn.comparison import plan
-from fairseq_lstmn.comparison.comparison import Comparison
+from fairseq_lstmn.compare.plan import plan
+from fairseq_lstmn.compare.plan.experiment import Experiment
 from tests.examples.example import EXAMPLES, load_script, readme_commands
 from tests.examples.plans import assert_trains_as, check_plan, path_of
 
@@ -21,7 +21,7 @@ def test_plan(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("pairs", [2, 64])
 def test_models_are_equally_large_for_any_number_of_pairs(tmp_path, pairs):
     changes = f"train.pairs={pairs}", f"train.num-keys={2 * pairs}", "train.max-update=9"
-    found = Comparison(plan.read(path_of("recall/recall"), changes), tmp_path / "dest")
+    found = Experiment(plan.read(path_of("recall/recall"), changes), tmp_path / "dest")
     sizes = [parameters.all for parameters in found.parameters.values()]
     assert len(sizes) == 6 and max(sizes) - min(sizes) <= 0.02 * sizes[0]
     # the rate falls until the last update, however many there are

@@ -220,7 +220,7 @@ def test_unequal_budgets_are_the_first_line_of_the_report(text, tmp_path, capsys
 
 
 def test_a_second_one_in_the_same_folder_stops(compared, tmp_path, capsys):
-    from fairseq_lstmn.comparison.execution import only_one
+    from fairseq_lstmn.compare.run.execution import only_one
 
     plan, dest = compared
     with only_one(dest), pytest.raises(SystemExit) as exit:

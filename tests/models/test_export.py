@@ -6,7 +6,7 @@ from torch.export import Dim
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.classifiers import LSTMClassifierConfig
-from tests.attention.small_models import trained
+from tests.attend.small_models import trained
 from tests.models.small import build
 
 ANY = Dim.DYNAMIC

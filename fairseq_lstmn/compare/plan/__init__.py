@@ -1,0 +1,1 @@
+"""What is compared: the plan, the options of fairseq, parameters that match."""

@@ -1,0 +1,187 @@
+"""Everything that a comparison has found, as one dict that JSON can hold (see ``report``).
+
+What is measured in time or memory stands under ``cost`` and ``machine``; all else is the same
+whenever the same comparison is made.
+"""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+import torch
+
+from fairseq_lstmn.compare.plan.experiment import Experiment
+from fairseq_lstmn.compare.report.record import (
+    ModelEntry,
+    Numbers,
+    Results,
+    RunEntry,
+    ScoreEntry,
+    TrialEntry,
+)
+from fairseq_lstmn.compare.report.scores import scored
+from fairseq_lstmn.compare.run.outcomes import (
+    Outcome,
+    Trials,
+    budget_errors,
+    leave_out_other_tests,
+    run_errors,
+    unanswered,
+)
+from fairseq_lstmn.compare.stats.metrics import METRICS
+from fairseq_lstmn.compare.types import Options
+
+
+def collect(experiment: Experiment) -> Results:
+    """The results of what a Comparison has finished so far."""
+    plan, tuned = experiment.plan, experiment.tuned()
+    outcomes = [Outcome(run, experiment) for run in experiment.runs(tuned)]
+    trials = {
+        model: [(trial, Outcome(run, experiment)) for trial, run in tried]
+        for model, tried in experiment.trials().items()
+    }
+    leave_out_other_tests(outcomes)
+    by_model = {name: [o for o in outcomes if o.run.model == name] for name in plan.models}
+    scores, table = scored(experiment, by_model)
+    unequal = budget_errors(plan, by_model)
+    return {
+        "title": str(plan.title),
+        "errors": [*unequal, *run_errors(plan, outcomes, trials)],
+        "warnings": [*experiment.warnings, *unanswered(outcomes)],
+        "notes": [
+            *(
+                []
+                if unequal
+                else [f"Equal {plan.budget} for every model, as the runs logged them."]
+            ),
+            *notes(experiment),
+        ],
+        "data": plan.data,
+        "baseline": plan.baseline,
+        "seeds": plan.seeds,
+        "metrics": [
+            {
+                "name": name,
+                "higher_is_better": METRICS[name].higher_is_better,
+                "unit": METRICS[name].unit,
+            }
+            for name in plan.metrics
+        ],
+        "curve": {
+            "name": f"validation {experiment.curve_metric}",
+            "higher_is_better": experiment.maximize,
+        },
+        "models": [
+            model_entry(experiment, name, by_model[name], scores[name], tuned[name])
+            for name in plan.models
+        ],
+        "buckets": table,
+        "trials": trial_entries(trials, tuned),
+        "commands": [
+            {"run": outcome.run.name, "stage": stage.name, "command": stage.line()}
+            for outcome in outcomes
+            for stage in (outcome.run.train, outcome.run.score)
+        ],
+        "versions": experiment.versions,
+        "machine": machine(),
+    }
+
+
+def model_entry(
+    experiment: Experiment,
+    name: str,
+    outcomes: Sequence[Outcome],
+    scores: dict[str, ScoreEntry],
+    tuned: Options | None,
+) -> ModelEntry:
+    """All about one model."""
+    plan, parameters = experiment.plan, experiment.count(name, tuned)
+    done = [outcome for outcome in outcomes if outcome.items is not None]
+    return {
+        "name": name,
+        "arch": experiment.options(name)["arch"],
+        "options": plan.models[name],
+        "chosen": {**experiment.chosen[name], **(tuned or {})},
+        "parameters": {
+            "all": parameters.all,
+            "embeddings": parameters.embeddings,
+            "others": parameters.others,
+        },
+        "budget": means([o.budget for o in done]),
+        "cost": means([outcome.cost for outcome in done]),
+        "scores": scores,
+        "runs": [run_entry(outcome) for outcome in outcomes],
+    }
+
+
+def means(rows: Sequence[Numbers]) -> Numbers:
+    """The mean of every entry of dicts with the same keys; None where one has none."""
+    names = rows[0] if rows else ()
+    known = {name: [v for row in rows if (v := row[name]) is not None] for name in names}
+    return {
+        name: fmean(values) if len(values) == len(rows) else None for name, values in known.items()
+    }
+
+
+def run_entry(outcome: Outcome) -> RunEntry:
+    return {
+        "seed": outcome.run.seed,
+        "state": outcome.state,
+        "error": outcome.error,
+        "best_update": outcome.best_update,
+        "best_valid": outcome.best_valid,
+        "curve": outcome.curve,
+    }
+
+
+def trial_entries(trials: Trials, tuned: Mapping[str, Options | None]) -> list[TrialEntry]:
+    return [
+        {
+            "model": model,
+            "options": trial,
+            "valid": outcome.best_valid,
+            "chosen": tuned[model] == trial,
+        }
+        for model, tried in trials.items()
+        for trial, outcome in tried
+    ]
+
+
+def notes(experiment: Experiment) -> list[str]:
+    """What a reader has to know of the plan, a sentence each."""
+    plan = experiment.plan
+    found: list[str] = []
+    for model, options in experiment.chosen.items():
+        for name, value in options.items():
+            found.append(f"{model} has {name} {value}, which matches the parameters.")
+    if plan.tune:
+        tried = len(plan.trials())
+        found.append(
+            f"{tried} trials for every model with seed {plan.seeds[0]}, the best chosen by "
+            f"validation {experiment.curve_metric}."
+        )
+    if len(plan.seeds) == 1:
+        found.append("One seed: nothing is known of other trainings, so there is no verdict.")
+    return found
+
+
+def machine() -> dict[str, str]:
+    """The machine that made the report."""
+    gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+    return {
+        "processor": processor(),
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.machine()}",
+        "gpus": ", ".join(gpus) or "none",
+    }
+
+
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

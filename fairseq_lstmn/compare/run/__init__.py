@@ -1,0 +1,1 @@
+"""The trainings and scorings of an experiment: started, followed, resumed."""

@@ -1,0 +1,182 @@
+"""Runs commands side by side: each run's stages in turn, each run with its share of the machine."""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from resource import struct_rusage
+from typing import TypeAlias
+
+from fairseq_lstmn.compare.run.runs import Run, Stage, Usage
+
+POLL = 0.2  # seconds between two looks at the children
+PATIENCE = 10  # seconds for a child to end when it is asked to
+# fairseq's loader threads now and then abort the interpreter after the work is done
+ABORTED = (-signal.SIGABRT, 128 + signal.SIGABRT)
+PR_SET_PDEATHSIG = 1
+
+Share: TypeAlias = dict[str, str]  # of the machine, as variables of the environment
+
+
+def shares(
+    jobs: int, devices: Sequence[str], cores: int, environment: Mapping[str, str]
+) -> list[Share]:
+    """The environments of ``jobs`` runs side by side: a GPU each, or their share of the threads.
+
+    Args:
+        devices: the GPUs, as CUDA_VISIBLE_DEVICES names them; empty without any.
+        cores: of the processor.
+        environment: of this process; what it says of threads holds.
+    """
+    threads = environment.get("OMP_NUM_THREADS", str(max(1, cores // jobs)))
+    found = []
+    for number in range(jobs):
+        share = {"OMP_NUM_THREADS": threads}
+        if devices:
+            share["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
+        found.append(share)
+    return found
+
+
+@dataclass
+class Child:
+    """A process at work on a stage of a run, in a share of the machine."""
+
+    run: Run
+    stage: Stage
+    share: Share
+    process: subprocess.Popen[bytes]
+    began: float
+    attempt: int = 1
+    interrupted: bool = False
+    peak_memory: int = 0  # bytes
+
+
+class Launcher:
+    """Brings runs to their end.
+
+    Args:
+        shares: environments, one for each run that may be at work at a time (see ``shares``).
+        show: called with the children at work, a few times a second.
+    """
+
+    def __init__(self, shares: Iterable[Share], show: Callable[[Sequence[Child]], None]) -> None:
+        self._free, self._show = list(shares), show
+        self._children: list[Child] = []
+
+    def launch(self, runs: Iterable[Run], score: bool = True) -> None:
+        """Run what is missing of ``runs``; a run that fails does not hold the others.
+
+        Whatever ends this early, an interrupt for one, ends the children too.
+
+        Args:
+            score: whether they are scored when they are trained.
+        """
+        self._score = score
+        waiting = deque(runs)
+        try:
+            while waiting or self._children:
+                while waiting and self._free:
+                    self._go_on(waiting.popleft(), self._free.pop())
+                for child in list(self._children):
+                    self._look_at(child)
+                self._show(self._children)
+                time.sleep(POLL if self._children else 0)
+        finally:
+            self._stop()
+
+    def _go_on(self, run: Run, share: Share) -> None:
+        """Start the next stage of ``run``, or give its share of the machine back."""
+        if not run.trained():
+            run.forget_scores()
+            self._start(run, run.train, share)
+        elif self._score and run.scored() is None:
+            self._start(run, run.score, share)
+        else:
+            self._free.append(share)
+
+    def _start(self, run: Run, stage: Stage, share: Share, attempt: int = 1) -> None:
+        stage.log.parent.mkdir(parents=True, exist_ok=True)
+        with stage.log.open("ab") as log:
+            process = subprocess.Popen(
+                stage.argv(),
+                env={"PYTHONWARNINGS": "ignore", **os.environ, **share, "LOGLEVEL": "INFO"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # an interrupt from the terminal reaches this process only
+                preexec_fn=_die_with_parent,
+            )
+        self._children.append(Child(run, stage, share, process, time.monotonic(), attempt))
+
+    def _look_at(self, child: Child) -> None:
+        child.peak_memory = max(child.peak_memory, _peak_memory(child.process.pid))
+        if not _ended(child):
+            return
+        self._children.remove(child)
+        done = child.run.trained() if child.stage is child.run.train else child.run.scored()
+        if done:
+            self._go_on(child.run, child.share)
+        elif child.process.returncode in ABORTED and child.attempt == 1:
+            self._start(child.run, child.stage, child.share, attempt=2)
+        else:
+            self._free.append(child.share)
+
+    def _stop(self) -> None:
+        for child in self._children:
+            child.interrupted = True
+            child.process.terminate()
+        killed_at = time.monotonic() + PATIENCE
+        while self._children:
+            self._children = [child for child in self._children if not _ended(child)]
+            if time.monotonic() > killed_at:
+                for child in self._children:
+                    child.process.kill()
+            time.sleep(POLL if self._children else 0)
+
+
+def _ended(child: Child) -> bool:
+    """Whether the process has ended; if so, what it took is noted."""
+    pid, status, usage = os.wait4(child.process.pid, os.WNOHANG)
+    if pid:
+        child.process.returncode = os.waitstatus_to_exitcode(status)
+        _note_usage(child, usage)
+    return bool(pid)
+
+
+def _die_with_parent() -> None:
+    """Between fork and exec: even if this process is killed, its children do not go on alone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _peak_memory(pid: int) -> int:
+    """The most resident memory of a process since it began, in bytes.
+
+    The kernel's account at its end would count the memory of this process too, of which it is a
+    fork.
+    """
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            sizes = [line.split()[1] for line in status if line.startswith("VmHWM:")]
+    except OSError:
+        return 0
+    return int(sizes[0]) * 1024 if sizes else 0
+
+
+def _note_usage(child: Child, usage: struct_rusage) -> None:
+    """Write what the process took beside its log, added to what earlier attempts took."""
+    before = child.stage.usage()
+    found: Usage = {
+        "status": None if child.interrupted else child.process.returncode,
+        "seconds": before.get("seconds", 0) + time.monotonic() - child.began,
+        "cpu_seconds": before.get("cpu_seconds", 0) + usage.ru_utime + usage.ru_stime,
+        "peak_memory": max(before.get("peak_memory", 0), child.peak_memory),
+    }
+    child.stage.usage_path.write_text(json.dumps(found))

@@ -1,0 +1,1 @@
+"""Metrics, resampling and significance; knows no fairseq."""

@@ -1,0 +1,208 @@
+"""The launcher: stages in turn, runs side by side, and no child that outlives it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fairseq_lstmn.compare.run.launcher import Launcher, shares
+from fairseq_lstmn.compare.run.runs import Stage
+from tests.fairseq_commands import CHECKOUT
+
+
+@dataclass(frozen=True)
+class PythonStage(Stage):
+    """A stage of a line of Python, done when its log ends in "done"."""
+
+    def argv(self):
+        return [sys.executable, "-c", *self.command]
+
+    def done(self):
+        return self.log.exists() and self.log.read_text().endswith("done\n")
+
+
+@dataclass(frozen=True)
+class FakeRun:
+    train: PythonStage
+    score: PythonStage
+
+    def trained(self):
+        return self.train.done()
+
+    def scored(self):
+        return True if self.score.done() else None
+
+    def forget_scores(self):
+        self.score.log.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Makes a run of two programs, which have the folder as their second argument."""
+
+    def run(name, train="print('done')", score="print('done')"):
+        folder = tmp_path / name
+        stages = (
+            PythonStage(kind, [code, str(folder)], folder / f"{kind}.log")
+            for kind, code in (("train", train), ("score", score))
+        )
+        return FakeRun(*stages)
+
+    return run
+
+
+def launch(runs, count=1, show=lambda children: None, **options):
+    Launcher([{} for _ in range(count)], show).launch(runs, **options)
+
+
+def test_stages_come_in_turn_and_finished_ones_not_again(make):
+    run = make("a")
+    launch([run])
+    assert run.trained() and run.scored()
+    before = run.train.log.read_text()
+    launch([run])
+    assert run.train.log.read_text() == before
+
+
+def test_a_training_anew_forgets_what_was_scored_of_another(make):
+    run = make("a", score="import sys; sys.exit(1)")
+    run.score.log.parent.mkdir()
+    run.score.log.write_text("done\n")
+    launch([run])
+    assert run.trained() and not run.scored()
+
+
+def test_without_scores_runs_are_only_trained(make):
+    run = make("a")
+    launch([run], score=False)
+    assert run.trained() and not run.score.log.exists()
+
+
+def test_a_run_that_fails_does_not_hold_the_others(make):
+    bad = make("bad", "import sys; sys.exit('no more memory')")
+    good = make("good")
+    launch([bad, good])
+    assert not bad.trained() and not bad.score.log.exists()
+    assert bad.train.usage()["status"] == 1 and bad.train.last_line() == "no more memory"
+    assert good.scored()
+
+
+def test_runs_go_side_by_side_but_no_more_than_there_are_shares(make):
+    runs = [make(name, "import time; time.sleep(0.5); print('done')") for name in "abc"]
+    most = []
+    launch(runs, 2, lambda children: most.append(len(children)))
+    assert max(most) == 2 and all(run.scored() for run in runs)
+
+
+def test_an_interpreter_that_aborts_at_its_exit_has_done_its_work(make):
+    run = make("a", "import os; print('done', flush=True); os.abort()")
+    launch([run])
+    assert run.scored() and run.train.log.read_text() == "done\n"
+
+
+def test_an_interpreter_that_aborts_before_is_tried_once_more(make):
+    code = "import os, sys; print('began', flush=True); os.abort()"
+    run = make("a", code)
+    launch([run])
+    assert run.train.log.read_text().count("began") == 2 and not run.trained()
+
+
+def test_usage_adds_up_over_attempts(make):
+    code = "import sys, time; [None for _ in range(10**7)]; sys.exit(1)"
+    run = make("a", code)
+    launch([run])
+    once = run.train.usage()
+    launch([run])
+    twice = run.train.usage()
+    assert once["cpu_seconds"] > 0.05 and twice["cpu_seconds"] > 1.5 * once["cpu_seconds"]
+    assert twice["seconds"] > once["seconds"]
+
+
+def test_peak_memory_is_the_childs_own(make):
+    ours = bytearray(300 << 20)  # of which a fork has a part at first
+    run = make("a", "import time; b'x' * (100 << 20); time.sleep(0.6); print('done')")
+    launch([run])
+    assert 100 << 20 < run.train.usage()["peak_memory"] < len(ours)
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+def test_an_interrupt_ends_the_children_too(make, number, status, tmp_path):
+    program = start_elsewhere(tmp_path)
+    child = wait_for(tmp_path / "a" / "pid")
+    program.send_signal(number)
+    assert program.wait(timeout=20) == status
+    assert not alive(child)
+
+
+def test_a_kill_ends_the_children_too(tmp_path):
+    program = start_elsewhere(tmp_path)
+    child = wait_for(tmp_path / "a" / "pid")
+    program.kill()
+    program.wait()
+    deadline = time.monotonic() + 20
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(child)
+
+
+def start_elsewhere(folder):
+    """A process of its own that launches a run which says its number and sleeps."""
+    code = f"""
+import pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells turn off for a job
+from fairseq_lstmn.compare.run.execution import ended_by_termination
+from tests.compare.test_launcher import FakeRun, PythonStage, launch
+sleep = "import os, pathlib, sys, time; p = pathlib.Path(sys.argv[1]); " \\
+    "(p / 'new').write_text(str(os.getpid())); (p / 'new').rename(p / 'pid'); time.sleep(600)"
+folder = pathlib.Path({str(folder / "a")!r})
+stages = [PythonStage(kind, [sleep, str(folder)], folder / kind) for kind in ("train", "score")]
+try:
+    with ended_by_termination():
+        launch([FakeRun(*stages)])
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    )
+
+
+def wait_for(path):
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return int(path.read_text())
+
+
+def alive(pid):
+    """Whether a process runs; one that has ended and is not waited for does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_each_run_has_its_device_or_its_share_of_the_threads():
+    assert shares(2, [], 8, {}) == [{"OMP_NUM_THREADS": "4"}] * 2
+    assert shares(3, [], 2, {}) == [{"OMP_NUM_THREADS": "1"}] * 3
+    assert shares(1, [], 8, {"OMP_NUM_THREADS": "2"}) == [{"OMP_NUM_THREADS": "2"}]
+    devices = [share["CUDA_VISIBLE_DEVICES"] for share in shares(3, ["4", "6"], 8, {})]
+    assert devices == ["4", "6", "4"]
+
+
+def test_a_usage_that_is_not_there_is_empty(make):
+    run = make("a")
+    assert run.train.usage() == {}
+    run.train.log.parent.mkdir()
+    run.train.usage_path.write_text("{")
+    assert run.train.usage() == {}
+    run.train.usage_path.write_text(json.dumps({"status": 0}))
+    assert run.train.usage() == {"status": 0}

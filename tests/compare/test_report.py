@@ -1,0 +1,263 @@
+"""The files of a report: what is in each, and that it can be trusted to be read as it is."""
+
+import json
+import math
+import os
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from fairseq_lstmn.compare import report
+from tests.compare import fake_results
+
+FILES = ("curves.svg", "report.html", "report.md", "results.json", "table.tex")
+HOSTILE = ['<b>&"x', r"50%_$a$#{b}~^\c", "_a|b`*[c](d)_", "x" * 90, "</title><script>", "语言"]
+SIZES = [(2, 1, "language"), (8, 5, "language"), (2, 3, "translation"), (3, 5, "reading")]
+
+
+class Parsed(HTMLParser):
+    """A page's table rows, the addresses in it, ids, tags and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.addresses, self.ids, self.tags, self.text = [], [], [], [], []
+        self.in_body = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        if tag == "tbody":
+            self.rows.append(0)
+            self.in_body = True
+        if tag == "tr" and self.in_body:
+            self.rows[-1] += 1
+        for name, value in attributes:
+            if name in ("src", "href", "xlink:href", "srcset", "action", "data", "poster"):
+                self.addresses.append(value)
+            if name == "id":
+                self.ids.append(value)
+
+    def handle_endtag(self, tag):
+        if tag == "tbody":
+            self.in_body = False
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def written(results, folder):
+    """The text of every file, by its name."""
+    report.write(results, folder)
+    assert sorted(path.name for path in folder.iterdir()) == list(FILES)
+    return {name: (folder / name).read_text(encoding="utf-8") for name in FILES}
+
+
+def with_failures(results):
+    """One run of the second model failed, all of the third, and the errors say so."""
+    _, second, third = results["models"]
+    fake_results.fail(second, 1, "RuntimeError: out of memory")
+    for seed in results["seeds"]:
+        fake_results.fail(third, seed, "Killed")
+    results["errors"] = ["lstmn, seed 1: RuntimeError: out of memory", "lstmn deep: no run ended"]
+    for bucket in results["buckets"]:
+        bucket["values"][third["name"]] = [None] * len(bucket["labels"])
+        del bucket["differences"][third["name"]]
+    return results
+
+
+@pytest.mark.parametrize("models, seeds, kind", SIZES)
+def test_every_table_has_a_row_or_a_column_for_every_model(tmp_path, models, seeds, kind):
+    results = fake_results.results(models, seeds, kind, tuned=True)
+    files = written(results, tmp_path)
+    rows = [
+        *[models] * (2 * len(results["metrics"]) + 2),  # scores, seeds; parameters, curves
+        *(len(bucket["labels"]) for bucket in results["buckets"]),
+        *(models, models, models, 3, seeds),  # cost, budget, settings, trials, runs
+    ]
+    assert Parsed(files["report.html"]).rows == rows
+    assert markdown_rows(files["report.md"]) == rows
+    for model in results["models"]:
+        assert Parsed(files["report.html"]).text.count(model["name"]) >= len(rows)
+    assert files["table.tex"].count(r"\\") == 1 + models
+    for model in results["models"]:
+        name = model["name"].replace("_", r"\_")
+        assert len(re.findall(rf"^{re.escape(name)} & ", files["table.tex"], re.M)) == 1
+
+
+def markdown_rows(text):
+    """The number of rows of every table; fails where rows differ in length."""
+    tables = re.findall(r"(?:^\|.*\|\n)+", text, re.M)
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+    return [len(table.splitlines()) - 2 for table in tables]
+
+
+def test_results_come_back_as_they_were(tmp_path):
+    results = fake_results.results(3, 2)
+    assert json.loads(written(results, tmp_path)["results.json"]) == results
+
+
+def test_what_json_does_not_have_is_missing(tmp_path):
+    results = fake_results.results()
+    results["models"][1]["cost"]["minutes"] = math.inf
+    results["models"][1]["runs"][0]["curve"][1][1] = math.nan
+    files = written(results, tmp_path)
+    back = json.loads(files["results.json"], parse_constant=pytest.fail)
+    assert back["models"][1]["cost"]["minutes"] is None
+    assert back["models"][1]["runs"][0]["curve"][1] == [400, None]
+    assert results["models"][1]["cost"]["minutes"] == math.inf
+
+
+def test_same_results_same_files(tmp_path):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    one = written(fake_results.results(3, 3), tmp_path / "one")
+    assert written(fake_results.results(3, 3), tmp_path / "other") == one
+
+
+def test_errors_stand_first(tmp_path):
+    results = with_failures(fake_results.results(3, 3))
+    files = written(results, tmp_path)
+    page = files["report.html"].partition("<body>")[2]
+    assert page.index('role="alert"') < page.index(results["errors"][0]) < page.index("<h1>")
+    assert files["report.md"].startswith("> **Error:** lstmn, seed 1: RuntimeError")
+    assert files["table.tex"].startswith("% ERROR: lstmn, seed 1: RuntimeError")
+
+
+def test_what_the_scores_leave_out_stands_first(tmp_path):
+    results = fake_results.results()
+    results["warnings"] = ["lstm answered 19 of 20 test examples"]
+    files = written(results, tmp_path)
+    page = files["report.html"].partition("<body>")[2]
+    assert page.index(results["warnings"][0]) < page.index("<h1>")
+    assert files["report.md"].startswith("> **Warning:** lstm answered 19 of 20 test examples")
+    assert files["table.tex"].startswith("% WARNING: lstm answered 19 of 20 test examples")
+    assert report.summary(results).startswith("warning: lstm answered 19 of 20 test examples")
+
+
+def test_no_errors_no_alarm(tmp_path):
+    files = written(fake_results.results(), tmp_path)
+    assert 'role="alert"' not in files["report.html"]
+    assert files["report.md"].startswith("# LSTMN against LSTM")
+
+
+def test_models_without_a_score_keep_their_rows(tmp_path):
+    results = with_failures(fake_results.results(3, 3))
+    files = written(results, tmp_path)
+    assert Parsed(files["report.html"]).rows == markdown_rows(files["report.md"])
+    assert "lstmn deep: no verdict, no run was scored." in files["report.html"]
+    assert "failed: Killed" in files["report.html"]
+    assert r"lstmn deep & 7.03 & -- & -- \\" in files["table.tex"]
+
+
+def test_scores_that_are_no_numbers(tmp_path):
+    results = fake_results.results(2, 2, "reading")
+    score = results["models"][1]["scores"]["accuracy"]
+    score.update(mean=math.inf, seeds={"1": math.inf}, deviation_seeds=None, deviation_items=None)
+    score["difference"].update(value=None, low=None, high=None, verdict="inconclusive")
+    files = written(results, tmp_path)
+    assert "inconclusive, accuracy – against" in files["report.html"]
+    assert r"lstmn & 6.94 & -- & -- &" in files["table.tex"]
+
+
+def test_nothing_but_failures(tmp_path):
+    results = fake_results.results(2, 2)
+    for model in results["models"]:
+        for seed in results["seeds"]:
+            fake_results.fail(model, seed, "Killed")
+        model["parameters"] = None
+        for run in model["runs"]:
+            run["curve"] = []
+    for bucket in results["buckets"]:
+        bucket.update(values={}, differences={})
+    files = written(results, tmp_path)
+    assert set(Parsed(files["report.html"]).rows) == {2, 5}  # models, buckets
+    ElementTree.fromstring(files["curves.svg"])
+
+
+def test_baseline_that_failed_leaves_the_values(tmp_path):
+    results = fake_results.results(3, 2)
+    for seed in results["seeds"]:
+        fake_results.fail(results["models"][0], seed, "Killed")
+    for model in results["models"][1:]:
+        model["scores"]["perplexity"]["difference"] = None
+    for bucket in results["buckets"]:
+        del bucket["values"]["lstm"]
+        bucket["differences"] = {}
+    page = written(results, tmp_path)["report.html"]
+    assert "nothing to compare it with" in page
+    assert "perplexity by position in the sentence, perplexity, of lstmn, lstmn deep" in page
+
+
+def test_hostile_names_are_text_everywhere(tmp_path):
+    results = fake_results.results(len(HOSTILE), 2, names=HOSTILE)
+    results["title"] = "</title><script>alert(1)</script>\n\\end{document}"
+    results["errors"] = ["<img src=x> \\input{x}\n% | more"]
+    for bucket in results["buckets"]:
+        bucket["labels"][0] = '$x$ <b id="a"> url(#b)'
+    files = written(results, tmp_path)
+    page = Parsed(files["report.html"])
+    assert not {"script", "b", "img"} & set(page.tags)
+    for name in HOSTILE:
+        assert page.text.count(name) >= len(page.rows)
+    assert markdown_rows(files["report.md"]) == page.rows
+    assert r'| \<b\>\&"x | baseline |' in files["report.md"]
+    svg = ElementTree.fromstring(files["curves.svg"])
+    assert {name for name in HOSTILE if f"\u200b{name}" in list(svg.itertext())} == (
+        set(HOSTILE) - {"x" * 90}
+    )
+
+
+def test_latex_is_escaped(tmp_path):
+    results = fake_results.results(len(HOSTILE), 2, names=HOSTILE)
+    results["title"] = "one\n\\end{document}"
+    lines = written(results, tmp_path)["table.tex"].splitlines()
+    start = lines.index(r"\midrule")
+    assert all(line.startswith("% ") for line in lines[: lines.index(r"\toprule") - 1])
+    names = [line.partition(" & ")[0] for line in lines[start + 1 : start + 4]]
+    assert names == [
+        r"\textless{}b\textgreater{}\&\textquotedbl{}x",
+        r"50\%\_\$a\$\#\{b\}\textasciitilde{}\textasciicircum{}\textbackslash{}c",
+        r"\_a\textbar{}b`*[c](d)\_",
+    ]
+
+
+def test_commands_end_their_own_block_only(tmp_path):
+    results = fake_results.results()
+    results["commands"][0]["command"] = "echo '```' # `````"
+    text = written(results, tmp_path)["report.md"]
+    fence = re.search("^`{6}sh$", text, re.M)
+    assert fence and "\n``````\n" in text[fence.end() :]
+
+
+@pytest.mark.parametrize("models, seeds, kind", SIZES)
+def test_page_needs_nothing_else(tmp_path, models, seeds, kind):
+    text = written(fake_results.results(models, seeds, kind), tmp_path)["report.html"]
+    page = Parsed(text)
+    assert "http:" not in text and "https:" not in text and "@import" not in text
+    assert "script" not in page.tags
+    assert all(address.startswith(("#", "data:")) for address in page.addresses)
+    assert set(re.findall(r"url\((.)", text)) <= {"#"}
+
+
+def test_ids_of_the_page_are_its_own_and_all_links_meet_one(tmp_path):
+    text = written(fake_results.results(4, 3), tmp_path)["report.html"]
+    page = Parsed(text)
+    assert len(page.ids) == len(set(page.ids)) > 0
+    links = [address[1:] for address in page.addresses if address.startswith("#")]
+    clips = re.findall(r"url\(#([^)]*)\)", text)
+    assert links and clips and set(links + clips) <= set(page.ids)
+
+
+def test_old_file_stays_where_the_new_one_cannot_be_written(tmp_path, monkeypatch):
+    before = written(fake_results.results(2, 2), tmp_path)
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError):
+        report.write(fake_results.results(3, 3), tmp_path)
+    assert {p.name: p.read_text(encoding="utf-8") for p in tmp_path.iterdir()} == before

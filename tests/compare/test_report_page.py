@@ -1,0 +1,150 @@
+"""report.html in a browser: nothing leaves it, nothing is wrong with it, it fits a phone."""
+
+import pytest
+
+from fairseq_lstmn.compare import report
+from tests import chromium
+from tests.compare import fake_results
+from tests.compare.test_report import HOSTILE
+
+pytestmark = pytest.mark.skipif(
+    chromium.EXECUTABLE is None, reason="needs Chromium (Debian's package: chromium)"
+)
+
+WIDTHS = (400, 1400)  # CSS pixels
+SCREENS = (800, 1300)
+LONG = [f"transformer_lm_gpt2_small_with_a_long_name_{k}" for k in range(8)]
+SCHEMES = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 28)"}
+ROWS = "[...document.querySelectorAll('table')].map(table => table.tBodies[0].rows.length)"
+
+
+@pytest.fixture(scope="module")
+def page():
+    with chromium.browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def show(page, tmp_path):
+    """Writes a report and opens its page."""
+
+    def shown(results, width=400, scheme="light"):
+        report.write(results, tmp_path)
+        address = (tmp_path / "report.html").as_uri()
+        page.look(width, scheme=scheme)
+        page.events.clear()
+        page.open(address)
+        assert page.requests() == [address]
+        assert page.complaints() == []
+        return page
+
+    return shown
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(
+    "models, seeds, kind", [(2, 1, "reading"), (2, 3, "translation"), (8, 5, "language")]
+)
+def test_page(show, models, seeds, kind, width, scheme):
+    page = show(fake_results.results(models, seeds, kind, tuned=True), width, scheme)
+    rows = page.value(ROWS)
+    assert rows and min(rows) > 0
+    assert fits(page, width)
+    assert style(page, "body", "backgroundColor") == SCHEMES[scheme]
+    page.value("document.querySelectorAll('details').forEach(found => found.open = true)")
+    assert fits(page, width)
+
+
+def fits(page, width):
+    """Whether the page itself need not be scrolled sideways."""
+    return page.value("document.documentElement.scrollWidth") <= width
+
+
+def style(page, selector, name):
+    """Of the first element that ``selector``, without double quotes, finds."""
+    return page.value(f'getComputedStyle(document.querySelector("{selector}")).{name}')
+
+
+def test_hostile_names_and_long_errors_fit_and_do_nothing(show):
+    results = fake_results.results(len(HOSTILE), 2, names=HOSTILE)
+    results["title"] = "<script>document.title = 'gone'</script>" + "x" * 200
+    results["errors"] = ["y" * 300 + "<img src=http://127.0.0.1:9/x.png>"]
+    page = show(results)
+    assert fits(page, 400)
+    assert page.value("document.title").startswith("<script>")
+    assert page.value("document.querySelector('main').firstElementChild.role") == "alert"
+
+
+def test_text_is_large_enough(show):
+    page = show(fake_results.results(2, 2))
+    for selector in ("p", ".verdicts li", "td", "summary", "dd"):
+        assert float(style(page, selector, "fontSize")[:-2]) >= 16
+
+
+def test_charts_follow_the_scheme(show):
+    colours = {}
+    for scheme in SCHEMES:
+        page = show(fake_results.results(2, 2), scheme=scheme)
+        colours[scheme] = (
+            style(page, "svg text", "fill"),
+            style(page, "svg [style*='fill: var(--series-0']", "fill"),
+        )
+    assert colours["light"] == ("rgb(27, 31, 36)", "rgb(11, 69, 145)")
+    assert colours["dark"] == ("rgb(230, 233, 237)", "rgb(90, 104, 240)")
+
+
+@pytest.mark.parametrize("width", SCREENS)
+@pytest.mark.parametrize(
+    "models, seeds, kind, names",
+    [
+        (3, 3, "language", fake_results.NAMES),
+        (8, 8, "reading", fake_results.NAMES),
+        (8, 5, "reading", LONG),
+        (2, 2, "reading", ["w" * 90, "x" * 90]),
+    ],
+)
+def test_no_table_is_cut_off_on_a_screen(show, models, seeds, kind, names, width):
+    results = fake_results.results(models, seeds, kind, tuned=True, names=names)
+    fake_results.fail(results["models"][1], 2, "RuntimeError: " + "the sizes do not match " * 5)
+    results["models"][0]["options"]["encoder-embed-path"] = "/data/vectors/" + "glove." * 20
+    results["trials"][0]["options"] = {"dropout": 0.1, "lr": 0.004, "decoder-hidden-size": 300}
+    for bucket in results["buckets"]:
+        many = [f"class {k}" for k in range(50)]
+        bucket.update(labels=many, counts=[1204] * 50)
+        for values in (bucket["values"], bucket["differences"]):
+            values.update({name: (found * 50)[:50] for name, found in values.items()})
+    page = show(results, width)
+    page.value("document.querySelectorAll('details').forEach(found => found.open = true)")
+    cut_off = page.value(
+        "[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth)"
+        ".map(box => `${box.ariaLabel}: ${box.scrollWidth} of ${box.clientWidth}`)"
+    )
+    assert cut_off == []
+
+
+def test_one_validation_is_no_curve(show):
+    results = fake_results.results(3, 2)
+    for model in results["models"]:
+        for run in model["runs"]:
+            run["curve"] = run["curve"][3:4]
+    page = show(results)
+    headings = "[...document.querySelectorAll('h2')].map(found => found.textContent)"
+    assert "Validation" in page.value(headings) and "Learning curves" not in page.value(headings)
+
+
+def test_wide_tables_scroll_in_their_own_box(show):
+    page = show(fake_results.results(8, 5))
+    box = "document.querySelector('.scroll')"
+    assert page.value(f"{box}.scrollWidth > {box}.clientWidth")
+    assert page.value(f"{box}.scrollLeft = 200, {box}.scrollLeft") == 200
+    name = page.value(f"{box}.querySelector('tbody th').getBoundingClientRect().left")
+    assert 0 <= name <= 32  # it stays in sight
+
+
+def test_charts_have_an_alternative(show):
+    page = show(fake_results.results(3, 2))
+    tree = page.call("Accessibility.getFullAXTree")["nodes"]
+    images = [node["name"]["value"] for node in tree if node["role"]["value"] == "image"]
+    assert len(images) == page.value("document.querySelectorAll('svg').length") == 4
+    assert all("lstmn deep" in name for name in images)
