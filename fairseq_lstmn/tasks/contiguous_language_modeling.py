@@ -12,7 +12,7 @@ from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageModelingTask
 
 from fairseq_lstmn.data import Sample
-from fairseq_lstmn.data.contiguous_blocks import ContiguousBlocks
+from fairseq_lstmn.data.datasets import ContiguousBlocks
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.tasks.embed_std import EmbedStdConfig, check_embed_std, with_embed_std
 

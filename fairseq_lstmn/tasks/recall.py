@@ -11,9 +11,7 @@ from fairseq.tasks import register_task
 from fairseq.tasks.fairseq_task import FairseqTask
 from omegaconf import II
 
-from fairseq_lstmn.data.counted_random import stream
-from fairseq_lstmn.data.recall import Recall
-from fairseq_lstmn.data.recall_dataset import RecallDataset
+from fairseq_lstmn.data.recall import Recall, RecallDataset, stream
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.tasks.embed_std import EmbedStdConfig, check_embed_std, with_embed_std
 

@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from fairseq_lstmn.data import Sample
+from fairseq_lstmn.data.datasets import SentencePairs
 from fairseq_lstmn.data.labels import classes
 from fairseq_lstmn.data.lengths import UNLIMITED
-from fairseq_lstmn.data.sentence_pairs import SentencePairs
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.tasks.confusion import count_confusions, log_per_class
 

@@ -12,8 +12,8 @@ from fairseq.tasks.sentence_prediction import SentencePredictionTask
 from fairseq_cli import preprocess
 
 from fairseq_lstmn.cli import main
-from fairseq_lstmn.data import whole_folder
-from fairseq_lstmn.data.normalisation import Normalisation, recorded
+from fairseq_lstmn.data import data_folder
+from fairseq_lstmn.data.data_folder import Normalisation
 from tests.data.tiny_corpora import FILES, TSV_FILES, with_line, write_folder, write_zip
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ def quick(monkeypatch):
         preprocess.logger.handlers = handlers
         return subprocess.CompletedProcess(command, returncode=0)
 
-    monkeypatch.setattr(whole_folder.subprocess, "run", run)
+    monkeypatch.setattr(data_folder.subprocess, "run", run)
 
 
 def prepare(*arguments):
@@ -205,7 +205,7 @@ def test_kept_text_prepares_the_same_data(tmp_path, quick):
 def test_what_is_done_to_letters_is_recorded(tmp_path, quick, options, lower_case):
     source = write_folder(tmp_path / "source", TSV_FILES)
     prepare("tsv", "--from", source, "--dest", tmp_path / "data", *options)
-    assert recorded(str(tmp_path / "data")) == Normalisation(lower_case)
+    assert Normalisation.of_data(str(tmp_path / "data")) == Normalisation(lower_case)
 
 
 def test_bad_rows_are_listed_and_nothing_is_left(tmp_path, capsys):

@@ -6,7 +6,7 @@ from fairseq.data import data_utils
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairseq_lstmn.data.sentence_pairs import HYPOTHESIS, PREMISE
+from fairseq_lstmn.data.datasets import HYPOTHESIS, PREMISE
 from fairseq_lstmn.models.lstmn import LSTMNConfig
 from fairseq_lstmn.models.lstmn_lm import LSTMNLanguageModelConfig
 from fairseq_lstmn.models.nli import LSTMNPairConfig
