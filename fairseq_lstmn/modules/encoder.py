@@ -75,7 +75,7 @@ class LSTMNEncoder(FairseqEncoder):
     def forward(
         self, src_tokens: Tensor, src_lengths: Tensor | None = None, **kwargs: object
     ) -> EncoderOut:
-        """Read src_tokens (B, S), padded on either side; ``src_lengths`` is found from them.
+        """Read src_tokens (B, S), padded on either side; ``src_lengths`` is told from them.
 
         Returns lists of tensors: ``hidden`` and ``memory``, a tape (B, S, G) a layer in the order
         of ``src_tokens``; ``last_hidden`` and ``last_memory``, a state (B, G) a layer;

@@ -1,4 +1,4 @@
-"""Rows of unequal length, moved to one side or reversed.
+"""Rows of unequal length: moved to one side, reversed, averaged.
 
 B batch, S steps, n features. A right-padded row's vectors stand first, a left-padded row's last.
 """
@@ -37,3 +37,11 @@ def zero_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     if lengths is None:
         return x
     return x.masked_fill((steps_of(x) >= lengths.unsqueeze(1)).unsqueeze(-1), 0)
+
+
+def mean_over_tokens(states: Tensor, lengths: Tensor) -> Tensor:
+    """The mean (B, n) of right-padded states (B, S, n) over each row's ``lengths`` (B,) tokens.
+
+    A row without tokens gives zero.
+    """
+    return zero_padding(states, lengths).sum(dim=1) / lengths.clamp(min=1).unsqueeze(1)

@@ -113,7 +113,7 @@ def test_words_are_predicted_from_the_state_and_its_context(fusion):
     scores, _ = model(sources, lengths, previous)
     decoder = model.decoder
     state = decoder.first_state(model.encoder(sources, lengths))
-    x, _, attention = decoder.read(previous, state)
+    x, _, attention = decoder.forward_stack(previous, state)
     if fusion["attention_fusion"] == "none":
         assert attention is None
     else:

@@ -163,12 +163,12 @@ def test_a_pointer_takes_words_beyond_the_outputs_for_the_unknown_one():
     model, tokens = build(task, pointer=True), some_tokens(task)
     decoder, unknown = model.decoder, task.source_dictionary.unk()
     assert (tokens >= 10).any()
-    read = decoder.read_on(tokens)
+    decoded = decoder.decode(tokens)
     copied = torch.zeros(3, 9, 10)
     for b, t, i in itertools.product(range(3), range(9), range(9)):
         word = int(tokens[b, i])
-        copied[b, t, word if word < 10 else unknown] += read.attention.tape[b, t, i].detach()
-    features = decoder.features(read)
+        copied[b, t, word if word < 10 else unknown] += decoded.attention.tape[b, t, i].detach()
+    features = decoder.features(decoded)
     share = decoder.pointer.gate(features).sigmoid()
     share[:, 0] = 1  # nothing to point at
     expected = share * decoder.output_layer(features).softmax(dim=2) + (1 - share) * copied

@@ -6,7 +6,7 @@ import warnings
 import pytest
 import torch
 
-from fairseq_lstmn.modules.lstm_reader import LSTMReader
+from fairseq_lstmn.modules.readers import LSTMReader
 
 LIMIT = 1e-12  # float64
 

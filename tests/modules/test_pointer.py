@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fairseq_lstmn.modules.pointer import Pointer
+from fairseq_lstmn.modules.output_layer import Pointer
 from tests.ops.test_memory import Allocations
 
 # B 1, T 2, n 3, O 2, V 4

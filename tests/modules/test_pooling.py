@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from fairseq_lstmn.modules.pooling import mean_over_tokens
+from fairseq_lstmn.modules.padding import mean_over_tokens
 
 
 def test_the_mean_is_over_real_tokens():
