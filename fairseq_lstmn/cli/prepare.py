@@ -89,7 +89,7 @@ def check_encoding(name: str) -> None:
 
 
 def read(args: Namespace) -> LabelledRows:
-    """The corpus's rows, some in every split."""
+    """The corpus's rows, some in every split; raises InputError for bad ones."""
     rows = LabelledRows(args.corpus.labels, args.keep_case)
     flags = {flag: getattr(args, flag) for flag, _ in args.corpus.flags}
     with opened(args.source, args.encoding) as files:
@@ -97,7 +97,7 @@ def read(args: Namespace) -> LabelledRows:
             rows.read(table)
     if rows.bad and not args.skip_bad_rows:
         list_bad(rows.bad)
-        remedies = "mend them or give --skip-bad-rows"
+        remedies = "correct them or give --skip-bad-rows"
         if {UNDECODABLE, NULL} & {reason for _, reason in rows.bad}:
             remedies += f", or the --encoding that they are in (now {args.encoding})"
         raise InputError(f"--from {args.source}: bad rows: {len(rows.bad)}; {remedies}")
@@ -115,7 +115,6 @@ def list_bad(bad: list[tuple[str, str]]) -> None:
 
 
 def report(rows: LabelledRows) -> None:
-    """Print how many rows of each split are used, the longest, how many not, notes and labels."""
     for split, of_split in rows.splits.items():
         longest = max(row.tokens for row in of_split)
         print(f"{split}: {len(of_split):,} rows, the longest of {longest:,} tokens")

@@ -24,7 +24,6 @@ SPACES = "single"
 
 
 def add_dest(parser: ArgumentParser) -> None:
-    """Add the option --dest, a Path."""
     parser.add_argument(
         "--dest", metavar="DIR", type=Path, required=True, help="new folder to make"
     )

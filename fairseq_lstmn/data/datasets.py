@@ -51,9 +51,7 @@ class ContiguousBlocks(BaseWrapperDataset):
 class SentencePairs(BaseWrapperDataset):
     """``sentence_prediction``'s batches with premise and hypothesis as two right-padded tensors.
 
-    Args:
-        dataset: fairseq's, whose rows are a premise and a hypothesis, each with its end.
-        dictionary: of both.
+    fairseq's rows are a premise and a hypothesis, each with its end.
     """
 
     def __init__(self, dataset: FairseqDataset, dictionary: Dictionary) -> None:

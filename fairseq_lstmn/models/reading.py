@@ -25,12 +25,7 @@ from fairseq_lstmn.modules.lstmn_layer import LayerOptions, refuse_scripting
 from fairseq_lstmn.modules.lstmn_stack import LSTMNStack, MakeFusion, no_fusion
 from fairseq_lstmn.modules.readers import ClassificationHead, LSTMReader
 
-DEFAULTS = dict(
-    dropout=0.1,
-    encoder_embed_dim=300,
-    encoder_layers=1,
-    skip_bad_vectors=False,
-)
+DEFAULTS = dict(dropout=0.1, encoder_embed_dim=300, encoder_layers=1, skip_bad_vectors=False)
 
 
 @dataclass
@@ -98,12 +93,7 @@ def lstmn(
 
 
 class ReadingModel(BaseFairseqModel):
-    """Embeddings and classification heads; a subclass says what ``features`` they classify.
-
-    Args:
-        cfg: a ``ReadingConfig`` with its defaults filled in.
-        dictionary: fairseq's Dictionary.
-    """
+    """Embeddings and classification heads; a subclass says what ``features`` they classify."""
 
     features: Callable[..., Tensor]
     feature_size: int  # F
@@ -137,11 +127,7 @@ class ReadingModel(BaseFairseqModel):
         self.classification_heads = nn.ModuleDict()
 
     def register_classification_head(
-        self,
-        name: str,
-        num_classes: int,
-        inner_dim: int | None = None,
-        **kwargs: object,
+        self, name: str, num_classes: int, inner_dim: int | None = None, **kwargs: object
     ) -> None:
         """What fairseq's task calls once the model stands: a head of that name."""
         self.classification_heads[name] = ClassificationHead(

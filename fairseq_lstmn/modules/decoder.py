@@ -56,16 +56,9 @@ class Decoded(NamedTuple):
 
 
 class LSTMNDecoder(FairseqIncrementalDecoder):
-    """Embedding, LSTMN stack and output layer.
+    """Embedding, dropout, an LSTMN stack whose fusions read the encoder's, and output layer.
 
-    Args:
-        dictionary: fairseq's Dictionary.
-        embedding: of its words.
-        stack: ``LSTMNStack``; its layers with a fusion read the encoder's.
-        output: ``OutputLayer``.
-        dropout_in: dropout on embeddings.
-        max_positions: the longest row it accepts.
-        start: ``EncoderStart``, for a decoder that starts where an encoder ended.
+    With a ``start`` it starts where an encoder ended.
     """
 
     # fairseq's decorator of the base class adds them

@@ -100,14 +100,11 @@ class WordEmbedding(nn.Module):
     sentiment analysis, and update only the other vectors in that of inference (a scale of 0).
 
     Args:
-        dictionary: fairseq's Dictionary, V types.
-        embed_dim: D.
         path: file of pretrained vectors, see ``build_embedding``; None for none.
-        option: what names the path in errors.
+        option: names the path in errors.
         first_epoch_scale: factor on the gradient of pretrained rows in the first epoch.
         unknown_std: rows without a pretrained vector start from N(0, unknown_std^2); None for
             fairseq's uniform +-0.1.
-        skip_bad_vectors: leave out lines of the file that cannot be read.
     """
 
     pretrained: Tensor  # (V,); not in checkpoints, since fairseq averages whatever stands there

@@ -6,12 +6,12 @@ B batch, T steps, S source length, D width of the decoder layer's input, G of th
 layer, H of the decoder layer.
 """
 
-from typing import ClassVar, NamedTuple, TypedDict
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from fairseq_lstmn.ops import Source
+from fairseq_lstmn.ops import Source, Weights
 
 
 class SourceTape(NamedTuple):
@@ -43,14 +43,6 @@ class SourceTape(NamedTuple):
         return SourceTape(keys, slots, mask, numbers.repeat_interleave(sizes))
 
 
-class FusionWeights(TypedDict):
-    """A fusion's fields of ``ops.Weights``."""
-
-    source_query: Tensor | None
-    source_score: Tensor
-    source_gate: Tensor | None
-
-
 class Fusion(nn.Module):
     """How a layer reads a source.
 
@@ -73,8 +65,8 @@ class Fusion(nn.Module):
         """What ``ops.lstmn`` reads while it reads x (B, T, D)."""
         raise NotImplementedError
 
-    def weights(self, summary_gates: Tensor) -> FusionWeights:
-        """The fusion's fields of ``ops.Weights``."""
+    def weights(self, of_layer: Weights) -> Weights:
+        """The layer's own with those of the fusion."""
         raise NotImplementedError
 
     def init_gate_bias(self, value: float) -> None:
@@ -117,9 +109,9 @@ class ShallowFusion(Fusion):
     def source(self, x: Tensor, tape: SourceTape) -> Source:
         return Source(tape.keys, tape.slots, self.token_query(x), None, tape.mask)
 
-    def weights(self, summary_gates: Tensor) -> FusionWeights:
-        gate = summary_gates if self.gate is None else self.gate
-        return FusionWeights(source_query=self.query, source_score=self.score, source_gate=gate)
+    def weights(self, of_layer: Weights) -> Weights:
+        gate = of_layer.summary_gates if self.gate is None else self.gate
+        return of_layer._replace(source_query=self.query, source_score=self.score, source_gate=gate)
 
 
 class DeepFusion(Fusion):
@@ -145,8 +137,8 @@ class DeepFusion(Fusion):
     def source(self, x: Tensor, tape: SourceTape) -> Source:
         return Source(tape.keys, tape.slots, self.token_query(x), self.token_gate(x), tape.mask)
 
-    def weights(self, summary_gates: Tensor) -> FusionWeights:
-        return FusionWeights(
+    def weights(self, of_layer: Weights) -> Weights:
+        return of_layer._replace(
             source_query=self.query, source_score=self.score, source_gate=self.gate
         )
 

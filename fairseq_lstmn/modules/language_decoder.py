@@ -4,17 +4,15 @@ B batch, T steps, P prefix slots, O features, V vocabulary.
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
-from fairseq.data import Dictionary
-from torch import Tensor, nn
+from torch import Tensor
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.decoder import Decoded, DecoderState, IncrementalState, LSTMNDecoder
 from fairseq_lstmn.modules.encoder import EncoderOut
-from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
-from fairseq_lstmn.modules.output_layer import OutputLayer, Pointer
+from fairseq_lstmn.modules.output_layer import Pointer
 from fairseq_lstmn.ops import Tape
 
 Carried: TypeAlias = tuple[list[Tape], Tensor]  # tapes, and the words (B, P) on them
@@ -23,25 +21,15 @@ CarriedState: TypeAlias = tuple[list[tuple[Tensor | None, ...]], Tensor]
 
 
 class LSTMNLanguageDecoder(LSTMNDecoder):
-    """``LSTMNDecoder`` without a source.
+    """``LSTMNDecoder``, of the same ``parts``, without a source.
 
     With ``carry_tape`` N > 0 a batch hands each tape's latest N slots to the one that continues
     it. A ``pointer``, a ``Pointer``, adds the words on the topmost layer's tape to what comes next;
     the stack must return that layer's attention.
     """
 
-    def __init__(
-        self,
-        dictionary: Dictionary,
-        embedding: nn.Embedding,
-        stack: LSTMNStack,
-        output: OutputLayer,
-        dropout_in: float,
-        max_positions: int,
-        carry_tape: int = 0,
-        pointer: Pointer | None = None,
-    ) -> None:
-        super().__init__(dictionary, embedding, stack, output, dropout_in, max_positions)
+    def __init__(self, *parts: Any, carry_tape: int = 0, pointer: Pointer | None = None) -> None:
+        super().__init__(*parts)
         self.carried = CarriedTapes(carry_tape) if carry_tape else None
         self.pointer = pointer
 

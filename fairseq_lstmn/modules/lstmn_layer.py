@@ -121,7 +121,7 @@ class LSTMNLayer(nn.Module):
         fused = None
         if source is not None:
             assert self.fusion is not None  # which prepared the source
-            weights = weights._replace(**self.fusion.weights(self.summary_gates))
+            weights = self.fusion.weights(weights)
             fused = self.fusion.source(x, source)
         steps_first = x.transpose(0, 1).contiguous()  # a step's rows side by side are faster
         return lstmn(

@@ -23,16 +23,13 @@ MakeFusion: TypeAlias = Callable[[int, int], Fusion | None]
 
 
 def no_fusion(k: int, width: int) -> None:
-    """What makes a stack that reads no source."""
+    """Of a stack that reads no source."""
 
 
 class LSTMNStack(nn.Module):
     """Equation 10 of Cheng et al. 2016.
 
     Args:
-        input_size: D.
-        hidden_size: H, of every layer.
-        layers: K.
         tape_layers: how many layers have a tape, the last ones; those below are LSTMs. None for
             all.
         dropout: between layers.
@@ -41,7 +38,6 @@ class LSTMNStack(nn.Module):
         fusion: makes the fusion of layer k (from 0) from its number and its input's width, or
             None for a layer that reads no source.
         return_attention: whether the last layer's attention is returned without a source too.
-        layer_options: see ``LSTMNLayer``.
     """
 
     layers: Sequence[LSTMNLayer]  # an nn.ModuleList, whose own type does not say of what

@@ -1,4 +1,4 @@
-"""What classifiers are made of beside layers with a tape: an LSTM, two readers, a head.
+"""What classifiers read and answer with, beside a stack: an LSTM, a reader of pairs, a head.
 
 B batch, S premise length, T steps or hypothesis length, D input width, H hidden width, F features,
 C classes.
@@ -19,11 +19,7 @@ Pair = tuple[Tensor, Tensor]  # of a premise and of its hypothesis
 class LSTMReader(nn.Module):
     """torch's fused LSTM, stacked, from left to right, initialised as fairseq's.
 
-    Args:
-        input_size: D.
-        hidden_size: H, of every layer.
-        layers: how many.
-        dropout: between layers.
+    Dropout is between layers.
     """
 
     def __init__(
@@ -83,12 +79,6 @@ class ClassificationHead(nn.Module):
     """Two ReLU layers, dropout and a linear map: Linear H, ReLU, Linear H, ReLU, Linear C.
 
     The head of Cheng et al. 2016, sections 5.2 and 5.3; the softmax is the criterion's.
-
-    Args:
-        input_size: F.
-        hidden_size: H.
-        num_classes: C.
-        dropout: before the last map.
     """
 
     def __init__(

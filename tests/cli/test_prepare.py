@@ -213,7 +213,7 @@ def test_bad_rows_are_listed_and_nothing_is_left(tmp_path, capsys):
     files["test.txt"] += ["(7 a)"] * 24
     source = write_folder(tmp_path / "source", files)
     message = complaint("sst", "--from", source, "--dest", tmp_path / "data" / "sst")
-    assert message == f"error: --from {source}: bad rows: 25; mend them or give --skip-bad-rows"
+    assert message == f"error: --from {source}: bad rows: 25; correct them or give --skip-bad-rows"
     listed = capsys.readouterr().err.splitlines()
     assert listed[0] == f"{source}/train.txt:2: unbalanced tree"
     assert listed[1] == f"{source}/test.txt:2: unknown label: '7'"
