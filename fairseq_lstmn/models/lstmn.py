@@ -16,7 +16,6 @@ from fairseq_lstmn.models.options import (
     FusionKind,
     ShallowContext,
     ShallowQuery,
-    adaptive_cutoff,
     check_at_least,
     check_probabilities,
     check_shared_output,
@@ -24,13 +23,13 @@ from fairseq_lstmn.models.options import (
     fill,
     layer_options,
     option,
+    output_layer,
     register_preset,
 )
 from fairseq_lstmn.modules.decoder import EncoderStart, LSTMNDecoder
 from fairseq_lstmn.modules.encoder import LSTMNEncoder
 from fairseq_lstmn.modules.fusion import FUSIONS, build_fusion
 from fairseq_lstmn.modules.lstmn_stack import LSTMNStack, MakeFusion
-from fairseq_lstmn.modules.output_layer import OutputLayer
 
 DEFAULTS = dict(
     attention_fusion="shallow",
@@ -127,13 +126,10 @@ def build_decoder(cfg: Config, task: FairseqTask, encoder: LSTMNEncoder) -> LSTM
         fusion=fusions(cfg, encoder.output_size),
         **layer_options(cfg),
     )
-    output = OutputLayer(
-        cfg.decoder_hidden_size,
-        cfg.decoder_out_embed_dim,
-        len(task.target_dictionary),
-        cfg.decoder_dropout_out,
+    output = output_layer(
+        cfg,
+        task.target_dictionary,
         shared=cfg.share_decoder_input_output_embed or cfg.share_all_embeddings,
-        adaptive_cutoff=adaptive_cutoff(cfg),
         attentional=any(layer.fusion is not None for layer in stack.layers),
     )
     return LSTMNDecoder(

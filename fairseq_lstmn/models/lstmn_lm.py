@@ -20,11 +20,12 @@ from fairseq_lstmn.models.options import (
     fill,
     layer_options,
     option,
+    output_layer,
     register_preset,
 )
 from fairseq_lstmn.modules.language_decoder import LSTMNLanguageDecoder
 from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
-from fairseq_lstmn.modules.output_layer import OutputLayer, Pointer
+from fairseq_lstmn.modules.output_layer import Pointer
 
 DEFAULTS = dict(
     dropout=0.1,
@@ -91,14 +92,7 @@ class LSTMNLanguageModel(FairseqLanguageModel):
                 return_attention=cfg.pointer,
                 **layer_options(cfg),
             ),
-            OutputLayer(
-                cfg.decoder_hidden_size,
-                cfg.decoder_out_embed_dim,
-                len(task.target_dictionary),
-                cfg.decoder_dropout_out,
-                shared=cfg.share_decoder_input_output_embed,
-                adaptive_cutoff=adaptive_cutoff(cfg),
-            ),
+            output_layer(cfg, task.target_dictionary, shared=cfg.share_decoder_input_output_embed),
             cfg.decoder_dropout_in,
             max_positions(task),
             carry_tape=cfg.carry_tape,

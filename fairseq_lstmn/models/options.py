@@ -18,6 +18,7 @@ from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.embeddings import build_embedding
 from fairseq_lstmn.modules.fusion import FUSIONS
 from fairseq_lstmn.modules.lstmn_layer import LayerOptions
+from fairseq_lstmn.modules.output_layer import OutputLayer
 from fairseq_lstmn.ops import backends
 
 Config: TypeAlias = DictConfig | Namespace  # a model's options, as fairseq hands them over
@@ -131,6 +132,13 @@ def adaptive_cutoff(cfg: Config) -> list[int] | None:
     if getattr(name, "_name", name) != "adaptive_loss":
         return None
     return utils.eval_str_list(cfg.adaptive_softmax_cutoff, type=int)
+
+
+def output_layer(cfg: Config, dictionary: Dictionary, **options: bool) -> OutputLayer:
+    """The output layer of a decoder's options; the others are those of ``OutputLayer``."""
+    sizes = cfg.decoder_hidden_size, cfg.decoder_out_embed_dim, len(dictionary)
+    cutoff = adaptive_cutoff(cfg)
+    return OutputLayer(*sizes, cfg.decoder_dropout_out, adaptive_cutoff=cutoff, **options)
 
 
 def check_shared_output(cfg: Config) -> None:

@@ -105,11 +105,10 @@ class LSTMNEncoder(FairseqEncoder):
             memory = to_right_padded(memory, lengths)
         if not self.backwards:
             return outputs, memory, last
-        row_lengths = x.new_full(x.shape[:1], x.size(1)).long() if lengths is None else lengths
-        outputs_back, tape, _ = self.backwards[k](reverse(x, row_lengths), lengths=lengths)
+        outputs_back, tape, _ = self.backwards[k](reverse(x, lengths), lengths=lengths)
         last_back = tape.hidden[:, -1], tape.memory[:, -1]
         return (
-            torch.cat([outputs, reverse(outputs_back, row_lengths)], dim=2),
+            torch.cat([outputs, reverse(outputs_back, lengths)], dim=2),
             torch.cat([memory, tape.memory.flip(1)], dim=2),
             (torch.cat([last[0], last_back[0]], dim=1), torch.cat([last[1], last_back[1]], dim=1)),
         )

@@ -17,8 +17,10 @@ def to_left_padded(x: Tensor, lengths: Tensor) -> Tensor:
     return to_right_padded(x.flip(1), lengths).flip(1)
 
 
-def reverse(x: Tensor, lengths: Tensor) -> Tensor:
+def reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
     """Right-padded x (B, S, n) with the rows in reversed order, right-padded again."""
+    if lengths is None:
+        return x.flip(1)
     return pick(x, lengths.unsqueeze(1) - 1 - steps_of(x), lengths)
 
 

@@ -62,16 +62,16 @@ def test_streams_and_numbers_differ():
 def test_pairs_keys_values_and_orders_are_equally_likely():
     """Counts of 20,000 draws stay within five standard deviations of their mean."""
     recall = Recall(2, 4, 5, 3)
-    found = rows(recall, stream(7), np.arange(20_000))
-    of_three = [tokens for tokens, _ in found if len(tokens) == 9]
+    examples = rows(recall, stream(7), np.arange(20_000))
+    of_three = [tokens for tokens, _ in examples if len(tokens) == 9]
 
-    def check(draws, outcomes):
+    def check(draws, kinds):
         counts = np.unique(draws, return_counts=True)[1]
-        mean = len(draws) / outcomes
-        assert len(counts) == outcomes
+        mean = len(draws) / kinds
+        assert len(counts) == kinds
         assert abs(counts - mean).max() < 5 * np.sqrt(mean)
 
-    check([len(tokens) for tokens, _ in found], 3)
+    check([len(tokens) for tokens, _ in examples], 3)
     check([" ".join(tokens[0:6:2]) for tokens in of_three], 5 * 4 * 3)
     check([" ".join(tokens[1:6:2]) for tokens in of_three], 3**3)
     check([str([tokens[0:6:2].index(key) for key in tokens[6:]]) for tokens in of_three], 6)
