@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one line that names the option or file and the value."""
+"""Errors that a user can correct: one line that names the option or file and the value."""
 
 import sys
 from types import TracebackType

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from pydoc_data.topics import topics
 
-from fairseq_lstmn.data.normalisation import Normalisation
+from fairseq_lstmn.data.data_folder import Normalisation
 
 HELD_OUT_EVERY = 10
 SPLITS = ("test", "valid", "train")

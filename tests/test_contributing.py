@@ -13,12 +13,14 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 TEXT = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
-def test_the_fusion_of_a_day_reads_and_learns():
-    (code,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+def test_the_fusion_of_a_day_reads_and_learns(monkeypatch):
+    code = next(c for c in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL) if "Fusion" in c)
     names = dict(vars(fusion))
     exec(code, names)
+    monkeypatch.setitem(fusion.FUSIONS, "selective", names["SelectiveFusion"])
+    choices = "selective", "summary", "concat"
     stack = LSTMNStack(
-        3, 4, layers=1, fusion=lambda k, width: names["SelectiveFusion"](width, 5, 4)
+        3, 4, layers=1, fusion=lambda k, width: fusion.build_fusion(k, width, 5, 4, *choices)
     )
     hidden, memory = torch.randn(2, 6, 5), torch.randn(2, 6, 5)
     sources = stack.sources([hidden], [memory], torch.ones(2, 6, dtype=torch.bool))

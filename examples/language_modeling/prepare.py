@@ -15,15 +15,15 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from fairseq_lstmn.data.fetch import fetch, read_bytes
-from fairseq_lstmn.data.whole_folder import (
+from fairseq_lstmn.data.data_folder import (
     RESERVED,
     SPLITS,
     add_dest,
+    atomic_folder,
     binarise,
     check_new,
-    made_whole,
 )
+from fairseq_lstmn.data.source_files import fetch, read_bytes
 from fairseq_lstmn.errors import InputError
 
 WIKITEXT2 = "https://wikitext.smerity.com/wikitext-2-v1.zip"
@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_arguments(argv)
     check_new(args.dest)
     texts = args.read(args.source)
-    with made_whole(args.dest) as folder:
+    with atomic_folder(args.dest) as folder:
         for split, text in texts.items():
             (folder / f"{split}.txt").write_bytes(text)
         binarise(folder, "--only-source", suffix=".txt")

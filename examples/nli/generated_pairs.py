@@ -31,9 +31,8 @@ from itertools import islice, product
 from math import ceil
 from typing import NamedTuple
 
-from fairseq_lstmn.data import sentence_prediction
-from fairseq_lstmn.data.labelled_rows import Row
-from fairseq_lstmn.data.whole_folder import add_dest, check_new, made_whole
+from fairseq_lstmn.data.data_folder import add_dest, atomic_folder, check_new
+from fairseq_lstmn.data.labelled_rows import Row, write_rows
 from fairseq_lstmn.errors import InputError
 
 LABELS = "contradiction", "entailment", "neutral"
@@ -357,12 +356,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_arguments(argv)
     check_new(args.dest)
     splits = corpus(args.pairs, args.distractors, args.seed)
-    with made_whole(args.dest) as folder:
+    with atomic_folder(args.dest) as folder:
         rows = {
             split: [Row(split, label, tuple(sentences)) for label, *sentences in pairs]
             for split, pairs in splits.items()
         }
-        sentence_prediction.write(folder, rows, LABELS)
+        write_rows(folder, rows, LABELS)
     print(f"ready for fairseq: {args.dest}")
 
 

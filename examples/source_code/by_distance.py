@@ -23,7 +23,7 @@ from picture import draw
 
 from fairseq_lstmn.compare.report import finite
 from fairseq_lstmn.compare.report.record import Results
-from fairseq_lstmn.data.whole_folder import add_dest, check_new, made_whole
+from fairseq_lstmn.data.data_folder import add_dest, atomic_folder, check_new
 from fairseq_lstmn.errors import InputError
 
 
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, seeds in checkpoints(args.sources).items()
     }
     results: ByDistance = finite(results_of(items))
-    with made_whole(args.dest) as folder:
+    with atomic_folder(args.dest) as folder:
         (folder / "by_distance.json").write_text(json.dumps(results, indent=1) + "\n")
         (folder / "by_distance.md").write_text(markdown(results), encoding="utf-8")
         draw(results, folder / "by_distance.png")

@@ -5,7 +5,7 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from fairseq_lstmn.data.whole_folder import SPLITS
+from fairseq_lstmn.data.data_folder import SPLITS
 from fairseq_lstmn.errors import InputError
 
 STRING, NUMBER = "<string>", "<number>"

@@ -22,7 +22,7 @@ from pathlib import Path
 from library import CLASSES, KEPT_NUMBERS, Lines, modules
 from renaming import LANGUAGE, Renaming, frequent_attributes
 
-from fairseq_lstmn.data.whole_folder import add_dest, binarise, check_new, made_whole, write_lines
+from fairseq_lstmn.data.data_folder import add_dest, atomic_folder, binarise, check_new, write_lines
 from fairseq_lstmn.errors import InputError
 
 
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     train = chain.from_iterable(renamed(files["train"], renaming, draw) for draw in count())
     words = args.tokens or size(renamed(files["train"], renaming, 0))
     held_out = {split: renamed(files[split], renaming, 0) for split in ("valid", "test")}
-    with made_whole(args.dest) as folder:
+    with atomic_folder(args.dest) as folder:
         write_lines(folder / "dict.txt", dictionary(renaming))
         for number in range(1, args.shards + 1):
             others = held_out if number == 1 else {}

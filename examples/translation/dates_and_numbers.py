@@ -19,12 +19,12 @@ import random
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from fairseq_lstmn.data.whole_folder import (
+from fairseq_lstmn.data.data_folder import (
     SPLITS,
     add_dest,
+    atomic_folder,
     binarise,
     check_new,
-    made_whole,
     write_lines,
 )
 from fairseq_lstmn.errors import InputError
@@ -263,7 +263,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     splits = corpus(args.pairs, args.seed)
     if not all(splits.values()):
         raise InputError(f"--pairs {args.pairs}: too few for training, validation and test")
-    with made_whole(args.dest) as folder:
+    with atomic_folder(args.dest) as folder:
         for split, pairs in splits.items():
             write_lines(folder / f"{split}.words", pairs)
             write_lines(folder / f"{split}.digits", map(" ".join, pairs.values()))

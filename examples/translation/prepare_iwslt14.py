@@ -24,15 +24,15 @@ from pathlib import Path, PurePosixPath
 
 import sentencepiece
 
-from fairseq_lstmn.data.fetch import fetch
-from fairseq_lstmn.data.normalisation import Normalisation
-from fairseq_lstmn.data.whole_folder import (
+from fairseq_lstmn.data.data_folder import (
+    Normalisation,
     add_dest,
+    atomic_folder,
     binarise,
     check_new,
-    made_whole,
     write_lines,
 )
+from fairseq_lstmn.data.source_files import fetch
 from fairseq_lstmn.errors import InputError
 
 ADDRESS = "http://dl.fbaipublicfiles.com/fairseq/data/iwslt14/de-en.tgz"
@@ -178,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     splits = split_corpus(*read_corpus(args.source))
     if args.lowercase:
         splits = {split: list(map(lower, pairs)) for split, pairs in splits.items()}
-    with made_whole(args.dest) as folder:
+    with atomic_folder(args.dest) as folder:
         model = train_pieces(chain(*splits["train"]), args.pieces, folder / "pieces")
         for split, pairs in splits.items():
             for language, sentences in zip(LANGUAGES, zip(*pairs)):

@@ -13,7 +13,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from fairseq_lstmn.data.whole_folder import add_dest, check_new, made_whole
+from fairseq_lstmn.data.data_folder import add_dest, atomic_folder, check_new
 from fairseq_lstmn.errors import InputError
 
 if TYPE_CHECKING:  # see run
@@ -64,7 +64,7 @@ def run(args: Namespace) -> int:
 
     with opened(args.input or "-") if args.text is None else given(args.text) as lines:
         reads = reader(load(args.checkpoint, args.data, args.cpu), args.beam)
-        with made_whole(args.dest) as folder:
+        with atomic_folder(args.dest) as folder:
             made = outputs(folder, reads.trained, formats, args.summary, args.limit)
             failed = write(readings(reads, lines, args.layer), made)
     for line in {output.left_out for output in made}:

@@ -10,11 +10,10 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 
-from fairseq_lstmn.data import sentence_prediction
 from fairseq_lstmn.data.corpora import CORPORA, SST_BINARY, Corpus
-from fairseq_lstmn.data.labelled_rows import NULL, UNDECODABLE, LabelledRows
+from fairseq_lstmn.data.data_folder import add_dest, atomic_folder, check_new
+from fairseq_lstmn.data.labelled_rows import NULL, UNDECODABLE, LabelledRows, write_rows
 from fairseq_lstmn.data.source_files import opened
-from fairseq_lstmn.data.whole_folder import add_dest, check_new, made_whole
 from fairseq_lstmn.errors import InputError
 
 LISTED = 20  # bad rows, before the rest is a number
@@ -74,8 +73,8 @@ def run(args: Namespace) -> int:
         raise InputError(f"--threshold {args.threshold}: must be 1 or more")
     check_encoding(args.encoding)
     rows = read(args)
-    with made_whole(args.dest) as folder:
-        sentence_prediction.write(folder, rows.splits, rows.labels, args.threshold)
+    with atomic_folder(args.dest) as folder:
+        write_rows(folder, rows.splits, rows.labels, args.threshold)
         rows.normalisation.write(folder)
     report(rows)
     print(f"ready for fairseq: {args.dest}")
@@ -90,7 +89,7 @@ def check_encoding(name: str) -> None:
 
 
 def read(args: Namespace) -> LabelledRows:
-    """Return the corpus's LabelledRows, all splits with some row."""
+    """The corpus's rows, some in every split; raises InputError for bad ones."""
     rows = LabelledRows(args.corpus.labels, args.keep_case)
     flags = {flag: getattr(args, flag) for flag, _ in args.corpus.flags}
     with opened(args.source, args.encoding) as files:
@@ -98,12 +97,12 @@ def read(args: Namespace) -> LabelledRows:
             rows.read(table)
     if rows.bad and not args.skip_bad_rows:
         list_bad(rows.bad)
-        remedies = "mend them or give --skip-bad-rows"
+        remedies = "correct them or give --skip-bad-rows"
         if {UNDECODABLE, NULL} & {reason for _, reason in rows.bad}:
             remedies += f", or the --encoding that they are in (now {args.encoding})"
         raise InputError(f"--from {args.source}: bad rows: {len(rows.bad)}; {remedies}")
-    for split, kept in rows.splits.items():
-        if not kept:
+    for split, of_split in rows.splits.items():
+        if not of_split:
             raise InputError(f"--from {args.source}: has no row to use for {split}")
     return rows
 
@@ -116,10 +115,9 @@ def list_bad(bad: list[tuple[str, str]]) -> None:
 
 
 def report(rows: LabelledRows) -> None:
-    """Print how many rows of each split are used, the longest, how many not, notes and labels."""
-    for split, kept in rows.splits.items():
-        longest = max(row.tokens for row in kept)
-        print(f"{split}: {len(kept):,} rows, the longest of {longest:,} tokens")
+    for split, of_split in rows.splits.items():
+        longest = max(row.tokens for row in of_split)
+        print(f"{split}: {len(of_split):,} rows, the longest of {longest:,} tokens")
     for reason, count in rows.left_out.items():
         print(f"left out: {count:,} rows, {reason}")
     for reason, count in Counter(reason for _, reason in rows.bad).items():

@@ -44,8 +44,8 @@ def classes(task: PredictionTask) -> list[str]:
     """The names of a task's classes. Raises InputError where its data have others, or numbers."""
     if task.cfg.regression_target:
         raise InputError("--regression-target: numbers are predicted, and no classes")
-    if found := disagreement(task):
-        raise InputError(found)
+    if reason := disagreement(task):
+        raise InputError(reason)
     return labels(task.label_dictionary)
 
 

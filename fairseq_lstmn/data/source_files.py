@@ -1,6 +1,8 @@
-"""The files of a corpus as distributed, in a folder or in a zip archive, read line by line."""
+"""Files that a user names by a path or an address: of a corpus, in a folder or a zip archive."""
 
+import http.client
 import io
+import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -10,10 +12,32 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from fairseq_lstmn.data.fetch import fetch
 from fairseq_lstmn.errors import InputError
 
 Openers = Mapping[PurePosixPath, Callable[[], IO[bytes]]]
+
+
+def fetch(address: str) -> bytes:
+    """The bytes at ``address``, a path or URL; raises InputError, naming ``--from``."""
+    if "://" not in address:
+        return read_bytes(Path(address))
+    print(f"downloading {address}", flush=True)
+    # The host of WikiText-2 turns away Python's default user agent.
+    request = urllib.request.Request(address, headers={"User-Agent": "Mozilla/5.0"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            content: bytes = reply.read()
+            return content
+    except (OSError, http.client.HTTPException) as error:
+        raise InputError(f"--from {address}: cannot be downloaded ({error})") from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file; raises InputError, naming it."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 class SourceFiles:
@@ -31,17 +55,17 @@ class SourceFiles:
         return bool(self._called(name))
 
     def numbered_lines(self, name: str) -> tuple[str, Iterator[tuple[int, str]]]:
-        """Return the path of the file called ``name`` and an iterator of (number, line).
+        """The path of the file called ``name`` and an iterator of (number, line).
 
         Lines are those of ``lines_of``. Raises InputError, naming ``--from``, if there is no such
         file or no telling which.
         """
-        found = self._called(name)
-        if not found:
+        paths = self._called(name)
+        if not paths:
             raise InputError(f"--from {self.source}: has no {name}")
-        if len(found) > 1:
-            raise InputError(f"--from {self.source}: has both {found[0]} and {found[1]}")
-        return f"{self.source}/{found[0]}", enumerate(self._lines(found[0]), 1)
+        if len(paths) > 1:
+            raise InputError(f"--from {self.source}: has both {paths[0]} and {paths[1]}")
+        return f"{self.source}/{paths[0]}", enumerate(self._lines(paths[0]), 1)
 
     def _called(self, name: str) -> list[PurePosixPath]:
         paths = [path for path in self._openers if path.name == name]
@@ -85,7 +109,8 @@ def opened(source: str, encoding: str = "utf-8") -> Iterator[SourceFiles]:
     except zipfile.BadZipFile as error:
         raise InputError(f"--from {source}: not a sound zip archive ({error})") from None
     with archive:
-        yield SourceFiles(source, _members_of(archive), encoding)
+        members = {PurePosixPath(name): partial(archive.open, name) for name in archive.namelist()}
+        yield SourceFiles(source, members, encoding)
 
 
 def _files_in(folder: Path) -> Openers:
@@ -97,7 +122,3 @@ def _files_in(folder: Path) -> Openers:
 
 def _open(path: Path) -> IO[bytes]:
     return path.open("rb")
-
-
-def _members_of(archive: zipfile.ZipFile) -> Openers:
-    return {PurePosixPath(name): partial(archive.open, name) for name in archive.namelist()}

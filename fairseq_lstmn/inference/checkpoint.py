@@ -8,7 +8,7 @@ import torch
 from fairseq import checkpoint_utils
 from torch import Tensor
 
-from fairseq_lstmn.data.normalisation import Normalisation, recorded
+from fairseq_lstmn.data.data_folder import Normalisation
 from fairseq_lstmn.errors import InputError
 
 _BROKEN = OSError, RuntimeError, KeyError, EOFError, UnpicklingError
@@ -53,7 +53,7 @@ def load(path: str, data: str | None = None, cpu: bool = False) -> Trained:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: cannot be loaded ({reason})") from None
     device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
-    return Trained(path, model.eval().to(device), task, device, recorded(folder(task)))
+    return Trained(path, model.eval().to(device), task, device, Normalisation.of_data(folder(task)))
 
 
 def folder(task: Any) -> str | None:

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import torch
 
+from fairseq_lstmn.data.datasets import collate_sentences
 from fairseq_lstmn.data.labels import outputs
-from fairseq_lstmn.data.sentence_pairs import collate
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.inference.checkpoint import Trained
 from fairseq_lstmn.inference.lines import BadLine, LineReader, Sentence
@@ -83,7 +83,9 @@ class Classifier:
     def answered(self, rows: Sequence[Sequence[Sentence]]) -> list[tuple[float, ...]]:
         """Tuples of probabilities, or of numbers, for rows of one or two ``Sentence``s."""
         tokens = [[sentence.tokens for sentence in row] for row in rows]
-        arguments = self.trained.to_device(collate(tokens, self.task.source_dictionary.pad()))
+        arguments = self.trained.to_device(
+            collate_sentences(tokens, self.task.source_dictionary.pad())
+        )
         scores, _ = self.trained.model(
             **arguments, features_only=True, classification_head_name=self.head
         )

@@ -7,8 +7,7 @@ from fairseq.data import Dictionary
 from fairseq.tokenizer import tokenize_line
 from torch import Tensor
 
-from fairseq_lstmn.data.normalisation import Normalisation
-from fairseq_lstmn.data.whole_folder import RESERVED
+from fairseq_lstmn.data.data_folder import RESERVED, Normalisation
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.inference.unknown import UnknownWords
 

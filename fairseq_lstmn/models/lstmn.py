@@ -1,6 +1,6 @@
 """The LSTMN encoder-decoder: fairseq's ``lstm`` with tapes, under the same options."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Optional
 
 from fairseq import utils
@@ -16,20 +16,20 @@ from fairseq_lstmn.models.options import (
     FusionKind,
     ShallowContext,
     ShallowQuery,
-    adaptive_cutoff,
     check_at_least,
     check_probabilities,
     check_shared_output,
+    embedding,
     fill,
     layer_options,
+    option,
+    output_layer,
     register_preset,
 )
 from fairseq_lstmn.modules.decoder import EncoderStart, LSTMNDecoder
-from fairseq_lstmn.modules.embeddings import build_embedding
 from fairseq_lstmn.modules.encoder import LSTMNEncoder
-from fairseq_lstmn.modules.fusion import build_fusion
+from fairseq_lstmn.modules.fusion import FUSIONS, build_fusion
 from fairseq_lstmn.modules.lstmn_stack import LSTMNStack, MakeFusion
-from fairseq_lstmn.modules.output_layer import OutputLayer
 
 DEFAULTS = dict(
     attention_fusion="shallow",
@@ -47,52 +47,33 @@ DEFAULTS = dict(
 class LSTMNConfig(DecoderConfig):
     """Options of ``lstmn`` beyond those of its decoder."""
 
-    attention_fusion: Optional[FusionKind] = field(
-        default=None, metadata={"help": "how the decoder reads the encoder (default: shallow)"}
+    attention_fusion: Optional[FusionKind] = option(
+        None, "how the decoder reads the encoder (default: shallow)"
     )
-    shallow_query: ShallowQuery = field(
-        default="summary",
-        metadata={"help": "what asks in shallow fusion: the token with the summary, or alone"},
+    shallow_query: ShallowQuery = option(
+        "summary", "what asks in shallow fusion: the token with the summary, or alone"
     )
-    shallow_context: ShallowContext = field(
-        default="concat",
-        metadata={"help": "how the context of shallow fusion joins the summary at the gates"},
+    shallow_context: ShallowContext = option(
+        "concat", "how the context of shallow fusion joins the summary at the gates"
     )
-    encoder_embed_dim: Optional[int] = field(
-        default=None, metadata={"help": "encoder embedding dimension (default: 512)"}
+    encoder_embed_dim: Optional[int] = option(None, "encoder embedding dimension (default: 512)")
+    encoder_embed_path: Optional[str] = option(None, "path to pre-trained encoder embedding")
+    encoder_freeze_embed: bool = option(False, "freeze encoder embeddings")
+    encoder_hidden_size: Optional[int] = option(
+        None, "encoder hidden size (default: --encoder-embed-dim)"
     )
-    encoder_embed_path: Optional[str] = field(
-        default=None, metadata={"help": "path to pre-trained encoder embedding"}
+    encoder_layers: Optional[int] = option(None, "number of encoder layers (default: 1)")
+    encoder_bidirectional: bool = option(False, "make all layers of encoder bidirectional")
+    decoder_freeze_embed: bool = option(False, "freeze decoder embeddings")
+    decoder_attention: str = option("1", "decoder attention; 0 is --attention-fusion none")
+    share_all_embeddings: bool = option(
+        False, "share encoder, decoder and output embeddings (joint dictionary)"
     )
-    encoder_freeze_embed: bool = field(
-        default=False, metadata={"help": "freeze encoder embeddings"}
+    encoder_dropout_in: Optional[float] = option(
+        None, "dropout probability for encoder input embedding (default: --dropout)"
     )
-    encoder_hidden_size: Optional[int] = field(
-        default=None, metadata={"help": "encoder hidden size (default: --encoder-embed-dim)"}
-    )
-    encoder_layers: Optional[int] = field(
-        default=None, metadata={"help": "number of encoder layers (default: 1)"}
-    )
-    encoder_bidirectional: bool = field(
-        default=False, metadata={"help": "make all layers of encoder bidirectional"}
-    )
-    decoder_freeze_embed: bool = field(
-        default=False, metadata={"help": "freeze decoder embeddings"}
-    )
-    decoder_attention: str = field(
-        default="1", metadata={"help": "decoder attention; 0 is --attention-fusion none"}
-    )
-    share_all_embeddings: bool = field(
-        default=False,
-        metadata={"help": "share encoder, decoder and output embeddings (joint dictionary)"},
-    )
-    encoder_dropout_in: Optional[float] = field(
-        default=None,
-        metadata={"help": "dropout probability for encoder input embedding (default: --dropout)"},
-    )
-    encoder_dropout_out: Optional[float] = field(
-        default=None,
-        metadata={"help": "dropout probability for encoder output (default: --dropout)"},
+    encoder_dropout_out: Optional[float] = option(
+        None, "dropout probability for encoder output (default: --dropout)"
     )
     # the task's limits, in every checkpoint so far; they limit the data and not the model
     max_source_positions: Optional[int] = II("task.max_source_positions")
@@ -109,24 +90,18 @@ class LSTMNModel(FairseqEncoderDecoderModel):
     @classmethod
     def build_model(cls, cfg: Config, task: FairseqTask) -> "LSTMNModel":
         """Build from a config or a Namespace; raises InputError for options out of range."""
-        complete(cfg)
+        fill_defaults(cfg)
         check(cfg, task)
         encoder = build_encoder(cfg, task)
         return cls(encoder, build_decoder(cfg, task, encoder))
 
 
 def build_encoder(cfg: Config, task: FairseqTask) -> LSTMNEncoder:
-    embedding = build_embedding(
-        task.source_dictionary,
-        cfg.encoder_embed_dim,
-        cfg.encoder_embed_path,
-        "--encoder-embed-path",
-        cfg.skip_bad_vectors,
-    )
-    embedding.weight.requires_grad_(not cfg.encoder_freeze_embed)
+    embed_tokens = embedding(cfg, task.source_dictionary, "encoder")
+    embed_tokens.weight.requires_grad_(not cfg.encoder_freeze_embed)
     return LSTMNEncoder(
         task.source_dictionary,
-        embedding,
+        embed_tokens,
         cfg.encoder_hidden_size,
         cfg.encoder_layers,
         cfg.encoder_bidirectional,
@@ -138,16 +113,11 @@ def build_encoder(cfg: Config, task: FairseqTask) -> LSTMNEncoder:
 
 
 def build_decoder(cfg: Config, task: FairseqTask, encoder: LSTMNEncoder) -> LSTMNDecoder:
-    embedding = encoder.embed_tokens
+    embed_tokens = encoder.embed_tokens
     if not cfg.share_all_embeddings:
-        embedding = build_embedding(
-            task.target_dictionary,
-            cfg.decoder_embed_dim,
-            cfg.decoder_embed_path,
-            skip_bad=cfg.skip_bad_vectors,
-        )
+        embed_tokens = embedding(cfg, task.target_dictionary, "decoder")
     if cfg.decoder_freeze_embed:
-        embedding.weight.requires_grad_(False)
+        embed_tokens.weight.requires_grad_(False)
     stack = LSTMNStack(
         cfg.decoder_embed_dim,
         cfg.decoder_hidden_size,
@@ -156,18 +126,15 @@ def build_decoder(cfg: Config, task: FairseqTask, encoder: LSTMNEncoder) -> LSTM
         fusion=fusions(cfg, encoder.output_size),
         **layer_options(cfg),
     )
-    output = OutputLayer(
-        cfg.decoder_hidden_size,
-        cfg.decoder_out_embed_dim,
-        len(task.target_dictionary),
-        cfg.decoder_dropout_out,
+    output = output_layer(
+        cfg,
+        task.target_dictionary,
         shared=cfg.share_decoder_input_output_embed or cfg.share_all_embeddings,
-        adaptive_cutoff=adaptive_cutoff(cfg),
         attentional=any(layer.fusion is not None for layer in stack.layers),
     )
     return LSTMNDecoder(
         task.target_dictionary,
-        embedding,
+        embed_tokens,
         stack,
         output,
         cfg.decoder_dropout_in,
@@ -177,7 +144,7 @@ def build_decoder(cfg: Config, task: FairseqTask, encoder: LSTMNEncoder) -> LSTM
 
 
 def fusions(cfg: Config, source_size: int) -> MakeFusion:
-    """What makes the fusion of decoder layer k with inputs of a width."""
+    """Builds the fusion of decoder layer k with inputs of a width."""
     fusion = str(cfg.attention_fusion)
     if not utils.eval_bool(cfg.decoder_attention):
         fusion = "none"
@@ -185,19 +152,17 @@ def fusions(cfg: Config, source_size: int) -> MakeFusion:
     return lambda k, width: build_fusion(k, width, source_size, cfg.decoder_hidden_size, *choices)
 
 
-def complete(cfg: Config) -> None:
+def fill_defaults(cfg: Config) -> None:
     """Fill in what depends on the architecture or on other options."""
-    fill(cfg, DEFAULTS)
+    fill(cfg, **DEFAULTS)
     fill(
         cfg,
-        dict(
-            encoder_hidden_size=cfg.encoder_embed_dim,
-            decoder_hidden_size=cfg.decoder_embed_dim,
-            encoder_dropout_in=cfg.dropout,
-            encoder_dropout_out=cfg.dropout,
-            decoder_dropout_in=cfg.dropout,
-            decoder_dropout_out=cfg.dropout,
-        ),
+        encoder_hidden_size=cfg.encoder_embed_dim,
+        decoder_hidden_size=cfg.decoder_embed_dim,
+        encoder_dropout_in=cfg.dropout,
+        encoder_dropout_out=cfg.dropout,
+        decoder_dropout_in=cfg.dropout,
+        decoder_dropout_out=cfg.dropout,
     )
 
 
@@ -244,6 +209,6 @@ IWSLT = dict(
     decoder_out_embed_dim=256,
     decoder_dropout_in=0.0,
 )  # the sizes and dropouts of fairseq's lstm_wiseman_iwslt_de_en
-for _fusion in ("shallow", "deep"):
+for _fusion in FUSIONS:
     register_preset("lstmn", f"lstmn_{_fusion}", attention_fusion=_fusion)
     register_preset("lstmn", f"lstmn_{_fusion}_iwslt_de_en", attention_fusion=_fusion, **IWSLT)

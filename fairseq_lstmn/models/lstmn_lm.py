@@ -1,6 +1,6 @@
 """The LSTMN language model: fairseq's ``lstm_lm`` with a tape, under the same options."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Optional
 
 from fairseq.data import Dictionary
@@ -16,15 +16,16 @@ from fairseq_lstmn.models.options import (
     check_at_least,
     check_probabilities,
     check_shared_output,
+    embedding,
     fill,
     layer_options,
+    option,
+    output_layer,
     register_preset,
 )
-from fairseq_lstmn.modules.embeddings import build_embedding
 from fairseq_lstmn.modules.language_decoder import LSTMNLanguageDecoder
 from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
-from fairseq_lstmn.modules.output_layer import OutputLayer
-from fairseq_lstmn.modules.pointer import Pointer
+from fairseq_lstmn.modules.output_layer import Pointer
 
 DEFAULTS = dict(
     dropout=0.1,
@@ -39,36 +40,25 @@ DEFAULTS = dict(
 class LSTMNLanguageModelConfig(DecoderConfig):
     """Options of ``lstmn_lm`` beyond those of its decoder."""
 
-    decoder_attention: str = field(
-        default="0",
-        metadata={"help": "accepted as in lstm_lm, where it does nothing either: no encoder"},
+    decoder_attention: str = option(
+        "0", "accepted as in lstm_lm, where it does nothing either: no encoder"
     )
-    residuals: Optional[bool] = field(
-        default=None,
-        metadata={"help": "layers above the first add the output of the layer below to theirs"},
+    residuals: Optional[bool] = option(
+        None, "layers above the first add the output of the layer below to theirs"
     )
-    skip_connections: bool = field(
-        default=False, metadata={"help": "layers above the first read the embedding too"}
+    skip_connections: bool = option(False, "layers above the first read the embedding too")
+    carry_tape: int = option(
+        0,
+        "carry the latest N slots of each tape from one block of text to the "
+        "next, with --task contiguous_language_modeling; 0 = start each block empty",
     )
-    carry_tape: int = field(
-        default=0,
-        metadata={
-            "help": "carry the latest N slots of each tape from one block of text to the "
-            "next, with --task contiguous_language_modeling; 0 = start each block empty"
-        },
+    tape_layers: Optional[int] = option(
+        None, "only the last N layers have a tape, those below are LSTMs (default: all)"
     )
-    tape_layers: Optional[int] = field(
-        default=None,
-        metadata={
-            "help": "only the last N layers have a tape, those below are LSTMs (default: all)"
-        },
-    )
-    pointer: Optional[bool] = field(
-        default=None,
-        metadata={
-            "help": "say the words on the tape again, as likely as the last layer attends them, "
-            "beside what the output layer says (Merity et al. 2017)"
-        },
+    pointer: Optional[bool] = option(
+        None,
+        "say the words on the tape again, as likely as the last layer attends them, "
+        "beside what the output layer says (Merity et al. 2017)",
     )
 
 
@@ -86,16 +76,11 @@ class LSTMNLanguageModel(FairseqLanguageModel):
     @classmethod
     def build_model(cls, cfg: Config, task: FairseqTask) -> "LSTMNLanguageModel":
         """Build from a config or a Namespace; raises InputError for options out of range."""
-        complete(cfg)
+        fill_defaults(cfg)
         check(cfg, task)
         decoder = LSTMNLanguageDecoder(
             task.target_dictionary,
-            build_embedding(
-                task.source_dictionary,
-                cfg.decoder_embed_dim,
-                cfg.decoder_embed_path,
-                skip_bad=cfg.skip_bad_vectors,
-            ),
+            embedding(cfg, task.source_dictionary, "decoder"),
             LSTMNStack(
                 cfg.decoder_embed_dim,
                 cfg.decoder_hidden_size,
@@ -107,14 +92,7 @@ class LSTMNLanguageModel(FairseqLanguageModel):
                 return_attention=cfg.pointer,
                 **layer_options(cfg),
             ),
-            OutputLayer(
-                cfg.decoder_hidden_size,
-                cfg.decoder_out_embed_dim,
-                len(task.target_dictionary),
-                cfg.decoder_dropout_out,
-                shared=cfg.share_decoder_input_output_embed,
-                adaptive_cutoff=adaptive_cutoff(cfg),
-            ),
+            output_layer(cfg, task.target_dictionary, shared=cfg.share_decoder_input_output_embed),
             cfg.decoder_dropout_in,
             max_positions(task),
             carry_tape=cfg.carry_tape,
@@ -123,16 +101,14 @@ class LSTMNLanguageModel(FairseqLanguageModel):
         return cls(decoder)
 
 
-def complete(cfg: Config) -> None:
+def fill_defaults(cfg: Config) -> None:
     """Fill in what depends on the architecture or on other options."""
-    fill(cfg, DEFAULTS)
+    fill(cfg, **DEFAULTS)
     fill(
         cfg,
-        dict(
-            decoder_hidden_size=cfg.decoder_embed_dim,
-            decoder_dropout_in=cfg.dropout,
-            decoder_dropout_out=cfg.dropout,
-        ),
+        decoder_hidden_size=cfg.decoder_embed_dim,
+        decoder_dropout_in=cfg.dropout,
+        decoder_dropout_out=cfg.dropout,
     )
 
 

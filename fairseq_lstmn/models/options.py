@@ -2,19 +2,23 @@
 
 import dataclasses
 from argparse import Namespace
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional, TypeAlias
 
 from fairseq import utils
+from fairseq.data import Dictionary
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import MODEL_DATACLASS_REGISTRY, register_model_architecture
 from hydra.core.config_store import ConfigStore
 from omegaconf import II, DictConfig, open_dict
+from torch import nn
 
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.modules.embeddings import build_embedding
+from fairseq_lstmn.modules.fusion import FUSIONS
 from fairseq_lstmn.modules.lstmn_layer import LayerOptions
+from fairseq_lstmn.modules.output_layer import OutputLayer
 from fairseq_lstmn.ops import backends
 
 Config: TypeAlias = DictConfig | Namespace  # a model's options, as fairseq hands them over
@@ -27,46 +31,41 @@ if TYPE_CHECKING:
     ShallowContext: TypeAlias = str
 else:
     Backend = ChoiceEnum(backends.NAMES)
-    FusionKind = ChoiceEnum(["none", "shallow", "deep"])
+    FusionKind = ChoiceEnum(["none", *FUSIONS])
     ShallowQuery = ChoiceEnum(["summary", "token"])
     ShallowContext = ChoiceEnum(["concat", "add"])
+
+
+def option(default: Any, help: str) -> Any:
+    """A config's field, as fairseq makes a command line option of it."""
+    return field(default=default, metadata={"help": help})
 
 
 @dataclass
 class RecurrenceConfig(FairseqDataclass):
     """Options of every model with LSTMN layers; the distance bias is beyond the paper."""
 
-    memory_span: int = field(
-        default=0,
-        metadata={"help": "attend the latest N slots of a tape only; 0 = all, 1 = an LSTM"},
+    memory_span: int = option(0, "attend the latest N slots of a tape only; 0 = all, 1 = an LSTM")
+    distance_bias: Optional[int] = option(
+        None,
+        "learn a bias for each of the R nearest distances and one for all farther; "
+        "0 = off (default: 0)",
     )
-    distance_bias: Optional[int] = field(
-        default=None,
-        metadata={
-            "help": "learn a bias for each of the R nearest distances and one for all farther; "
-            "0 = off (default: 0)"
-        },
+    distance_bias_init: Optional[float] = option(
+        None, "where the nearest slot's distance bias starts (default: 0)"
     )
-    distance_bias_init: Optional[float] = field(
-        default=None,
-        metadata={"help": "where the nearest slot's distance bias starts (default: 0)"},
+    forget_gate_bias: Optional[float] = option(
+        None, "where the forget gate's bias starts (default: uniform in +-0.1)"
     )
-    forget_gate_bias: Optional[float] = field(
-        default=None,
-        metadata={"help": "where the forget gate's bias starts (default: uniform in +-0.1)"},
-    )
-    recurrence_backend: Backend = field(
-        default="auto", metadata={"help": "implementation of the recurrence"}
-    )
+    recurrence_backend: Backend = option("auto", "implementation of the recurrence")
 
 
 @dataclass
 class VectorsConfig(FairseqDataclass):
     """Options of every model that may start from a file of word vectors."""
 
-    skip_bad_vectors: bool = field(
-        default=False,
-        metadata={"help": "leave out lines of a file of embeddings that cannot be read"},
+    skip_bad_vectors: bool = option(
+        False, "leave out lines of a file of embeddings that cannot be read"
     )
 
 
@@ -77,41 +76,29 @@ class DecoderConfig(VectorsConfig, RecurrenceConfig):
     None stands for what the architecture or the model's DEFAULTS say.
     """
 
-    dropout: Optional[float] = field(
-        default=None, metadata={"help": "dropout probability (default: 0.1)"}
+    dropout: Optional[float] = option(None, "dropout probability (default: 0.1)")
+    decoder_embed_dim: Optional[int] = option(None, "decoder embedding dimension (default: 512)")
+    decoder_embed_path: Optional[str] = option(None, "path to pre-trained decoder embedding")
+    decoder_hidden_size: Optional[int] = option(
+        None, "decoder hidden size (default: --decoder-embed-dim)"
     )
-    decoder_embed_dim: Optional[int] = field(
-        default=None, metadata={"help": "decoder embedding dimension (default: 512)"}
+    decoder_layers: Optional[int] = option(None, "number of decoder layers (default: 1)")
+    decoder_out_embed_dim: Optional[int] = option(
+        None, "decoder output embedding dimension (default: 512)"
     )
-    decoder_embed_path: Optional[str] = field(
-        default=None, metadata={"help": "path to pre-trained decoder embedding"}
+    adaptive_softmax_cutoff: str = option(
+        "10000,50000,200000",
+        "comma separated list of adaptive softmax cutoff points; "
+        "used with --criterion adaptive_loss",
     )
-    decoder_hidden_size: Optional[int] = field(
-        default=None, metadata={"help": "decoder hidden size (default: --decoder-embed-dim)"}
+    decoder_dropout_in: Optional[float] = option(
+        None, "dropout probability for decoder input embedding (default: --dropout)"
     )
-    decoder_layers: Optional[int] = field(
-        default=None, metadata={"help": "number of decoder layers (default: 1)"}
+    decoder_dropout_out: Optional[float] = option(
+        None, "dropout probability for decoder output (default: --dropout)"
     )
-    decoder_out_embed_dim: Optional[int] = field(
-        default=None, metadata={"help": "decoder output embedding dimension (default: 512)"}
-    )
-    adaptive_softmax_cutoff: str = field(
-        default="10000,50000,200000",
-        metadata={
-            "help": "comma separated list of adaptive softmax cutoff points; "
-            "used with --criterion adaptive_loss"
-        },
-    )
-    decoder_dropout_in: Optional[float] = field(
-        default=None,
-        metadata={"help": "dropout probability for decoder input embedding (default: --dropout)"},
-    )
-    decoder_dropout_out: Optional[float] = field(
-        default=None,
-        metadata={"help": "dropout probability for decoder output (default: --dropout)"},
-    )
-    share_decoder_input_output_embed: bool = field(
-        default=False, metadata={"help": "share decoder input and output embeddings"}
+    share_decoder_input_output_embed: bool = option(
+        False, "share decoder input and output embeddings"
     )
     # not by the name "criterion": omegaconf 2.0 would look in it for itself, without end
     criterion_name: Any = II("criterion._name")
@@ -119,7 +106,7 @@ class DecoderConfig(VectorsConfig, RecurrenceConfig):
 
 def layer_options(cfg: Config) -> LayerOptions:
     """The options of ``RecurrenceConfig`` as ``LSTMNLayer`` takes them."""
-    fill(cfg, dict(distance_bias=0, distance_bias_init=0.0))
+    fill(cfg, distance_bias=0, distance_bias_init=0.0)
     check_at_least(cfg, 0, "memory_span", "distance_bias")
     return LayerOptions(
         memory_span=cfg.memory_span,
@@ -130,6 +117,13 @@ def layer_options(cfg: Config) -> LayerOptions:
     )
 
 
+def embedding(cfg: Config, dictionary: Dictionary, side: str) -> nn.Embedding:
+    """The embedding that the options of a ``side``, "encoder" or "decoder", ask for."""
+    size, path = (getattr(cfg, f"{side}_embed_{what}") for what in ("dim", "path"))
+    option = f"--{side}-embed-path"
+    return build_embedding(dictionary, size, path, option, cfg.skip_bad_vectors)
+
+
 def adaptive_cutoff(cfg: Config) -> list[int] | None:
     """The cutoffs of the adaptive softmax as integers, None without ``adaptive_loss``."""
     # checkpoints of version 0.2.0 have it as "criterion", where fairseq-validate --criterion puts
@@ -137,8 +131,14 @@ def adaptive_cutoff(cfg: Config) -> list[int] | None:
     name = getattr(cfg, "criterion_name", None) or getattr(cfg, "criterion", None)
     if getattr(name, "_name", name) != "adaptive_loss":
         return None
-    cutoffs: list[int] | None = utils.eval_str_list(cfg.adaptive_softmax_cutoff, type=int)
-    return cutoffs
+    return utils.eval_str_list(cfg.adaptive_softmax_cutoff, type=int)
+
+
+def output_layer(cfg: Config, dictionary: Dictionary, **options: bool) -> OutputLayer:
+    """The output layer of a decoder's options; the others are those of ``OutputLayer``."""
+    sizes = cfg.decoder_hidden_size, cfg.decoder_out_embed_dim, len(dictionary)
+    cutoff = adaptive_cutoff(cfg)
+    return OutputLayer(*sizes, cfg.decoder_dropout_out, adaptive_cutoff=cutoff, **options)
 
 
 def check_shared_output(cfg: Config) -> None:
@@ -150,8 +150,8 @@ def check_shared_output(cfg: Config) -> None:
         )
 
 
-def fill(cfg: Config, values: Mapping[str, object]) -> None:
-    """Give every option of ``cfg`` (a config or a Namespace) that is not set its value."""
+def fill(cfg: Config, **values: object) -> None:
+    """Give every option of ``cfg`` that is not set its value."""
     with open_dict(cfg) if isinstance(cfg, DictConfig) else nullcontext():
         for name, value in values.items():
             if getattr(cfg, name, None) is None:
@@ -166,7 +166,7 @@ def register_preset(model: str, preset: str, **values: object) -> None:
     """
 
     def architecture(cfg: Config) -> None:
-        fill(cfg, values)
+        fill(cfg, **values)
 
     register_model_architecture(model, preset)(architecture)
     config = dataclasses.replace(MODEL_DATACLASS_REGISTRY[model](), **values)
@@ -174,7 +174,7 @@ def register_preset(model: str, preset: str, **values: object) -> None:
     ConfigStore.instance().store(name=preset, group="model", node=config, provider="fairseq_lstmn")
 
 
-def option(name: str) -> str:
+def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
@@ -183,7 +183,7 @@ def check_at_least(cfg: Config, least: int, *names: str) -> None:
     for name in names:
         value = getattr(cfg, name)
         if value < least:
-            raise InputError(f"{option(name)} {value}: must be {least} or above")
+            raise InputError(f"{flag(name)} {value}: must be {least} or above")
 
 
 def check_probabilities(cfg: Config, *names: str) -> None:
@@ -191,4 +191,4 @@ def check_probabilities(cfg: Config, *names: str) -> None:
     for name in names:
         value = getattr(cfg, name)
         if not 0 <= value <= 1:
-            raise InputError(f"{option(name)} {value}: must lie in 0..1")
+            raise InputError(f"{flag(name)} {value}: must lie in 0..1")

@@ -1,1 +1,1 @@
-"""Neural modules on the recurrence, and what models are made of."""
+"""Neural modules on the recurrence: layers, stacks, fusions, readers, decoders."""

@@ -20,14 +20,14 @@ from fairseq_lstmn.modules.output_layer import OutputLayer
 from fairseq_lstmn.ops import Attention, GrowingTape, Tape
 
 STATE = "lstmn_state"
-IncrementalState: TypeAlias = dict[str, Any]  # fairseq's: what each module keeps, by its key
+IncrementalState: TypeAlias = dict[str, Any]  # fairseq's: each module's, by its key
 
 
 @dataclass(frozen=True)
 class DecoderState(Generic[AnyTape]):
     """Where a decoder stands, an entry a layer.
 
-    What it keeps between the calls of incremental decoding are ``GrowingTape``s, which grow and
+    Its caches between the calls of incremental decoding are ``GrowingTape``s, which grow and
     change their rows in place.
     """
 
@@ -35,32 +35,30 @@ class DecoderState(Generic[AnyTape]):
     sources: list[SourceTape | None] | None
 
     def reorder(self, rows: Tensor) -> "DecoderState[AnyTape]":
-        """The state with ``rows`` (B',) for its rows; this one can be read no more."""
+        """The state with ``rows`` (B',) for its rows; this one is no longer valid."""
         return DecoderState(
             self.tapes and [tape.reorder(rows) for tape in self.tapes],
             self.sources and [source and source.reorder(rows) for source in self.sources],
         )
 
 
-class Read(NamedTuple):
-    """What a decoder has made of T words behind P others."""
+class Decoded(NamedTuple):
+    """A decoder's states after T words behind P others."""
 
     states: Tensor  # (B, T, H), of the last layer
-    attention: Attention | None  # of the topmost layer that was asked for it
+    attention: Attention | None  # of the topmost layer that returns it
     words: Tensor  # (B, P + T)
+
+    @property
+    def source_attention(self) -> Tensor | None:
+        """The attention (B, T, S) to the source, None without one."""
+        return None if self.attention is None else self.attention.source
 
 
 class LSTMNDecoder(FairseqIncrementalDecoder):
-    """Embedding, LSTMN stack and output layer.
+    """Embedding, dropout, an LSTMN stack whose fusions read the encoder's, and output layer.
 
-    Args:
-        dictionary: fairseq's Dictionary.
-        embedding: of its words.
-        stack: ``LSTMNStack``; its layers with a fusion read the encoder's.
-        output: ``OutputLayer``.
-        dropout_in: dropout on embeddings.
-        max_positions: the longest row it accepts.
-        start: ``EncoderStart``, for a decoder that starts where an encoder ended.
+    With a ``start`` it starts where an encoder ended.
     """
 
     # fairseq's decorator of the base class adds them
@@ -107,8 +105,8 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         The extras hold under ``attn`` a list with the attention (B, T, S) to the source of the
         topmost layer that has one, or None.
         """
-        read = self.read_on(prev_output_tokens, encoder_out, incremental_state, **kwargs)
-        return self.scores(read), {"attn": [source_attention(read)]}
+        decoded = self.decode(prev_output_tokens, encoder_out, incremental_state, **kwargs)
+        return self.scores(decoded), {"attn": [decoded.source_attention]}
 
     def extract_features(
         self,
@@ -118,38 +116,38 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
         """``forward`` without the output layer's last map: (B, T, O), and the attention."""
-        read = self.read_on(prev_output_tokens, encoder_out, incremental_state, **kwargs)
-        return self.features(read), source_attention(read)
+        decoded = self.decode(prev_output_tokens, encoder_out, incremental_state, **kwargs)
+        return self.features(decoded), decoded.source_attention
 
-    def read_on(
+    def decode(
         self,
         prev_output_tokens: Tensor,
         encoder_out: EncoderOut | None = None,
         incremental_state: IncrementalState | None = None,
-    ) -> Read:
-        """``Read`` of what is new in ``prev_output_tokens``, which moves the state on."""
+    ) -> Decoded:
+        """``Decoded`` of what is new in ``prev_output_tokens``, which moves the state on."""
         state = self.get_incremental_state(incremental_state, STATE)
         tokens = prev_output_tokens
         if state is None:
             first = self.first_state(encoder_out)
             if incremental_state is None:
-                x, _, attention = self.read(tokens, first)
-                return Read(x, attention, prev_output_tokens)
-            state = DecoderState(self.stack.growing(first.tapes), first.sources)
+                x, _, attention = self.forward_stack(tokens, first)
+                return Decoded(x, attention, prev_output_tokens)
+            state = DecoderState(self.stack.caches(first.tapes), first.sources)
         else:
             tokens = tokens[:, -1:]
-        x, tapes, attention = self.read(tokens, state)
+        x, tapes, attention = self.forward_stack(tokens, state)
         self.set_incremental_state(incremental_state, STATE, DecoderState(tapes, state.sources))
-        return Read(x, attention, prev_output_tokens)
+        return Decoded(x, attention, prev_output_tokens)
 
-    def features(self, read: Read) -> Tensor:
-        """What the output layer's last map is given (B, T, O)."""
-        context = None if read.attention is None else read.attention.context
-        return self.output.features(read.states, context)
+    def features(self, decoded: Decoded) -> Tensor:
+        """What the output layer's last map reads (B, T, O)."""
+        context = None if decoded.attention is None else decoded.attention.context
+        return self.output.features(decoded.states, context)
 
-    def scores(self, read: Read) -> Tensor:
+    def scores(self, decoded: Decoded) -> Tensor:
         """Scores (B, T, V) of the words that follow."""
-        return self.output_layer(self.features(read))
+        return self.output_layer(self.features(decoded))
 
     def first_state(self, encoder_out: EncoderOut | None) -> DecoderState[Tape]:
         """Where decoding starts; without an encoder on empty tapes."""
@@ -161,7 +159,7 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         sources = self.stack.sources(encoder_out["hidden"], encoder_out["memory"], mask)
         return DecoderState(tapes, sources).reorder(encoder_out["rows"][0])
 
-    def read(
+    def forward_stack(
         self, tokens: Tensor, state: DecoderState[AnyTape], lengths: Tensor | None = None
     ) -> tuple[Tensor, list[AnyTape], Attention | None]:
         """Outputs (B, T, H), new tapes and ``Attention`` or None after ``tokens`` (B, T)."""
@@ -172,8 +170,7 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
 
     def output_layer(self, features: Tensor, **kwargs: object) -> Tensor:
         """Features (B, T, O) to scores (B, T, V)."""
-        scores: Tensor = self.output(features, self.embed_tokens.weight)
-        return scores
+        return self.output(features, self.embed_tokens.weight)
 
     def reorder_incremental_state(
         self, incremental_state: IncrementalState, new_order: Tensor
@@ -185,11 +182,6 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
 
     def max_positions(self) -> int:
         return self.longest
-
-
-def source_attention(read: Read) -> Tensor | None:
-    """The attention (B, T, S) to the source, None without one."""
-    return None if read.attention is None else read.attention.source
 
 
 class EncoderStart(nn.Module):

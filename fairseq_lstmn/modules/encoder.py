@@ -4,7 +4,7 @@ B batch, S source length, D embedding width, H hidden width, K layers, G = H or,
 directions, 2H.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
@@ -28,16 +28,12 @@ class LSTMNEncoder(FairseqEncoder):
     """Stacked LSTMN over the source.
 
     Args:
-        dictionary: fairseq's Dictionary.
-        embedding: of its words.
         hidden_size: H.
         layers: K.
         bidirectional: every layer reads its input in both directions.
         dropout_in: dropout on embeddings.
         dropout_out: dropout on every layer's tapes as layers above and the decoder read them;
             not on the states that a decoder starts from. As in fairseq's LSTM encoder.
-        max_positions: the longest source it accepts.
-        layer_options: see ``LSTMNLayer``.
     """
 
     # each an nn.ModuleList, whose own type does not say of what
@@ -61,13 +57,9 @@ class LSTMNEncoder(FairseqEncoder):
         self.output_size = 2 * hidden_size if bidirectional else hidden_size
         widths = [embedding.embedding_dim] + [self.output_size] * (layers - 1)
 
-        def layers_of(widths: Iterable[int]) -> nn.ModuleList:
-            return nn.ModuleList(
-                LSTMNLayer(width, hidden_size, **layer_options) for width in widths
-            )
-
-        self.add_module("forwards", layers_of(widths))
-        self.add_module("backwards", layers_of(widths if bidirectional else []))
+        for name, inputs in (("forwards", widths), ("backwards", widths if bidirectional else [])):
+            layers_of = (LSTMNLayer(width, hidden_size, **layer_options) for width in inputs)
+            self.add_module(name, nn.ModuleList(layers_of))
         self.dropout_in = FairseqDropout(dropout_in, module_name=self.__class__.__name__)
         self.dropout_out = FairseqDropout(dropout_out, module_name=self.__class__.__name__)
         self.longest = max_positions
@@ -75,7 +67,7 @@ class LSTMNEncoder(FairseqEncoder):
     def forward(
         self, src_tokens: Tensor, src_lengths: Tensor | None = None, **kwargs: object
     ) -> EncoderOut:
-        """Read src_tokens (B, S), padded on either side; ``src_lengths`` is found from them.
+        """Read src_tokens (B, S), padded on either side; ``src_lengths`` is told from them.
 
         Returns lists of tensors: ``hidden`` and ``memory``, a tape (B, S, G) a layer in the order
         of ``src_tokens``; ``last_hidden`` and ``last_memory``, a state (B, G) a layer;
@@ -92,7 +84,7 @@ class LSTMNEncoder(FairseqEncoder):
         names = "hidden", "memory", "last_hidden", "last_memory"
         encoded: EncoderOut = {name: [] for name in names}
         for k in range(len(self.forwards)):
-            x, memory, last = self.read(k, x, lengths if ragged else None)
+            x, memory, last = self.forward_layer(k, x, lengths if ragged else None)
             x = self.dropout_out(x)
             tapes = [x, self.dropout_out(memory)]
             if left_padded:
@@ -102,7 +94,9 @@ class LSTMNEncoder(FairseqEncoder):
         rows = torch.arange(len(src_tokens), device=src_tokens.device)
         return {**encoded, "encoder_padding_mask": [padding], "rows": [rows]}
 
-    def read(self, k: int, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, States]:
+    def forward_layer(
+        self, k: int, x: Tensor, lengths: Tensor | None
+    ) -> tuple[Tensor, Tensor, States]:
         """Layer k over right-padded x: hidden and memory tape (B, S, G), last h and c (B, G)."""
         tape: Tape
         outputs, tape, _ = self.forwards[k](x, lengths=lengths)
@@ -111,11 +105,10 @@ class LSTMNEncoder(FairseqEncoder):
             memory = to_right_padded(memory, lengths)
         if not self.backwards:
             return outputs, memory, last
-        row_lengths = x.new_full(x.shape[:1], x.size(1)).long() if lengths is None else lengths
-        outputs_back, tape, _ = self.backwards[k](reverse(x, row_lengths), lengths=lengths)
+        outputs_back, tape, _ = self.backwards[k](reverse(x, lengths), lengths=lengths)
         last_back = tape.hidden[:, -1], tape.memory[:, -1]
         return (
-            torch.cat([outputs, reverse(outputs_back, row_lengths)], dim=2),
+            torch.cat([outputs, reverse(outputs_back, lengths)], dim=2),
             torch.cat([memory, tape.memory.flip(1)], dim=2),
             (torch.cat([last[0], last_back[0]], dim=1), torch.cat([last[1], last_back[1]], dim=1)),
         )

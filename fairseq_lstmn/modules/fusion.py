@@ -1,15 +1,17 @@
 """How a decoder layer reads an encoder layer: shallow and deep attention fusion.
 
+A line in ``FUSIONS`` makes a class a choice of ``--attention-fusion``.
+
 B batch, T steps, S source length, D width of the decoder layer's input, G of the encoder
 layer, H of the decoder layer.
 """
 
-from typing import NamedTuple, TypeAlias, TypedDict
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from fairseq_lstmn.ops import Source
+from fairseq_lstmn.ops import Source, Weights
 
 
 class SourceTape(NamedTuple):
@@ -33,29 +35,53 @@ class SourceTape(NamedTuple):
         sentences = self.sentences.index_select(0, rows)
         if torch.equal(sentences, self.sentences):
             return self
-        kept, readers = sentences.unique_consecutive(return_counts=True)
-        if len(kept) == 0 or bool((readers != readers[0]).any()):
-            kept, readers = sentences, torch.ones_like(sentences)
-        keys, slots, mask = (part.index_select(0, kept) for part in self[:3])
-        numbers = torch.arange(len(kept), device=rows.device)
-        return SourceTape(keys, slots, mask, numbers.repeat_interleave(readers))
+        groups, sizes = sentences.unique_consecutive(return_counts=True)
+        if len(groups) == 0 or bool((sizes != sizes[0]).any()):
+            groups, sizes = sentences, torch.ones_like(sentences)
+        keys, slots, mask = (part.index_select(0, groups) for part in self[:3])
+        numbers = torch.arange(len(groups), device=rows.device)
+        return SourceTape(keys, slots, mask, numbers.repeat_interleave(sizes))
 
 
-class FusionWeights(TypedDict):
-    """A fusion's fields of ``ops.Weights``."""
+class Fusion(nn.Module):
+    """How a layer reads a source.
 
-    source_query: Tensor | None
-    source_score: Tensor
-    source_gate: Tensor | None
+    Args:
+        input_size: D.
+        source_size: G.
+        hidden_size: H.
+        choices: ``query`` and ``context``, see ``ShallowFusion``.
+    """
+
+    # whether every layer has one, that reads the encoder's layer of the same number; else only the
+    # layer that reads tokens, the encoder's last one
+    in_every_layer: ClassVar[bool]
+
+    def prepare(self, hidden: Tensor, memory: Tensor, mask: Tensor) -> SourceTape:
+        """The ``SourceTape`` of an encoder layer's tapes (B, S, G); mask is True at real tokens."""
+        raise NotImplementedError
+
+    def source(self, x: Tensor, tape: SourceTape) -> Source:
+        """What ``ops.lstmn`` reads while it reads x (B, T, D)."""
+        raise NotImplementedError
+
+    def weights(self, of_layer: Weights) -> Weights:
+        """The layer's own with those of the fusion."""
+        raise NotImplementedError
+
+    def init_gate_bias(self, value: float) -> None:
+        """Start the bias of the gate on the source's memory at ``value``, where there is one."""
 
 
-class ShallowFusion(nn.Module):
+class ShallowFusion(Fusion):
     """Inter-attention in the manner of Bahdanau et al. 2014; the memory tape is not used.
 
     ``query`` is "summary", u . tanh(W_g g_j + W_x' x_t + W_q h~_t), or "token", without h~_t.
     ``context`` is "concat", g~_t joins [h~_t; x_t] with gate weights of its own, or "add", g~_t
     is added to h~_t in (7) and needs none.
     """
+
+    in_every_layer = False
 
     def __init__(
         self,
@@ -78,23 +104,22 @@ class ShallowFusion(nn.Module):
             self.gate = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
 
     def prepare(self, hidden: Tensor, memory: Tensor, mask: Tensor) -> SourceTape:
-        """The ``SourceTape`` of an encoder layer's tapes (B, S, G)."""
         return SourceTape.start(self.key(hidden), self.to_hidden(hidden), mask)
 
     def source(self, x: Tensor, tape: SourceTape) -> Source:
-        """What ``ops.lstmn`` reads while it reads x (B, T, D)."""
         return Source(tape.keys, tape.slots, self.token_query(x), None, tape.mask)
 
-    def weights(self, summary_gates: Tensor) -> FusionWeights:
-        """The fusion's fields of ``ops.Weights``."""
-        gate = summary_gates if self.gate is None else self.gate
-        return FusionWeights(source_query=self.query, source_score=self.score, source_gate=gate)
+    def weights(self, of_layer: Weights) -> Weights:
+        gate = of_layer.summary_gates if self.gate is None else self.gate
+        return of_layer._replace(source_query=self.query, source_score=self.score, source_gate=gate)
 
 
-class DeepFusion(nn.Module):
+class DeepFusion(Fusion):
     """Equations 12-16 of Cheng et al. 2016: the source's memory flows into the cell."""
 
-    def __init__(self, input_size: int, source_size: int, hidden_size: int) -> None:
+    in_every_layer = True
+
+    def __init__(self, input_size: int, source_size: int, hidden_size: int, **choices: str) -> None:
         super().__init__()
         self.key = nn.Linear(source_size, hidden_size, bias=False)  # W_g of (12)
         self.token_query = nn.Linear(input_size, hidden_size, bias=False)  # W_x' of (12)
@@ -106,22 +131,22 @@ class DeepFusion(nn.Module):
         self.gate = nn.Parameter(torch.empty(hidden_size, hidden_size))  # W_r's part on g~_t
 
     def prepare(self, hidden: Tensor, memory: Tensor, mask: Tensor) -> SourceTape:
-        """The ``SourceTape`` of an encoder layer's tapes (B, S, G)."""
         slots = torch.cat([self.to_hidden(hidden), self.to_memory(memory)], dim=2)
         return SourceTape.start(self.key(hidden), slots, mask)
 
     def source(self, x: Tensor, tape: SourceTape) -> Source:
-        """What ``ops.lstmn`` reads while it reads x (B, T, D)."""
         return Source(tape.keys, tape.slots, self.token_query(x), self.token_gate(x), tape.mask)
 
-    def weights(self, summary_gates: Tensor) -> FusionWeights:
-        """The fusion's fields of ``ops.Weights``."""
-        return FusionWeights(
+    def weights(self, of_layer: Weights) -> Weights:
+        return of_layer._replace(
             source_query=self.query, source_score=self.score, source_gate=self.gate
         )
 
+    def init_gate_bias(self, value: float) -> None:
+        nn.init.constant_(self.token_gate.bias, value)
 
-Fusion: TypeAlias = ShallowFusion | DeepFusion  # how a layer reads a source
+
+FUSIONS: dict[str, type[Fusion]] = {"shallow": ShallowFusion, "deep": DeepFusion}
 
 
 def build_fusion(
@@ -133,15 +158,11 @@ def build_fusion(
     query: str,
     context: str,
 ) -> Fusion | None:
-    """The fusion of layer k: deep in every layer, shallow in the one that reads tokens, or None.
-
-    ``fusion`` is "none", "shallow" or "deep"; ``query`` and ``context`` see ``ShallowFusion``.
-    """
-    if fusion == "deep":
-        return DeepFusion(input_size, source_size, hidden_size)
-    if fusion == "shallow" and k == 0:
-        return ShallowFusion(input_size, source_size, hidden_size, query, context)
-    return None
+    """The fusion of that name for layer k, None where that layer has none, or for "none"."""
+    kind = FUSIONS.get(fusion)
+    if kind is None or (k > 0 and not kind.in_every_layer):
+        return None
+    return kind(input_size, source_size, hidden_size, query=query, context=context)
 
 
 def to_width(source_size: int, hidden_size: int) -> nn.Module:

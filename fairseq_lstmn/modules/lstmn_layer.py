@@ -3,13 +3,13 @@
 B batch, T steps, D input width, H hidden width, R distances.
 """
 
-from typing import TypeAlias, TypedDict, TypeVar
+from typing import NoReturn, TypeAlias, TypedDict, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from fairseq_lstmn.modules.fusion import DeepFusion, Fusion, SourceTape
-from fairseq_lstmn.modules.scripting import refuse_scripting
+from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.modules.fusion import Fusion, SourceTape
 from fairseq_lstmn.ops import Attention, GrowingTape, Tape, Weights, lstmn
 
 INIT_RANGE = 0.1  # fairseq's LSTM draws all its weights and biases from uniform(-0.1, 0.1)
@@ -30,6 +30,15 @@ class LayerOptions(TypedDict, total=False):
     fusion_gate_bias: float | None
 
 
+def refuse_scripting(module: nn.Module) -> NoReturn:
+    """As a module's ``__prepare_scriptable__``: ``torch.jit.script`` raises InputError."""
+    raise InputError(
+        f"torch.jit.script: {type(module).__name__} cannot be scripted, and torch gives scripting "
+        "up; torch.export.export(model, (tokens,)) exports a language model, torch.compile(model) "
+        "compiles all models"
+    )
+
+
 class LSTMNLayer(nn.Module):
     """Equations 4-9 of Cheng et al. 2016, with their weights.
 
@@ -42,7 +51,7 @@ class LSTMNLayer(nn.Module):
         distance_bias_init: where the nearest slot's bias starts, the others start at 0.
         forget_gate_bias: where the forget gate's bias starts; drawn like all others by default.
         backend: the recurrence backend, see ``fairseq_lstmn.ops.backends``.
-        fusion: ``ShallowFusion`` or ``DeepFusion``, for a layer that reads a source too.
+        fusion: for a layer that reads a source too.
         fusion_gate_bias: where the bias of deep fusion's gate starts; drawn by default.
     """
 
@@ -74,8 +83,8 @@ class LSTMNLayer(nn.Module):
             nn.init.uniform_(parameter, -INIT_RANGE, INIT_RANGE)
         if forget_gate_bias is not None:
             nn.init.constant_(self.input_gates.bias.chunk(4)[1], forget_gate_bias)
-        if fusion_gate_bias is not None and isinstance(fusion, DeepFusion):
-            nn.init.constant_(fusion.token_gate.bias, fusion_gate_bias)
+        if fusion is not None and fusion_gate_bias is not None:
+            fusion.init_gate_bias(fusion_gate_bias)
         self.distance_bias: nn.Parameter | None = None
         if distance_bias:
             self.distance_bias = nn.Parameter(torch.zeros(distance_bias + 1))
@@ -109,18 +118,18 @@ class LSTMNLayer(nn.Module):
         (B, T, H), the whole new tape and ``Attention`` or None; see ``ops.lstmn``.
         """
         weights = Weights(self.key, self.summary_query, self.score, self.summary_gates)
-        read = None
+        fused = None
         if source is not None:
             assert self.fusion is not None  # which prepared the source
-            weights = weights._replace(**self.fusion.weights(self.summary_gates))
-            read = self.fusion.source(x, source)
-        steps_first = x.transpose(0, 1).contiguous()  # a step's rows side by side are read faster
+            weights = self.fusion.weights(weights)
+            fused = self.fusion.source(x, source)
+        steps_first = x.transpose(0, 1).contiguous()  # a step's rows side by side are faster
         return lstmn(
             self.input_query(steps_first).transpose(0, 1),
             self.input_gates(steps_first).transpose(0, 1),
             weights,
             tape=tape,
-            source=read,
+            source=fused,
             lengths=lengths,
             memory_span=self.memory_span,
             distance_bias=self.distance_bias,

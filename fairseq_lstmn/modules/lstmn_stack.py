@@ -10,7 +10,7 @@ import torch
 from fairseq.modules import FairseqDropout
 from torch import Tensor, nn
 
-from fairseq_lstmn.modules.fusion import DeepFusion, Fusion, SourceTape
+from fairseq_lstmn.modules.fusion import Fusion, SourceTape
 from fairseq_lstmn.modules.lstmn_layer import AnyTape, LayerOptions, LSTMNLayer
 from fairseq_lstmn.ops import Attention, GrowingTape, Tape
 
@@ -23,16 +23,13 @@ MakeFusion: TypeAlias = Callable[[int, int], Fusion | None]
 
 
 def no_fusion(k: int, width: int) -> None:
-    """What makes a stack that reads no source."""
+    """Of a stack that reads no source."""
 
 
 class LSTMNStack(nn.Module):
     """Equation 10 of Cheng et al. 2016.
 
     Args:
-        input_size: D.
-        hidden_size: H, of every layer.
-        layers: K.
         tape_layers: how many layers have a tape, the last ones; those below are LSTMs. None for
             all.
         dropout: between layers.
@@ -41,7 +38,6 @@ class LSTMNStack(nn.Module):
         fusion: makes the fusion of layer k (from 0) from its number and its input's width, or
             None for a layer that reads no source.
         return_attention: whether the last layer's attention is returned without a source too.
-        layer_options: see ``LSTMNLayer``.
     """
 
     layers: Sequence[LSTMNLayer]  # an nn.ModuleList, whose own type does not say of what
@@ -60,11 +56,12 @@ class LSTMNStack(nn.Module):
         **layer_options: "Unpack[LayerOptions]",
     ) -> None:
         super().__init__()
+        self.output_size = hidden_size
         above = hidden_size + input_size if skip_connections else hidden_size
         widths = [input_size] + [above] * (layers - 1)
         lstms = 0 if tape_layers is None else layers - tape_layers
         lstm_options: LayerOptions = {**layer_options, **LSTM}
-        made = (
+        modules = (
             LSTMNLayer(
                 width,
                 hidden_size,
@@ -73,7 +70,7 @@ class LSTMNStack(nn.Module):
             )
             for k, width in enumerate(widths)
         )
-        self.add_module("layers", nn.ModuleList(made))
+        self.add_module("layers", nn.ModuleList(modules))
         self.dropout = FairseqDropout(dropout, module_name=self.__class__.__name__)
         self.skip_connections = skip_connections
         self.residuals = residuals
@@ -94,19 +91,19 @@ class LSTMNStack(nn.Module):
         nothing = [None] * len(self.layers)
         first, last = self.layers[0], self.layers[-1]
         below, attention = x, None
-        grown: list[AnyTape] = []
+        new_tapes: list[AnyTape] = []
         for layer, tape, source in zip(self.layers, tapes or nothing, sources or nothing):
-            reads = x if layer is first else self.dropout(below)
+            inputs = x if layer is first else self.dropout(below)
             if self.skip_connections and layer is not first:
-                reads = torch.cat([reads, x], dim=-1)
-            asked = source is not None or (self.return_attention and layer is last)
-            outputs, tape, found = layer(reads, tape, lengths, source, asked)
+                inputs = torch.cat([inputs, x], dim=-1)
+            returns = source is not None or (self.return_attention and layer is last)
+            outputs, tape, attended = layer(inputs, tape, lengths, source, returns)
             below = outputs + below if self.residuals and layer is not first else outputs
-            grown.append(tape)
-            attention = found or attention
-        return below, grown, attention
+            new_tapes.append(tape)
+            attention = attended or attention
+        return below, new_tapes, attention
 
-    def growing(self, tapes: Sequence[Tape] | None) -> list[GrowingTape]:
+    def caches(self, tapes: Sequence[Tape] | None) -> list[GrowingTape]:
         """Copies of ``tapes``, or empty ones for None, that grow in place."""
         if tapes is None:
             return [GrowingTape() for _ in self.layers]
@@ -121,12 +118,13 @@ class LSTMNStack(nn.Module):
     ) -> list[SourceTape | None]:
         """A ``SourceTape`` for every layer with a fusion, of an encoder's tapes (B, S, G) a layer.
 
-        Deep fusion reads the encoder's layer of the same number, shallow fusion its last one.
         ``mask`` (B, S) is True at real tokens.
         """
-        found: list[SourceTape | None] = []
-        for k, layer in enumerate(self.layers):
-            fusion = layer.fusion
-            source = k if isinstance(fusion, DeepFusion) else -1
-            found.append(fusion.prepare(hidden[source], memory[source], mask) if fusion else None)
-        return found
+
+        def source(k: int, fusion: Fusion | None) -> SourceTape | None:
+            if fusion is None:
+                return None
+            read = k if fusion.in_every_layer else -1
+            return fusion.prepare(hidden[read], memory[read], mask)
+
+        return [source(k, layer.fusion) for k, layer in enumerate(self.layers)]

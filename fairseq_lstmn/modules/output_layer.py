@@ -1,14 +1,35 @@
-"""From hidden states to words: fairseq's projection, shared embedding or adaptive softmax."""
+"""From hidden states to the words that a decoder says.
+
+B batch, T steps, H hidden width, O features, V vocabulary, n slots.
+"""
 
 from collections.abc import Sequence
 
+import torch
 from fairseq.models.lstm import Linear
 from fairseq.modules import AdaptiveSoftmax, FairseqDropout
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.modules.attentional_output import AttentionalOutput
+
+GATE_BIAS = 1.0  # a pointer's: 73% of what is said is the output layer's at first
+
+
+class AttentionalOutput(nn.Module):
+    """tanh(W [g~_t; h_t]), as in fairseq's LSTM decoder (Luong et al. 2015, equation 5).
+
+    Cheng et al. 2016 do not say what a decoder predicts from; from h_t alone, training finds
+    the alignment later (Multi30k in examples/translation/README.md).
+    """
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.join = Linear(2 * hidden_size, hidden_size, bias=False)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """(B, T, H) of states x and contexts g~_t, (B, T, H) each."""
+        return self.join(torch.cat([context, x], dim=-1)).tanh()
 
 
 class OutputLayer(nn.Module):
@@ -63,8 +84,7 @@ class OutputLayer(nn.Module):
         if self.adaptive_softmax is not None:
             return x
         if self.to_scores is not None:
-            scores: Tensor = self.to_scores(x)
-            return scores
+            return self.to_scores(x)
         return F.linear(x, shared_weight[: self.vocabulary])
 
 
@@ -74,3 +94,56 @@ def check_cutoff(cutoff: Sequence[int], vocabulary: int) -> None:
             f"--adaptive-softmax-cutoff {','.join(map(str, cutoff))}: must rise and stay within "
             f"the vocabulary's {vocabulary} types"
         )
+
+
+class Pointer(nn.Module):
+    """The mixture of Merity et al. 2017, with the tape's attention for the pointer's.
+
+    p(w) = l_t softmax(scores_t)_w + (1 - l_t) sum of s_i^t over the slots i with the word w,
+    l_t = sigmoid of a linear map of the features, or 1 where no slot is attended.
+
+    Args:
+        size: O.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.gate = nn.Linear(size, 1)
+        nn.init.constant_(self.gate.bias, GATE_BIAS)
+
+    def forward(self, scores: Tensor, features: Tensor, attention: Tensor, words: Tensor) -> Tensor:
+        """Log-probabilities (B, T, V), float32 or above, whose exponentials sum to 1.
+
+        Args:
+            scores (B, T, V): of the output layer.
+            features (B, T, O): what it read.
+            attention (B, T, n): s of (5).
+            words (B, at least n), below V: the latest of them stand in the slots.
+        """
+        precision = torch.promote_types(scores.dtype, torch.float32)
+        gate = self.gate(features).to(precision)
+        attention = attention.to(precision)
+        words = words[:, words.size(1) - attention.size(2) :]
+        said = scores.log_softmax(dim=-1, dtype=precision)
+        copied, is_chosen = by_word(attention, words, scores.size(2))
+        # log l_t + said, and of words on the tape this more: each further (B, T, V) would cost as
+        # much as the output layer's
+        words = words.unsqueeze(1).expand_as(attention)
+        more = -F.logsigmoid(gate + said.gather(2, words) - copied.log())
+        is_empty = attention.sum(dim=2, keepdim=True) == 0
+        share = F.logsigmoid(gate).masked_fill(is_empty, 0)
+        return (said + share).scatter_add_(2, words, more.masked_fill(~is_chosen, 0))
+
+
+def by_word(attention: Tensor, words: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
+    """What all slots of a word have together (B, T, n), above 0, at the one chosen among them.
+
+    Which those are, (B, 1, n), comes with it. ``attention`` (B, T, n), ``words`` (B, n) below V.
+    """
+    slots = torch.arange(words.size(1), device=words.device).expand_as(words)
+    chosen = words.new_empty(words.size(0), vocabulary).scatter_(1, words, slots).gather(1, words)
+    index = chosen.unsqueeze(1).expand_as(attention)
+    together = torch.zeros_like(attention).scatter_add_(2, index, attention)
+    # where nothing is copied the logarithm's derivative must be finite
+    tiny = torch.finfo(attention.dtype).tiny
+    return together.clamp(min=tiny), (chosen == slots).unsqueeze(1)

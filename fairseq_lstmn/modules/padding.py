@@ -1,4 +1,4 @@
-"""Rows of unequal length, moved to one side or reversed.
+"""Rows of unequal length: moved to one side, reversed, averaged.
 
 B batch, S steps, n features. A right-padded row's vectors stand first, a left-padded row's last.
 """
@@ -17,8 +17,10 @@ def to_left_padded(x: Tensor, lengths: Tensor) -> Tensor:
     return to_right_padded(x.flip(1), lengths).flip(1)
 
 
-def reverse(x: Tensor, lengths: Tensor) -> Tensor:
+def reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
     """Right-padded x (B, S, n) with the rows in reversed order, right-padded again."""
+    if lengths is None:
+        return x.flip(1)
     return pick(x, lengths.unsqueeze(1) - 1 - steps_of(x), lengths)
 
 
@@ -37,3 +39,11 @@ def zero_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     if lengths is None:
         return x
     return x.masked_fill((steps_of(x) >= lengths.unsqueeze(1)).unsqueeze(-1), 0)
+
+
+def mean_over_tokens(states: Tensor, lengths: Tensor) -> Tensor:
+    """The mean (B, n) of right-padded states (B, S, n) over each row's ``lengths`` (B,) tokens.
+
+    A row without tokens gives zero.
+    """
+    return zero_padding(states, lengths).sum(dim=1) / lengths.clamp(min=1).unsqueeze(1)

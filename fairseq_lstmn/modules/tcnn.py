@@ -70,12 +70,7 @@ def discounts(decay: float, features: Tensor) -> Tensor:
 class TCNN(nn.Module):
     """Layers of ``TCNNLayer`` with r = H, each on the ReLU of the one below.
 
-    Args:
-        input_size: D.
-        hidden_size: H, of every layer.
-        layers: how many.
-        decay: see ``TCNNLayer``.
-        dropout: between layers.
+    Dropout is between layers.
     """
 
     def __init__(

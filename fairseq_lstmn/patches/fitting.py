@@ -10,7 +10,7 @@ from fairseq.tasks.fairseq_task import FairseqTask
 
 from fairseq_lstmn.checkpoints import State, misfit
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.models.fit import check_criterion, check_task
+from fairseq_lstmn.models import check_criterion, check_task
 from fairseq_lstmn.training.trainer import Trainer
 
 Rest = ParamSpec("Rest")  # what else a function of fairseq's takes

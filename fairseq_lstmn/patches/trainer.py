@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from fairseq.trainer import Trainer
 
 from fairseq_lstmn.checkpoints import dictionaries, resume
-from fairseq_lstmn.modules.word_embedding import WordEmbedding
+from fairseq_lstmn.modules.embeddings import WordEmbedding
 from fairseq_lstmn.patches import fitting
 from fairseq_lstmn.patches.registry import patch
 from fairseq_lstmn.training import carried, finite

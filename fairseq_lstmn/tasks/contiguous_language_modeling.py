@@ -1,20 +1,17 @@
 """Language modelling on contiguous text: the rows of a batch go on in the next one."""
 
-from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from fairseq.data import EpochBatchIterator, FairseqDataset
-from fairseq.dataclass import FairseqDataclass
-from fairseq.models import FairseqLanguageModel
 from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageModelingTask
 
 from fairseq_lstmn.data import Sample
-from fairseq_lstmn.data.contiguous_blocks import ContiguousBlocks
+from fairseq_lstmn.data.datasets import ContiguousBlocks
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.tasks.embed_std import EmbedStdConfig, check_embed_std, with_embed_std
+from fairseq_lstmn.tasks.embed_std import EmbedStdConfig, EmbedStdTask
 
 
 @dataclass
@@ -23,7 +20,7 @@ class ContiguousLanguageModelingConfig(EmbedStdConfig, LanguageModelingConfig):
 
 
 @register_task("contiguous_language_modeling", dataclass=ContiguousLanguageModelingConfig)
-class ContiguousLanguageModelingTask(LanguageModelingTask):
+class ContiguousLanguageModelingTask(EmbedStdTask, LanguageModelingTask):
     """fairseq's ``language_modeling`` with blocks of text in the order of the text.
 
     Every batch row is a stream of consecutive blocks, as truncated backpropagation through time
@@ -42,15 +39,7 @@ class ContiguousLanguageModelingTask(LanguageModelingTask):
                 f"--sample-break-mode {args.sample_break_mode}: "
                 "--task contiguous_language_modeling needs none"
             )
-        check_embed_std(args.embed_std)
-        task: ContiguousLanguageModelingTask = super().setup_task(args, **kwargs)
-        return task
-
-    def build_model(
-        self, args: FairseqDataclass | Namespace, from_checkpoint: bool = False
-    ) -> FairseqLanguageModel:
-        model: FairseqLanguageModel = super().build_model(args, from_checkpoint)
-        return model if from_checkpoint else with_embed_std(model, self.args.embed_std, args)
+        return super().setup_task(args, **kwargs)
 
     # fairseq's announces a dataset, which it does not return either
     def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> Any:
@@ -63,8 +52,7 @@ class ContiguousLanguageModelingTask(LanguageModelingTask):
         """fairseq's, but for text loaded by ``load_dataset``, whose order stays."""
         if isinstance(dataset, ContiguousBlocks):
             return self._in_order(dataset, *args, **kwargs)
-        iterator: EpochBatchIterator = super().get_batch_iterator(dataset, *args, **kwargs)
-        return iterator
+        return super().get_batch_iterator(dataset, *args, **kwargs)
 
     def _in_order(
         self,
@@ -103,5 +91,4 @@ class ContiguousLanguageModelingTask(LanguageModelingTask):
                 f"--context-window {context_window}: not with --task contiguous_language_modeling, "
                 "whose blocks go on anyway"
             )
-        batches: Iterator[Sample] = super().eval_lm_dataloader(dataset, *args, **kwargs)
-        return batches
+        return super().eval_lm_dataloader(dataset, *args, **kwargs)

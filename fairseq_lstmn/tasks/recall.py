@@ -5,17 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from fairseq.data import Dictionary
-from fairseq.dataclass import FairseqDataclass
-from fairseq.models import FairseqLanguageModel
 from fairseq.tasks import register_task
-from fairseq.tasks.fairseq_task import FairseqTask
 from omegaconf import II
 
-from fairseq_lstmn.data.counted_random import stream
-from fairseq_lstmn.data.recall import Recall
-from fairseq_lstmn.data.recall_dataset import RecallDataset
+from fairseq_lstmn.data.recall import Recall, RecallDataset, stream
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.tasks.embed_std import EmbedStdConfig, check_embed_std, with_embed_std
+from fairseq_lstmn.tasks.embed_std import EmbedStdConfig, EmbedStdTask
 
 
 @dataclass
@@ -52,8 +47,8 @@ class RecallConfig(EmbedStdConfig):
 
 
 @register_task("recall", dataclass=RecallConfig)
-class RecallTask(FairseqTask):
-    """Associative recall for language models, made while they train.
+class RecallTask(EmbedStdTask):
+    """Associative recall for language models, drawn while they train.
 
     ``k1 v1 ... kn vn`` is read, then all n keys in another order, and at each of them its value is
     to be said; all else is padding among the targets. What is trained on depends on ``--seed`` and
@@ -82,8 +77,7 @@ class RecallTask(FairseqTask):
                 raise InputError(f"--{name.replace('_', '-')} {cfg[name]}: must be 1 or above")
         if cfg.pairs_growth < 0:
             raise InputError(f"--pairs-growth {cfg.pairs_growth}: must be 0 or above")
-        check_embed_std(cfg.embed_std)
-        return cls(cfg)
+        return super().setup_task(cfg)
 
     def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> None:
         """Raises InputError for a part that there is not."""
@@ -99,12 +93,6 @@ class RecallTask(FairseqTask):
             growth=self.cfg.pairs_growth if trains else 0,
         )
 
-    def build_model(
-        self, cfg: FairseqDataclass, from_checkpoint: bool = False
-    ) -> FairseqLanguageModel:
-        model: FairseqLanguageModel = super().build_model(cfg, from_checkpoint)
-        return model if from_checkpoint else with_embed_std(model, self.cfg.embed_std, cfg)
-
     @property
     def source_dictionary(self) -> Dictionary:
         return self.dictionary
@@ -116,11 +104,11 @@ class RecallTask(FairseqTask):
 
 def pairs(cfg: RecallConfig) -> tuple[int, int]:
     """The fewest and the most pairs of an example. Raises InputError if there can be no such."""
-    found = re.fullmatch(r"(\d+)(?:-(\d+))?", cfg.pairs)
-    if found is None:
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", cfg.pairs)
+    if match is None:
         raise InputError(f"--pairs {cfg.pairs}: must be a number or FEWEST-MOST, such as 2-16")
-    fewest = int(found[1])
-    most = int(found[2] or fewest)
+    fewest = int(match[1])
+    most = int(match[2] or fewest)
     if not 1 <= fewest <= most <= cfg.num_keys:
         raise InputError(
             f"--pairs {cfg.pairs}: must rise, from 1 on up to --num-keys {cfg.num_keys}, since the "

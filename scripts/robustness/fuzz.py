@@ -18,9 +18,9 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["fairseq_lstmn"]):
-    from fairseq_lstmn.data.corpora import nli, sick, sst, tsv
+    from fairseq_lstmn.data.corpora import columns, trees
+    from fairseq_lstmn.data.data_folder import Normalisation
     from fairseq_lstmn.data.labelled_rows import LabelledRows, Row, Table
-    from fairseq_lstmn.data.normalisation import Normalisation
     from fairseq_lstmn.data.source_files import lines_of
     from fairseq_lstmn.errors import InputError
     from fairseq_lstmn.inference.lines import BadLine, LineReader
@@ -69,16 +69,18 @@ def lines(data: bytes) -> None:
 
 READERS: dict[str, Callable[[bytes], None]] = {
     "vectors": vectors,
-    "sst": partial(rows, partial(sst.fine_row, "train")),
-    "snli": partial(rows, partial(nli.row, "train")),
+    "sst": partial(rows, partial(trees.fine_row, "train")),
+    "snli": partial(rows, partial(trees.pair_row, "train")),
     "sick": partial(
         rows,
         partial(
-            sick.row, ["sentence_A", "sentence_B", "label"], ["sentence_A", "sentence_B", "label"],
+            columns.sick_row,
+            ["sentence_A", "sentence_B", "label"],
+            ["sentence_A", "sentence_B", "label"],
             "train",
         ),
     ),
-    "tsv": partial(rows, partial(tsv.TsvRows().row, "train", True)),
+    "tsv": partial(rows, partial(columns.TsvRows().row, "train", True)),
     "lines": lines,
 }  # fmt: skip
 

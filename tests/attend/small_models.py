@@ -7,7 +7,7 @@ from fairseq import models
 from fairseq.data import Dictionary
 from fairseq.models.lstm import LSTMModel
 
-from fairseq_lstmn.data.normalisation import Normalisation
+from fairseq_lstmn.data.data_folder import Normalisation
 from fairseq_lstmn.inference.checkpoint import Trained
 from fairseq_lstmn.models.classifiers import LSTMNClassifierConfig
 from fairseq_lstmn.models.lstmn import LSTMNConfig

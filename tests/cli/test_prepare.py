@@ -12,8 +12,8 @@ from fairseq.tasks.sentence_prediction import SentencePredictionTask
 from fairseq_cli import preprocess
 
 from fairseq_lstmn.cli import main
-from fairseq_lstmn.data import whole_folder
-from fairseq_lstmn.data.normalisation import Normalisation, recorded
+from fairseq_lstmn.data import data_folder
+from fairseq_lstmn.data.data_folder import Normalisation
 from tests.data.tiny_corpora import FILES, TSV_FILES, with_line, write_folder, write_zip
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -36,18 +36,41 @@ def quick(monkeypatch):
         preprocess.logger.handlers = handlers
         return subprocess.CompletedProcess(command, returncode=0)
 
-    monkeypatch.setattr(whole_folder.subprocess, "run", run)
+    monkeypatch.setattr(data_folder.subprocess, "run", run)
 
 
-def prepare(*arguments):
-    assert main(["prepare", *map(str, arguments)]) == 0
+@pytest.fixture
+def prepare(tmp_path, quick):
+    """Prepare the files of a corpus under options in this process; returns the new folder."""
+
+    def run(corpus, files, *options, dest="data"):
+        source = write_folder(tmp_path / f"source of {dest}", files)
+        arguments = "prepare", corpus, "--from", source, "--dest", tmp_path / dest, *options
+        assert main(list(map(str, arguments))) == 0
+        return tmp_path / dest
+
+    return run
 
 
 def complaint(*arguments):
-    """Return the message of a preparation that fails."""
+    """The message of a preparation that fails."""
     with pytest.raises(SystemExit) as exit:
         main(["prepare", *map(str, arguments)])
     return exit.value.code
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """The files of a corpus under options are refused; the message behind ``--from``."""
+    source = tmp_path / "source"
+
+    def run(corpus, files, *options):
+        write_folder(source, files)
+        message = complaint(corpus, "--from", source, "--dest", tmp_path / "data", *options)
+        assert os.listdir(tmp_path) == ["source"]
+        return message.removeprefix(f"error: --from {source}: ")
+
+    return run
 
 
 def files_in(folder):
@@ -65,7 +88,7 @@ def layout(*names):
 
 
 def loaded(folder, split, classes):
-    """Return the rows (label, sentence and its ends) as fairseq's task reads a split."""
+    """The rows (label, sentence and its ends) as fairseq's task reads a split."""
     cfg = Namespace(
         data=str(folder), num_classes=classes, regression_target=False, init_token=None,
         separator_token=None, no_shuffle=True, shorten_method="none", shorten_data_split_list="",
@@ -89,7 +112,7 @@ def tsv(folder, split):
 
 
 def ids(folder):
-    """Return the words of a dictionary that are not fairseq's own, in the order of their ids."""
+    """The words of a dictionary that are not fairseq's own, in the order of their ids."""
     dictionary = Dictionary.load(str(folder / "dict.txt"))
     return dictionary.symbols[dictionary.nspecial :]
 
@@ -126,10 +149,8 @@ def test_as_a_user_runs_it(tmp_path):
 
 
 @pytest.mark.parametrize("corpus", ["snli", "mnli", "sick"])
-def test_pairs_round_trip_through_fairseq(tmp_path, quick, corpus):
-    dest = tmp_path / "data"
-    source = write_folder(tmp_path / "source", FILES[corpus])
-    prepare(corpus, "--from", source, "--dest", dest)
+def test_pairs_round_trip_through_fairseq(prepare, corpus):
+    dest = prepare(corpus, FILES[corpus])
     assert files_in(dest) == layout("input0", "input1", "label")
     assert ids(dest / "label") == ["contradiction", "entailment", "neutral"]
     assert ids(dest / "input1") == ids(dest / "input0")
@@ -146,33 +167,25 @@ def words(sentence, known):
     return " ".join(word if word in known else "<unk>" for word in sentence.split())
 
 
-def test_labels_are_numbered_alphabetically(tmp_path, quick):
-    dest = tmp_path / "data"
-    source = write_folder(tmp_path / "source", FILES["snli"])
-    prepare("snli", "--from", source, "--dest", dest)
-    # contradiction does not occur in training, entailment most often
-    lines = (dest / "label" / "dict.txt").read_text().splitlines()
-    assert lines == ["contradiction 0", "entailment 2", "neutral 1"]
-
-
-def test_dictionary_is_the_one_fairseq_would_make_of_both_sides(tmp_path, quick):
-    dest = tmp_path / "data"
-    prepare("snli", "--from", write_folder(tmp_path / "source", FILES["snli"]), "--dest", dest)
+def test_dictionaries_are_those_fairseq_would_make_of_both_sides(prepare):
+    """But for labels, which are numbered in alphabetical order."""
+    dest = prepare("snli", FILES["snli"])
     expected = Dictionary()
     for _, *sentences in tsv(dest, "train"):
         for sentence in sentences:
             expected.encode_line(sentence, append_eos=False)
     expected.finalize(padding_factor=1)
-    made = Dictionary.load(str(dest / "input0" / "dict.txt"))
-    assert made.symbols == expected.symbols
-    assert made.count[made.nspecial :] == expected.count[expected.nspecial :]
-    assert "somebody" in made and "dog" not in made  # the one on the second side, one in valid
+    actual = Dictionary.load(str(dest / "input0" / "dict.txt"))
+    assert actual.symbols == expected.symbols
+    assert actual.count[actual.nspecial :] == expected.count[expected.nspecial :]
+    assert "somebody" in actual and "dog" not in actual  # one on the second side, one in valid
+    # contradiction does not occur in training, entailment most often
+    lines = (dest / "label" / "dict.txt").read_text().splitlines()
+    assert lines == ["contradiction 0", "entailment 2", "neutral 1"]
 
 
-def test_threshold_and_unk_of_the_text(tmp_path, quick):
-    dest = tmp_path / "data"
-    source = write_folder(tmp_path / "source", TSV_FILES)
-    prepare("tsv", "--from", source, "--dest", dest, "--threshold", "2")
+def test_threshold_and_unk_of_the_text(prepare):
+    dest = prepare("tsv", TSV_FILES, "--threshold", "2")
     assert ids(dest / "input0") == ["day", "a"]
     assert loaded(dest, "train", classes=3) == [
         ("good", "a <unk> day </s>"),
@@ -182,64 +195,53 @@ def test_threshold_and_unk_of_the_text(tmp_path, quick):
     assert tsv(dest, "train")[1] == ("bad", "sad <unk> day day")
 
 
-def test_kept_text_prepares_the_same_data(tmp_path, quick):
-    source = write_folder(tmp_path / "source", FILES["snli"])
-    prepare("snli", "--from", source, "--dest", tmp_path / "first", "--keep-case")
-    assert tsv(tmp_path / "first", "train")[0] == (
-        "entailment",
-        "A man sleeps .",
-        "Somebody sleeps .",
-    )
+def test_kept_text_prepares_the_same_data(tmp_path, prepare):
+    first = prepare("snli", FILES["snli"], "--keep-case")
+    sentences = "A man sleeps .", "Somebody sleeps ."
+    assert tsv(first, "train")[0] == ("entailment", *sentences)
+    files = {path.name: path.read_text().splitlines() for path in first.glob("*.tsv")}
     # only labels that occur in training are known to tsv
-    (tmp_path / "first" / "train.tsv").open("a").write("contradiction\tA man\tA man\n")
-    first, again = tmp_path / "first", tmp_path / "again"
-    prepare("tsv", "--from", first, "--dest", again, "--keep-case")
+    files["train.tsv"].append("contradiction\tA man\tA man")
+    again = prepare("tsv", files, "--keep-case", dest="again")
     assert files_in(again) == files_in(first)
-    for split in SPLITS:
+    assert tsv(again, "train")[:-1] == tsv(first, "train")
+    for split in ("valid", "test"):
         assert tsv(again, split) == tsv(first, split)
     for name in ("input0/valid.bin", "input1/test.bin", "label/valid.bin"):
         assert (again / name).read_bytes() == (first / name).read_bytes()
 
 
 @pytest.mark.parametrize("options, lower_case", [((), True), (("--keep-case",), False)])
-def test_what_is_done_to_letters_is_recorded(tmp_path, quick, options, lower_case):
-    source = write_folder(tmp_path / "source", TSV_FILES)
-    prepare("tsv", "--from", source, "--dest", tmp_path / "data", *options)
-    assert recorded(str(tmp_path / "data")) == Normalisation(lower_case)
+def test_what_is_done_to_letters_is_recorded(prepare, options, lower_case):
+    dest = prepare("tsv", TSV_FILES, *options)
+    assert Normalisation.of_data(str(dest)) == Normalisation(lower_case)
 
 
-def test_bad_rows_are_listed_and_nothing_is_left(tmp_path, capsys):
+def with_bad_rows():
     files = with_line("sst", "(3 (2 The)")
     files["test.txt"] += ["(7 a)"] * 24
-    source = write_folder(tmp_path / "source", files)
-    message = complaint("sst", "--from", source, "--dest", tmp_path / "data" / "sst")
-    assert message == f"error: --from {source}: bad rows: 25; mend them or give --skip-bad-rows"
+    return files
+
+
+def test_bad_rows_are_listed_and_nothing_is_left(tmp_path, refused, capsys):
+    message = refused("sst", with_bad_rows())
+    assert message == "bad rows: 25; correct them or give --skip-bad-rows"
     listed = capsys.readouterr().err.splitlines()
-    assert listed[0] == f"{source}/train.txt:2: unbalanced tree"
-    assert listed[1] == f"{source}/test.txt:2: unknown label: '7'"
+    assert listed[0] == f"{tmp_path}/source/train.txt:2: unbalanced tree"
+    assert listed[1] == f"{tmp_path}/source/test.txt:2: unknown label: '7'"
     assert len(listed) == 21 and listed[-1] == "... and 5 more"
-    assert os.listdir(tmp_path) == ["source"]
 
 
-def test_bad_rows_are_counted_and_skipped(tmp_path, quick, capsys):
-    files = with_line("sst", "(3 (2 The)")
-    files["test.txt"] += ["(7 a)"] * 24
-    source = write_folder(tmp_path / "source", files)
-    dest = tmp_path / "data"
-    prepare("sst", "--from", source, "--dest", dest, "--skip-bad-rows")
+def test_bad_rows_are_counted_and_skipped(prepare, capsys):
+    dest = prepare("sst", with_bad_rows(), "--skip-bad-rows")
     printed = capsys.readouterr().out.splitlines()
-    assert "train: 5 rows, the longest of 5 tokens" in printed
-    assert "test: 1 rows, the longest of 3 tokens" in printed
-    assert "skipped: 1 bad rows, unbalanced tree" in printed
-    assert "skipped: 24 bad rows, unknown label" in printed
+    assert {
+        "train: 5 rows, the longest of 5 tokens",
+        "test: 1 rows, the longest of 3 tokens",
+        "skipped: 1 bad rows, unbalanced tree",
+        "skipped: 24 bad rows, unknown label",
+    } <= set(printed)
     assert [label for label, _ in loaded(dest, "test", classes=5)] == ["4"]
-
-
-def test_split_without_rows(tmp_path):
-    source = write_folder(tmp_path / "source", {**TSV_FILES, "valid.tsv": []})
-    message = complaint("tsv", "--from", source, "--dest", tmp_path / "data")
-    assert message == f"error: --from {source}: has no row to use for valid"
-    assert os.listdir(tmp_path) == ["source"]
 
 
 def test_options_that_cannot_be(tmp_path):
@@ -258,97 +260,83 @@ def test_own_rows_must_be_named(tmp_path, capsys):
     assert "--from" in capsys.readouterr().err
 
 
-def test_header_is_left_out_and_said(tmp_path, quick, capsys):
+def test_header_is_left_out_and_said(prepare, capsys):
     files = {name: ["label\tsentence", *lines] for name, lines in TSV_FILES.items()}
-    source = write_folder(tmp_path / "source", files)
-    prepare("tsv", "--from", source, "--dest", tmp_path / "data")
+    dest = prepare("tsv", files)
     printed = capsys.readouterr().out.splitlines()
-    said = "left out: 3 rows, a header (label, sentence; --no-header reads it as data)"
-    assert said in printed and "train: 3 rows, the longest of 5 tokens" in printed
-    assert ids(tmp_path / "data" / "label") == ["bad", "good", "so-so"]
-    assert "sentence" not in ids(tmp_path / "data" / "input0")
+    note = "left out: 3 rows, a header (label, sentence; --no-header reads it as data)"
+    assert note in printed and "train: 3 rows, the longest of 5 tokens" in printed
+    assert ids(dest / "label") == ["bad", "good", "so-so"]
+    assert "sentence" not in ids(dest / "input0")
+    rows = prepare("tsv", files, "--no-header", dest="rows")
+    assert ids(rows / "label") == ["bad", "good", "label", "so-so"]
 
-    prepare("tsv", "--from", source, "--dest", tmp_path / "rows", "--no-header")
-    assert ids(tmp_path / "rows" / "label") == ["bad", "good", "label", "so-so"]
 
-
-def test_quotes_of_a_spreadsheet_are_taken_off_and_said(tmp_path, quick, capsys):
+def test_quotes_of_a_spreadsheet_are_taken_off_and_said(tmp_path, prepare, capsys):
     files = {**TSV_FILES, "valid.tsv": ['"good"\t"a ""fine"" day"']}
-    source = write_folder(tmp_path / "source", files)
-    prepare("tsv", "--from", source, "--dest", tmp_path / "data")
-    assert tsv(tmp_path / "data", "valid") == [("good", 'a "fine" day')]
-    said = "fields without their quotes, as of a spreadsheet (--keep-quotes keeps them)"
-    assert f"{source}/valid.tsv: {said}" in capsys.readouterr().out.splitlines()
-
+    assert tsv(prepare("tsv", files), "valid") == [("good", 'a "fine" day')]
+    note = "fields without their quotes, as of a spreadsheet (--keep-quotes keeps them)"
+    assert f"{tmp_path}/source of data/valid.tsv: {note}" in capsys.readouterr().out.splitlines()
     files["valid.tsv"] = ['good\t"a day"']
-    source = write_folder(tmp_path / "kept", files)
-    prepare("tsv", "--from", source, "--dest", tmp_path / "words", "--keep-quotes")
-    assert tsv(tmp_path / "words", "valid") == [("good", '"a day"')]
+    dest = prepare("tsv", files, "--keep-quotes", dest="words")
+    assert tsv(dest, "valid") == [("good", '"a day"')]
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-8-sig", "shift_jis"])
-def test_files_of_another_encoding(tmp_path, quick, encoding):
+def test_files_of_another_encoding(tmp_path, prepare, encoding):
     word = "映画" if encoding == "shift_jis" else "café"
-    source = write_folder(tmp_path / "source", TSV_FILES)
-    text = f"good\t{word} a\nbad\t{word}\r\nso-so\ta\n"
-    (source / "train.tsv").write_bytes(text.encode(encoding))
-    for name in ("valid.tsv", "test.tsv"):
-        (source / name).write_bytes(f"bad\t{word}\n".encode(encoding))
-    prepare("tsv", "--from", source, "--dest", tmp_path / "data", "--encoding", encoding)
-    train = [("good", f"{word} a"), ("bad", word), ("so-so", "a")]
-    assert tsv(tmp_path / "data", "train") == train
-    assert ids(tmp_path / "data" / "input0") == sorted([word, "a"])
-    assert loaded(tmp_path / "data", "test", classes=3) == [("bad", f"{word} </s>")]
+    texts = dict.fromkeys(("valid.tsv", "test.tsv"), f"bad\t{word}\n")
+    texts["train.tsv"] = f"good\t{word} a\nbad\t{word}\r\nso-so\ta\n"
+    source = write_folder(tmp_path / "source", {})
+    for name, text in texts.items():
+        (source / name).write_bytes(text.encode(encoding))
+    dest = tmp_path / "data"
+    main(["prepare", "tsv", "--from", str(source), "--dest", str(dest), "--encoding", encoding])
+    assert tsv(dest, "train") == [("good", f"{word} a"), ("bad", word), ("so-so", "a")]
+    assert ids(dest / "input0") == sorted([word, "a"])
+    assert loaded(dest, "test", classes=3) == [("bad", f"{word} </s>")]
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le"])
-def test_text_of_another_encoding_is_told_with_the_remedy(tmp_path, encoding):
-    source = write_folder(tmp_path / "source", TSV_FILES)
-    (source / "train.tsv").write_bytes("good\tcafé\nbad\tcafé\n".encode(encoding))
-    message = complaint("tsv", "--from", source, "--dest", tmp_path / "data")
+def test_text_of_another_encoding_is_told_with_the_remedy(refused, encoding):
+    text = "good\tcafé\nbad\tcafé".encode(encoding)
+    message = refused("tsv", {**TSV_FILES, "train.tsv": [text]})
     assert message.endswith("or the --encoding that they are in (now utf-8)")
 
 
-def test_encodings_that_cannot_be(tmp_path):
-    source = write_folder(tmp_path / "source", TSV_FILES)
-    arguments = "tsv", "--from", source, "--dest", tmp_path / "data", "--encoding"
-    for name in ("latin-0", "rot13", "undefined"):
-        assert complaint(*arguments, name) == f"error: --encoding {name}: unknown, or none of text"
-    assert complaint(*arguments, "utf-16").startswith(
-        f"error: {source}/train.tsv: not utf-16 text ("
-    )
-    assert os.listdir(tmp_path) == ["source"]
+@pytest.mark.parametrize("encoding", ["latin-0", "rot13", "undefined"])
+def test_encodings_that_cannot_be(refused, encoding):
+    message = refused("tsv", TSV_FILES, "--encoding", encoding)
+    assert message == f"error: --encoding {encoding}: unknown, or none of text"
 
 
-@pytest.mark.parametrize("empty", ["train.tsv", "valid.tsv", "test.tsv"])
+def test_text_that_is_not_in_its_encoding(tmp_path, refused):
+    message = refused("tsv", TSV_FILES, "--encoding", "utf-16")
+    assert message.startswith(f"error: {tmp_path}/source/train.tsv: not utf-16 text (")
+
+
+@pytest.mark.parametrize("empty", SPLITS)
 @pytest.mark.parametrize("options", [(), ("--skip-bad-rows",)])
-def test_an_empty_part_is_told_as_such(tmp_path, empty, options):
-    source = write_folder(tmp_path / "source", {**TSV_FILES, empty: []})
-    message = complaint("tsv", "--from", source, "--dest", tmp_path / "data", *options)
-    split = empty.removesuffix(".tsv")
-    assert message == f"error: --from {source}: has no row to use for {split}"
+def test_an_empty_part_is_told_as_such(refused, empty, options):
+    message = refused("tsv", {**TSV_FILES, f"{empty}.tsv": []}, *options)
+    assert message == f"has no row to use for {empty}"
 
 
-def test_bad_rows_of_training_alone_are_told_where_none_is_sound(tmp_path, capsys):
-    source = write_folder(tmp_path / "source", {**TSV_FILES, "train.tsv": ["good", "bad"]})
-    assert "bad rows: 2;" in complaint("tsv", "--from", source, "--dest", tmp_path / "data")
+def test_bad_rows_of_training_alone_are_told_where_none_is_valid(refused, capsys):
+    assert "bad rows: 2;" in refused("tsv", {**TSV_FILES, "train.tsv": ["good", "bad"]})
     assert "unknown label" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "options, words, most", [(("--threshold", "5"), "a day", 3), ((), "<unk>", 0)]
+    "options, words, threshold, most", [(("--threshold", "5"), "a day", 5, 3), ((), "<unk>", 1, 0)]
 )
-def test_dictionary_without_words(tmp_path, options, words, most):
+def test_dictionary_without_words(refused, options, words, threshold, most):
     files = {name: [f"good\t{words}"] * 3 for name in TSV_FILES}
     files["train.tsv"][0] = f"bad\t{words}"
-    source = write_folder(tmp_path / "source", files)
-    message = complaint("tsv", "--from", source, "--dest", tmp_path / "data", *options)
-    threshold = dict([options] if options else []).get("--threshold", 1)
-    assert message == (
+    assert refused("tsv", files, *options) == (
         f"error: --threshold {threshold}: no word of the training part occurs more than {most}"
         " times"
     )
-    assert os.listdir(tmp_path) == ["source"]
 
 
 def test_failure_of_fairseq_leaves_nothing_but_what_it_said(tmp_path, monkeypatch, capfd):

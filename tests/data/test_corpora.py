@@ -33,7 +33,7 @@ PAIRS = {
 
 
 def read(corpus, source, keep_case=False):
-    """Return the LabelledRows of a corpus, by name or itself."""
+    """The LabelledRows of a corpus, by name or itself."""
     corpus = CORPORA.get(corpus, corpus)
     rows = LabelledRows(corpus.labels, keep_case)
     with opened(str(source)) as files:
@@ -42,15 +42,25 @@ def read(corpus, source, keep_case=False):
     return rows
 
 
+@pytest.fixture
+def read_files(tmp_path):
+    """The LabelledRows of ``files`` in the folder ``source``."""
+
+    def rows(corpus, files, folder="source", **options):
+        return read(corpus, write_folder(tmp_path / folder, files), **options)
+
+    return rows
+
+
 def plain(rows):
-    """Return {split: [(label, sentence, ...)]}."""
+    """{split: [(label, sentence, ...)]}."""
     return {
-        split: [(row.label, *row.sentences) for row in kept] for split, kept in rows.splits.items()
+        split: [(row.label, *row.sentences) for row in part] for split, part in rows.splits.items()
     }
 
 
-def test_sst_has_the_label_of_the_root(tmp_path):
-    rows = read("sst", write_folder(tmp_path / "sst", FILES["sst"]))
+def test_sst_has_the_label_of_the_root(read_files):
+    rows = read_files("sst", FILES["sst"])
     assert plain(rows) == {
         "train": [
             ("3", "the rock works ."),
@@ -66,8 +76,8 @@ def test_sst_has_the_label_of_the_root(tmp_path):
     assert not rows.bad and not rows.left_out
 
 
-def test_sst_binary_leaves_neutral_sentences_out(tmp_path):
-    rows = read(SST_BINARY, write_folder(tmp_path / "sst", FILES["sst"]))
+def test_sst_binary_leaves_neutral_sentences_out(read_files):
+    rows = read_files(SST_BINARY, FILES["sst"])
     labels = {split: "".join(row.label for row in kept) for split, kept in rows.splits.items()}
     assert labels == {"train": "1010", "valid": "0", "test": "1"}
     assert rows.left_out == {"neutral": 2}
@@ -89,63 +99,52 @@ def test_sst_binary_leaves_neutral_sentences_out(tmp_path):
         ("Crème", "crème"),
     ],
 )
-def test_words_are_as_written(tmp_path, leaf, words):
-    folder = write_folder(tmp_path / "sst", with_line("sst", f"(3 (2 {leaf}) (2 it))"))
-    assert plain(read("sst", folder))["train"][1] == ("3", f"{words} it")
+def test_words_are_as_written(read_files, leaf, words):
+    rows = read_files("sst", with_line("sst", f"(3 (2 {leaf}) (2 it))"))
+    assert plain(rows)["train"][1] == ("3", f"{words} it")
     line = nli_line("neutral", f"( {leaf} it )", MAN)
-    folder = write_folder(tmp_path / "snli", with_line("snli", line))
-    assert plain(read("snli", folder))["train"][1] == ("neutral", f"{words} it", "a man sleeps .")
+    rows = read_files("snli", with_line("snli", line), "pairs")
+    assert plain(rows)["train"][1] == ("neutral", f"{words} it", "a man sleeps .")
 
 
 @pytest.mark.parametrize("corpus", ["snli", "mnli"])
-def test_nli_pairs_without_gold_label_are_left_out(tmp_path, corpus):
-    rows = read(corpus, write_folder(tmp_path / corpus, FILES[corpus]))
+def test_nli_pairs_without_gold_label_are_left_out(read_files, corpus):
+    rows = read_files(corpus, FILES[corpus])
     assert plain(rows) == PAIRS
     assert rows.left_out == {"without a gold label": 2}
     assert not rows.bad
 
 
-def test_sick_is_tokenised(tmp_path):
-    rows = read("sick", write_folder(tmp_path / "sick", SICK_FILES))
+def test_sick_is_tokenised(read_files):
+    rows = read_files("sick", SICK_FILES)
     assert plain(rows) == {
         "train": [("neutral", "a man is n't in the dog 's house", "a dog , in a t-shirt")],
         "valid": [("entailment", "a man sleeps", "somebody sleeps")],
         "test": [("contradiction", "a man sleeps", "nobody sleeps")],
     }
     assert not rows.bad
-    three = read("sick", write_folder(tmp_path / "three", SICK_FILES_BY_SPLIT))
+    three = read_files("sick", SICK_FILES_BY_SPLIT, "three")
     assert plain(three) == plain(rows)
 
 
-def test_tsv_learns_its_labels_from_training(tmp_path):
-    rows = read("tsv", write_folder(tmp_path / "tsv", FILES["tsv"]))
+def test_tsv_learns_its_labels_from_training(read_files):
+    rows = read_files("tsv", FILES["tsv"])
     assert plain(rows)["train"][:2] == [("good", "a fine day"), ("bad", "sad <unk> day day")]
     assert rows.labels == {"good", "bad", "so-so"}
+    as_written = read_files("tsv", FILES["tsv"], "again", keep_case=True)
+    assert plain(as_written)["train"][0] == ("good", "A fine Day")
 
 
-def test_case_is_kept_on_request(tmp_path):
-    folder = write_folder(tmp_path / "tsv", FILES["tsv"])
-    assert plain(read("tsv", folder, keep_case=True))["train"][0] == ("good", "A fine Day")
-
-
-def test_line_ends_and_byte_order_mark_of_windows(tmp_path):
-    files = {name: [f"{line}\r" for line in lines] for name, lines in TSV_FILES.items()}
-    files["train.tsv"][0] = "\ufeff" + files["train.tsv"][0]
-    rows = read("tsv", write_folder(tmp_path / "tsv", files))
-    assert plain(rows) == plain(read("tsv", write_folder(tmp_path / "plain", TSV_FILES)))
-    assert not rows.bad
-
-
+@pytest.mark.parametrize("start", ["", "\ufeff"], ids=["", "byte order mark"])
 @pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
 @pytest.mark.parametrize("last", [True, False], ids=["last ended", "last not ended"])
 @pytest.mark.parametrize("corpus", FILES)
-def test_ends_of_lines_do_not_matter(tmp_path, corpus, end, last):
-    plainly = read(corpus, write_folder(tmp_path / "plain", FILES[corpus]))
+def test_ends_of_lines_do_not_matter(tmp_path, read_files, corpus, last, end, start):
     folder = write_folder(tmp_path / "other", FILES[corpus])
     for name, lines in FILES[corpus].items():
-        (folder / name).write_bytes((end.join(lines) + end * last).encode("utf-8"))
+        (folder / name).write_bytes((start + end.join(lines) + end * last).encode("utf-8"))
     rows = read(corpus, folder)
-    assert plain(rows) == plain(plainly)
+    assert plain(rows) == plain(read_files(corpus, FILES[corpus]))
     assert not rows.bad
 
 
@@ -164,13 +163,13 @@ def with_first(*firsts):
     "header, pairs",
     [(HEADER, False), ("label\tsentence1\tsentence2", True), ('"label"\t"text"', False)],
 )
-def test_the_first_row_of_all_parts_is_a_header(tmp_path, header, pairs):
+def test_the_first_row_of_all_parts_is_a_header(read_files, header, pairs):
     files = with_first(header, f"\ufeff{header}", f"{header}\r")
     if pairs:
         files = {
             name: [first, *(f"{row}\tb" for row in rows)] for name, (first, *rows) in files.items()
         }
-    rows = read("tsv", write_folder(tmp_path / "tsv", files))
+    rows = read_files("tsv", files)
     assert rows.labels == {"good", "bad", "so-so"}
     assert {split: len(kept) for split, kept in rows.splits.items()} == {
         "train": 3, "valid": 1, "test": 1,
@@ -182,24 +181,20 @@ def test_the_first_row_of_all_parts_is_a_header(tmp_path, header, pairs):
 @pytest.mark.parametrize(
     "firsts", [("bad\ta",) * 3, ("good\ta",) * 3, ("a\tb", "a\tb", "a\tc")], ids=str
 )
-def test_rows_whose_label_comes_again_or_that_differ_are_data(tmp_path, firsts):
-    rows = read("tsv", write_folder(tmp_path / "tsv", with_first(*firsts)))
+def test_rows_whose_label_comes_again_or_that_differ_are_data(read_files, firsts):
+    rows = read_files("tsv", with_first(*firsts))
     assert len(rows.splits["train"]) == 4 and len(rows.splits["test"]) == 2
     assert not rows.left_out and not rows.bad
 
 
-def test_header_of_training_alone_is_a_row_with_a_note(tmp_path):
-    rows = read("tsv", write_folder(tmp_path / "tsv", with_first(HEADER, None, None)))
+def test_a_header_of_one_part_alone_is_a_row_with_a_note_or_a_bad_one(tmp_path, read_files):
+    rows = read_files("tsv", with_first(HEADER, None, None))
     assert "label" in rows.labels
-    [note] = rows.notes
-    assert note == (
-        f"{tmp_path}/tsv/train.tsv: only the first row has the label 'label'; "
+    assert rows.notes == [
+        f"{tmp_path}/source/train.tsv: only the first row has the label 'label'; "
         "if that is a header, take it out"
-    )
-
-
-def test_header_of_a_held_out_part_alone_is_a_bad_row(tmp_path):
-    rows = read("tsv", write_folder(tmp_path / "tsv", with_first(None, HEADER, None)))
+    ]
+    rows = read_files("tsv", with_first(None, HEADER, None), "held out")
     assert [reason for _, reason in rows.bad] == ["unknown label"]
 
 
@@ -211,11 +206,10 @@ def test_header_of_a_held_out_part_alone_is_a_bad_row(tmp_path):
         ('"a ""fine"" day"', 'a "fine" day'),
     ],
 )
-def test_quotes_of_a_spreadsheet(tmp_path, written, sentence):
-    folder = write_folder(tmp_path / "tsv", with_line("tsv", f"good\t{written}"))
-    rows = read("tsv", folder)
+def test_quotes_of_a_spreadsheet(tmp_path, read_files, written, sentence):
+    rows = read_files("tsv", with_line("tsv", f"good\t{written}"))
     assert plain(rows)["train"][:2] == [("good", "a fine day"), ("good", sentence)]
-    assert [note.partition(": ")[0] for note in rows.notes] == [f"{folder}/train.tsv"]
+    assert [note.partition(": ")[0] for note in rows.notes] == [f"{tmp_path}/source/train.tsv"]
 
 
 @pytest.mark.parametrize(
@@ -231,16 +225,16 @@ def test_quotes_of_a_spreadsheet(tmp_path, written, sentence):
     ],
     ids=str,
 )
-def test_quotes_of_the_text_are_words(tmp_path, sentences):
+def test_quotes_of_the_text_are_words(read_files, sentences):
     files = {**TSV_FILES, "valid.tsv": [f"good\t{sentence}" for sentence in sentences]}
-    rows = read("tsv", write_folder(tmp_path / "tsv", files))
+    rows = read_files("tsv", files)
     assert plain(rows)["valid"] == [("good", sentence) for sentence in sentences]
     assert not rows.notes and not rows.bad
 
 
-def test_quotes_do_not_reach_other_files(tmp_path):
+def test_quotes_do_not_reach_other_files(read_files):
     files = {**TSV_FILES, "train.tsv": ['"good"\t"a, b"'], "valid.tsv": ['good\t" a'] * 2}
-    rows = read("tsv", write_folder(tmp_path / "tsv", files))
+    rows = read_files("tsv", files)
     assert plain(rows)["train"] == [("good", "a, b")]
     assert plain(rows)["valid"] == [("good", '" a')] * 2
 
@@ -308,25 +302,26 @@ BAD_ROWS = [
 
 
 @pytest.mark.parametrize("corpus, line, reason", BAD_ROWS)
-def test_bad_row_is_reported_with_its_place_and_not_used(tmp_path, corpus, line, reason):
-    sound = plain(read(corpus, write_folder(tmp_path / "sound", FILES[corpus])))
-    folder = write_folder(tmp_path / "spoilt", with_line(corpus, line))
-    rows = read(corpus, folder)
-    assert [text for text, _ in rows.bad] == [f"{folder}/{list(FILES[corpus])[0]}:2: {reason}"]
-    assert rows.bad[0][1] == reason.partition(":")[0]
-    assert plain(rows) == sound
+def test_bad_row_is_reported_with_its_place_and_not_used(
+    tmp_path, read_files, corpus, line, reason
+):
+    rows = read_files(corpus, with_line(corpus, line))
+    name = next(iter(FILES[corpus]))
+    place = f"{tmp_path}/source/{name}:2: {reason}"
+    assert rows.bad == [(place, reason.partition(":")[0])]
+    assert plain(rows) == plain(read_files(corpus, FILES[corpus], "without"))
 
 
-def test_label_of_a_bad_row_is_not_learnt(tmp_path):
+def test_label_of_a_bad_row_is_not_learnt(read_files):
     files = with_line("tsv", "ugly\t ")
     files["valid.tsv"].append("ugly\ta day")
-    rows = read("tsv", write_folder(tmp_path / "tsv", files))
+    rows = read_files("tsv", files)
     assert [reason for _, reason in rows.bad] == ["empty sentence", "unknown label"]
     assert rows.labels == {"good", "bad", "so-so"}
 
 
-def test_long_text_of_a_bad_row_is_cut(tmp_path):
-    rows = read("tsv", write_folder(tmp_path / "tsv", with_line("tsv", "x" * 9999)))
+def test_long_text_of_a_bad_row_is_cut(read_files):
+    rows = read_files("tsv", with_line("tsv", "x" * 9999))
     assert rows.bad[0][0].endswith("missing column: '" + "x" * 59)
 
 
@@ -374,7 +369,6 @@ def test_bad_archives(tmp_path):
         ("", r"has no header \(blank line\)"),
     ],
 )
-def test_header_of_sick(tmp_path, header, complaint):
-    folder = write_folder(tmp_path / "sick", {"SICK.txt": [header]})
-    with pytest.raises(InputError, match=f"sick/SICK.txt: {complaint}"):
-        read("sick", folder)
+def test_header_of_sick(read_files, header, complaint):
+    with pytest.raises(InputError, match=f"source/SICK.txt: {complaint}"):
+        read_files("sick", {"SICK.txt": [header]})

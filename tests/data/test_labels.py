@@ -13,13 +13,13 @@ from fairseq_lstmn.errors import InputError
 @pytest.fixture
 def dictionary():
     """Labels as fairseq's task loads them, once fairseq-preprocess has padded them."""
-    found = Dictionary()
+    labels = Dictionary()
     for label in ("neg", "pos", "so-so"):
-        found.add_symbol(label)
-    found.finalize(padding_factor=8)
-    found.add_symbol("<mask>")
-    assert len(found) == 4 + 4 + 1
-    return found
+        labels.add_symbol(label)
+    labels.finalize(padding_factor=8)
+    labels.add_symbol("<mask>")
+    assert len(labels) == 4 + 4 + 1
+    return labels
 
 
 def task(dictionary, number, regression=False, data="folder"):

@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_lstmn.data import counted_random
-from fairseq_lstmn.data.recall import Recall
-from fairseq_lstmn.data.recall_dataset import RecallDataset
+from fairseq_lstmn.data.recall import Recall, RecallDataset, stream
 
 
 @st.composite
@@ -32,7 +30,7 @@ def rows(recall, start, numbers):
 
 @given(recall=recalls(), seed=st.integers(0, 2**40))
 def test_every_key_is_asked_for_once_and_answered_by_its_value(recall, seed):
-    for tokens, targets in rows(recall, counted_random.stream(seed), np.arange(20)):
+    for tokens, targets in rows(recall, stream(seed), np.arange(20)):
         n = len(tokens) // 3
         assert recall.fewest <= n <= recall.most
         keys, values, questions = tokens[0 : 2 * n : 2], tokens[1 : 2 * n : 2], tokens[2 * n :]
@@ -46,7 +44,7 @@ def test_every_key_is_asked_for_once_and_answered_by_its_value(recall, seed):
     recall=recalls(), seed=st.integers(0, 9), numbers=st.lists(st.integers(0, 10**9), min_size=1)
 )
 def test_an_example_depends_on_its_stream_and_number_alone(recall, seed, numbers):
-    start = counted_random.stream(seed)
+    start = stream(seed)
     together = rows(recall, start, numbers)
     assert together == [row for number in numbers for row in rows(recall, start, [number])]
 
@@ -54,7 +52,7 @@ def test_an_example_depends_on_its_stream_and_number_alone(recall, seed, numbers
 def test_streams_and_numbers_differ():
     recall = Recall(4, 4, 16, 16)
     drawn = [
-        {str(row) for row in rows(recall, counted_random.stream(*words), np.arange(2000))}
+        {str(row) for row in rows(recall, stream(*words), np.arange(2000))}
         for words in ((0, 1), (0, 2), (1, 0), (2, 0))
     ]
     assert all(len(examples) == 2000 for examples in drawn)
@@ -64,16 +62,16 @@ def test_streams_and_numbers_differ():
 def test_pairs_keys_values_and_orders_are_equally_likely():
     """Counts of 20,000 draws stay within five standard deviations of their mean."""
     recall = Recall(2, 4, 5, 3)
-    found = rows(recall, counted_random.stream(7), np.arange(20_000))
-    of_three = [tokens for tokens, _ in found if len(tokens) == 9]
+    examples = rows(recall, stream(7), np.arange(20_000))
+    of_three = [tokens for tokens, _ in examples if len(tokens) == 9]
 
-    def check(draws, outcomes):
+    def check(draws, kinds):
         counts = np.unique(draws, return_counts=True)[1]
-        mean = len(draws) / outcomes
-        assert len(counts) == outcomes
+        mean = len(draws) / kinds
+        assert len(counts) == kinds
         assert abs(counts - mean).max() < 5 * np.sqrt(mean)
 
-    check([len(tokens) for tokens, _ in found], 3)
+    check([len(tokens) for tokens, _ in examples], 3)
     check([" ".join(tokens[0:6:2]) for tokens in of_three], 5 * 4 * 3)
     check([" ".join(tokens[1:6:2]) for tokens in of_three], 3**3)
     check([str([tokens[0:6:2].index(key) for key in tokens[6:]]) for tokens in of_three], 6)
@@ -82,7 +80,7 @@ def test_pairs_keys_values_and_orders_are_equally_likely():
 @pytest.fixture
 def dataset():
     recall = Recall(2, 5, 8, 8)
-    return RecallDataset(recall, counted_random.stream(0), recall.dictionary(), 50, trains=True)
+    return RecallDataset(recall, stream(0), recall.dictionary(), 50, trains=True)
 
 
 def numbers(dataset):
@@ -104,9 +102,7 @@ def test_what_is_not_for_training_stays(dataset):
 
 def test_pairs_grow_until_there_are_the_most():
     recall = Recall(1, 20, 24, 24)
-    dataset = RecallDataset(
-        recall, counted_random.stream(0), recall.dictionary(), 500, trains=True, growth=2
-    )
+    dataset = RecallDataset(recall, stream(0), recall.dictionary(), 500, trains=True, growth=2)
     longest = []
     for epoch in range(1, 10):
         dataset.set_epoch(epoch)

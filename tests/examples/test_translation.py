@@ -10,7 +10,7 @@ import pytest
 import sentencepiece
 from omegaconf import OmegaConf
 
-from fairseq_lstmn.data.normalisation import Normalisation, recorded
+from fairseq_lstmn.data.data_folder import Normalisation
 from fairseq_lstmn.errors import InputError
 from tests.examples.example import (
     EXAMPLES,
@@ -235,7 +235,7 @@ def corpus(tmp_path_factory):
     dest = here / "data" / "iwslt14"
     iwslt.main(["--from", str(archive), "--dest", str(dest), "--pieces", "90", "--lowercase"])
     assert os.listdir(here / "data") == ["iwslt14"]
-    assert recorded(str(dest / "bin")) == Normalisation(lower_case=True)
+    assert Normalisation.of_data(str(dest / "bin")) == Normalisation(lower_case=True)
     return dest
 
 

@@ -3,7 +3,7 @@
 import pytest
 from fairseq.data import Dictionary
 
-from fairseq_lstmn.data.normalisation import FILE, Normalisation, recorded
+from fairseq_lstmn.data.data_folder import NORMALISATION, Normalisation
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.inference.lines import BadLine, LineReader
 
@@ -18,16 +18,16 @@ def dictionary():
 
 @pytest.mark.parametrize("lower_case", [True, False])
 def test_a_record_is_read_as_it_was_written(tmp_path, lower_case):
-    assert recorded(str(tmp_path)) is None
+    assert Normalisation.of_data(str(tmp_path)) is None
     Normalisation(lower_case).write(tmp_path)
-    assert recorded(f"{tmp_path}:/elsewhere") == Normalisation(lower_case)
+    assert Normalisation.of_data(f"{tmp_path}:/elsewhere") == Normalisation(lower_case)
 
 
 @pytest.mark.parametrize("record", ["", "{}", "[]", '{"case": "upper", "spaces": "single"}'])
 def test_a_broken_record_is_named(tmp_path, record):
-    (tmp_path / FILE).write_text(record)
-    with pytest.raises(InputError, match=f"{FILE}: "):
-        recorded(str(tmp_path))
+    (tmp_path / NORMALISATION).write_text(record)
+    with pytest.raises(InputError, match=f"{NORMALISATION}: "):
+        Normalisation.of_data(str(tmp_path))
 
 
 def test_words_are_read_normalised_and_kept_as_written(dictionary):

@@ -6,10 +6,7 @@ from fairseq.data import data_utils
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairseq_lstmn.data.sentence_pairs import HYPOTHESIS, PREMISE
-from fairseq_lstmn.models.lstmn import LSTMNConfig
-from fairseq_lstmn.models.lstmn_lm import LSTMNLanguageModelConfig
-from fairseq_lstmn.models.nli import LSTMNPairConfig
+from fairseq_lstmn.data.datasets import HYPOTHESIS, PREMISE
 from tests.models import small
 from tests.models.small import small_task
 
@@ -49,22 +46,18 @@ def padded(rows, left=False):
 
 def language_model(task):
     sizes = dict(decoder_embed_dim=3, decoder_hidden_size=4, decoder_out_embed_dim=3)
-    config = LSTMNLanguageModelConfig(**sizes, criterion_name="cross_entropy")
-    return small.build(config, "lstmn_lm", task)
+    return small.model("lstmn_lm", task, **sizes, decoder_layers=2)
 
 
 def translation(task, fusion):
     sizes = dict(encoder_embed_dim=3, decoder_embed_dim=3, decoder_out_embed_dim=3)
-    limits = dict(max_source_positions=50, max_target_positions=50)
-    config = LSTMNConfig(**sizes, **limits, criterion_name="cross_entropy", attention_fusion=fusion)
-    return small.build(config, "lstmn", task)
+    sizes.update(encoder_hidden_size=3, decoder_hidden_size=3)
+    return small.model("lstmn", task, **sizes, attention_fusion=fusion)
 
 
-def pairs(task, fusion):
-    config = LSTMNPairConfig(encoder_embed_dim=3, encoder_hidden_size=4, attention_fusion=fusion)
-    model = small.build(config, "lstmn_nli", task)
-    model.register_classification_head("head", num_classes=3)
-    return model.eval()
+def pairs(task):
+    sizes = dict(encoder_embed_dim=3, encoder_hidden_size=4)
+    return small.model("lstmn_nli", task, **sizes, attention_fusion="deep")
 
 
 def scores_of_words(model, rows):
@@ -90,7 +83,7 @@ def scores_of_pairs(model, rows):
         (language_model, scores_of_words, 0),
         (lambda task: translation(task, "deep"), scores_of_translations, 1),
         (lambda task: translation(task, "shallow"), scores_of_translations, 1),
-        (lambda task: pairs(task, "deep"), scores_of_pairs, None),
+        (pairs, scores_of_pairs, None),
     ],
     ids=["language model", "deep translation", "shallow translation", "pairs"],
 )
@@ -101,12 +94,12 @@ def test_every_row_is_answered_as_it_is_alone(build, scores, answered, batch):
     model = build(small_task(words))
     with torch.no_grad():
         together = scores(model, rows)
-        for row, (found, *_) in zip(rows, zip(together)):
+        for row, answer in zip(rows, together):
             alone = scores(model, [row])[0]
             if answered is not None:  # a score for each of its words
-                found = found[: len(row[answered])]
-            assert torch.isfinite(found).all()
-            torch.testing.assert_close(found, alone, atol=1e-5, rtol=1e-5)
+                answer = answer[: len(row[answered])]
+            assert torch.isfinite(answer).all()
+            torch.testing.assert_close(answer, alone, atol=1e-5, rtol=1e-5)
 
 
 def test_a_sentence_of_5000_tokens_is_learnt_from():

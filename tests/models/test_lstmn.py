@@ -1,24 +1,13 @@
-"""The encoder-decoder in one process: fusions, padding, incremental decoding, options."""
+"""The encoder-decoder in one process: fusions, padding, options."""
 
 import pytest
 import torch
 
 from fairseq_lstmn.data.lengths import UNLIMITED
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.models.lstmn import LSTMNConfig
 from tests.models import small
-from tests.models.small import small_task, some_tokens
+from tests.models.small import padded, small_task, some_tokens
 
-SIZES = dict(
-    encoder_embed_dim=6,
-    encoder_hidden_size=7,
-    decoder_embed_dim=5,
-    decoder_hidden_size=7,
-    decoder_out_embed_dim=8,
-    criterion_name="cross_entropy",
-    max_source_positions=50,
-    max_target_positions=40,
-)
 FUSIONS = [
     dict(attention_fusion="none"),
     dict(attention_fusion="shallow"),
@@ -33,46 +22,22 @@ SHAPES = [
     dict(encoder_layers=2, decoder_layers=2, encoder_bidirectional=True, memory_span=3),
     dict(encoder_hidden_size=4, memory_span=1),
 ]
+NO_SIZES = dict.fromkeys(small.SIZES["lstmn"])
 EVERY_FUSION = pytest.mark.parametrize("fusion", FUSIONS, ids=str)
 EVERY_SHAPE = pytest.mark.parametrize("shape", SHAPES, ids=str)
 
 
-def build(task=None, arch="lstmn", **options):
-    return small.build(LSTMNConfig(**{**SIZES, **options}), arch, task)
+def build(task=None, **options):
+    return small.model("lstmn", task, **options)
 
 
 def padded_sources(task, left):
     """Three sources (3, 6) of 6, 4 and 1 tokens, padded on one side; their lengths."""
-    tokens, lengths = some_tokens(task, 3, 6), torch.tensor([6, 4, 1])
-    for row, length in enumerate(lengths.tolist()):
-        if left:
-            tokens[row] = tokens[row].roll(6 - length)
-            tokens[row, : 6 - length] = task.source_dictionary.pad()
-        else:
-            tokens[row, length:] = task.source_dictionary.pad()
-    return tokens, lengths
+    return padded(task, 6, 6, 4, 1, left=left)
 
 
 def targets(task):
     return some_tokens(task, 3, 8).flip(0)
-
-
-@EVERY_SHAPE
-@EVERY_FUSION
-@pytest.mark.usefixtures("either_mode")
-def test_step_by_step_scores_equal_teacher_forced_ones(fusion, shape):
-    task = small_task()
-    model, previous = build(task, **fusion, **shape), targets(task)
-    sources, lengths = padded_sources(task, left=True)
-    whole, extra = model(sources, lengths, previous)
-    encoded, state = model.encoder(sources, lengths), {}
-    for t in range(previous.size(1)):
-        scores, step = model.decoder(
-            previous[:, : t + 1], encoder_out=encoded, incremental_state=state
-        )
-        assert torch.allclose(scores[:, -1], whole[:, t], atol=1e-5)
-        if fusion["attention_fusion"] != "none":
-            assert torch.allclose(step["attn"][0][:, -1], extra["attn"][0][:, t], atol=1e-5)
 
 
 @EVERY_SHAPE
@@ -113,7 +78,7 @@ def test_words_are_predicted_from_the_state_and_its_context(fusion):
     scores, _ = model(sources, lengths, previous)
     decoder = model.decoder
     state = decoder.first_state(model.encoder(sources, lengths))
-    x, _, attention = decoder.read(previous, state)
+    x, _, attention = decoder.forward_stack(previous, state)
     if fusion["attention_fusion"] == "none":
         assert attention is None
     else:
@@ -149,22 +114,6 @@ def test_the_decoder_starts_where_the_encoder_ended(fusion):
         assert not torch.allclose(model.decoder(previous, encoder_out=changed)[0], scores)
 
 
-@pytest.mark.usefixtures("either_mode")
-def test_reordering_follows_the_beam_even_when_the_batch_shrinks():
-    task = small_task()
-    order = torch.tensor([2, 0])
-    for fusion in FUSIONS:
-        model, previous = build(task, **fusion), targets(task)
-        sources, lengths = padded_sources(task, left=True)
-        encoded, state = model.encoder(sources, lengths), {}
-        model.decoder(previous[:, :4], encoder_out=encoded, incremental_state=state)
-        model.decoder.reorder_incremental_state_scripting(state, order)
-        encoded = model.encoder.reorder_encoder_out(encoded, order)
-        after, _ = model.decoder(previous[order, :5], encoder_out=encoded, incremental_state=state)
-        whole, _ = model(sources[order], lengths[order], previous[order, :5])
-        assert torch.allclose(after[:, -1], whole[:, -1], atol=1e-5)
-
-
 @pytest.mark.parametrize("fusion", ["shallow", "deep"])
 def test_every_parameter_gets_a_gradient(fusion):
     task = small_task()
@@ -187,10 +136,7 @@ def test_every_parameter_gets_a_gradient(fusion):
     ],
 )
 def test_presets(arch, fusion, embed_dim):
-    config = LSTMNConfig(
-        criterion_name="cross_entropy", max_source_positions=9, max_target_positions=9
-    )
-    model = small.build(config, arch)
+    model = small.model(arch, **(NO_SIZES if arch == "lstmn" else {}))
     [layer] = model.decoder.stack.layers
     assert type(layer.fusion).__name__ == fusion
     sizes = {
@@ -202,18 +148,13 @@ def test_presets(arch, fusion, embed_dim):
     assert sizes == {embed_dim}
 
 
-def test_decoder_attention_can_be_turned_off_as_in_lstm():
+def test_options_of_fairseqs_lstm():
+    """Attention turned off; all embeddings shared; embeddings frozen."""
     assert build(decoder_attention="0").decoder.stack.layers[0].fusion is None
-
-
-def test_all_embeddings_shared():
     options = dict(encoder_embed_dim=6, decoder_embed_dim=6, decoder_out_embed_dim=6)
     model = build(share_all_embeddings=True, **options)
     assert model.encoder.embed_tokens is model.decoder.embed_tokens
     assert model.decoder.output.to_scores is None
-
-
-def test_frozen_embeddings():
     model = build(encoder_freeze_embed=True, decoder_freeze_embed=True)
     assert not model.encoder.embed_tokens.weight.requires_grad
     assert not model.decoder.embed_tokens.weight.requires_grad

@@ -1,4 +1,4 @@
-"""lstmn_lm in one process: options, presets, incremental decoding, carried tapes."""
+"""lstmn_lm in one process: options, presets, the pointer, carried tapes."""
 
 import copy
 import itertools
@@ -15,21 +15,9 @@ from fairseq_lstmn.models.lstmn_lm import LSTMNLanguageModel, LSTMNLanguageModel
 from tests.models import small
 from tests.models.small import small_task, some_tokens
 
-VARIANTS = [
-    dict(),
-    dict(decoder_layers=3, skip_connections=True),
-    dict(decoder_layers=2, residuals=True, memory_span=3),
-    dict(distance_bias=2, distance_bias_init=4.0, memory_span=1),
-    dict(decoder_layers=2, residuals=True, pointer=True),
-    dict(pointer=True, memory_span=3),
-    dict(decoder_layers=3, tape_layers=1, distance_bias=2, pointer=True),
-]
-
 
 def build(task=None, arch="lstmn_lm", **options):
-    sizes = dict(decoder_embed_dim=6, decoder_hidden_size=7, decoder_out_embed_dim=8)
-    config = LSTMNLanguageModelConfig(**{**sizes, "criterion_name": "cross_entropy", **options})
-    return small.build(config, arch, task)
+    return small.model(arch, task, **{**small.SIZES["lstmn_lm"], **options})
 
 
 @pytest.mark.parametrize("criterion", ["adaptive_loss", {"_name": "adaptive_loss"}])
@@ -42,56 +30,6 @@ def test_checkpoints_of_version_0_2_0_say_criterion_where_new_ones_say_criterion
     assert model.decoder.adaptive_softmax.cutoff == [5, 10, 24]
 
 
-@pytest.mark.parametrize("options", VARIANTS)
-@pytest.mark.usefixtures("either_mode")
-def test_step_by_step_scores_equal_those_of_the_whole(options):
-    task = small_task()
-    model, tokens = build(task, **options), some_tokens(task)
-    whole, _ = model(tokens)
-    state, steps = {}, []
-    for t in range(tokens.size(1)):
-        scores, _ = model.decoder(tokens[:, : t + 1], incremental_state=state)
-        steps.append(scores[:, -1])
-    assert torch.allclose(torch.stack(steps, dim=1), whole, atol=1e-5)
-
-
-@pytest.mark.usefixtures("either_mode")
-def test_first_incremental_call_reads_the_whole_prefix():
-    task = small_task()
-    model, tokens = build(task, decoder_layers=2), some_tokens(task)
-    whole, _ = model(tokens)
-    state = {}
-    first, _ = model.decoder(tokens[:, :5], incremental_state=state)
-    assert torch.allclose(first, whole[:, :5], atol=1e-5)
-    second, _ = model.decoder(tokens[:, :6], incremental_state=state)
-    assert torch.allclose(second[:, -1], whole[:, 5], atol=1e-5)
-
-
-@pytest.mark.usefixtures("either_mode")
-def test_reordering_follows_the_beam_even_when_the_batch_shrinks():
-    task = small_task()
-    model, tokens = build(task, decoder_layers=2), some_tokens(task)
-    order = torch.tensor([2, 0])
-    state = {}
-    model.decoder(tokens[:, :5], incremental_state=state)
-    model.decoder.reorder_incremental_state_scripting(state, order)
-    after, _ = model.decoder(tokens[order, :6], incremental_state=state)
-    whole, _ = model(tokens[order, :6])
-    assert torch.allclose(after[:, -1], whole[:, -1], atol=1e-5)
-
-
-def test_scores_of_a_row_do_not_depend_on_padding():
-    task = small_task()
-    model, tokens = build(task, decoder_layers=2), some_tokens(task)
-    lengths = torch.tensor([9, 5, 2])
-    for row, length in enumerate(lengths):
-        tokens[row, length:] = task.source_dictionary.pad()
-    padded, _ = model(tokens, src_lengths=lengths)
-    for row, length in enumerate(lengths):
-        alone, _ = model(tokens[row : row + 1, :length])
-        assert torch.allclose(padded[row, :length], alone[0], atol=1e-5)
-
-
 @pytest.mark.parametrize(
     "arch, sizes",
     [
@@ -101,24 +39,19 @@ def test_scores_of_a_row_do_not_depend_on_padding():
     ],
 )
 def test_presets(arch, sizes):
-    nothing_set = dict(decoder_embed_dim=None, decoder_hidden_size=None, decoder_out_embed_dim=None)
-    decoder = build(arch=arch, **nothing_set).decoder
+    decoder = build(arch=arch, **dict.fromkeys(small.SIZES["lstmn_lm"])).decoder
     hidden, embed = decoder.stack.layers[0].input_query.weight.shape
     assert (embed, hidden, len(decoder.stack.layers)) == sizes
 
 
-def test_the_preset_for_recall_starts_both_layers_near_an_lstm():
+def test_presets_beyond_the_paper_start_near_an_lstm():
     layers = build(arch="lstmn_lm_recall").decoder.stack.layers
     assert [layer.distance_bias.tolist() for layer in layers] == [[3, 0, 0, 0, 0]] * 2
-
-
-def test_the_pointers_preset_has_a_tape_above_an_lstm():
     decoder = build(arch="lstmn_lm_pointer").decoder
     below, above = decoder.stack.layers
     assert (below.memory_span, above.memory_span) == (1, 0)
     assert above.distance_bias.tolist() == [3, 0, 0, 0, 0]
-    assert decoder.stack.residuals
-    assert decoder.pointer is not None
+    assert decoder.stack.residuals and decoder.pointer is not None
 
 
 def test_an_option_wins_over_the_preset():
@@ -135,17 +68,22 @@ def test_builds_from_a_bare_namespace():
     assert model.decoder.stack.layers[0].score.shape == (6,)
 
 
-def test_weights_start_as_in_fairseqs_lstm():
-    layer = build(forget_gate_bias=1.0).decoder.stack.layers[0]
+def test_weights_start_as_in_fairseqs_lstm_but_for_biases_that_are_asked_for():
+    options = dict(forget_gate_bias=1.0, distance_bias=3, distance_bias_init=4.0)
+    layer = build(**options).decoder.stack.layers[0]
+    distance_bias = layer.distance_bias
+    assert distance_bias.tolist() == [4.0, 0.0, 0.0, 0.0]
     gates = layer.input_gates.bias.view(4, -1)
     assert torch.equal(gates[1], torch.ones(7))
-    others = [gates[[0, 2, 3]], *(p for p in layer.parameters() if p is not layer.input_gates.bias)]
+    others = [
+        gates[[0, 2, 3]],
+        *(
+            p
+            for p in layer.parameters()
+            if p is not layer.input_gates.bias and p is not distance_bias
+        ),
+    ]
     assert all(p.abs().max() <= 0.1 and p.std() > 0.02 for p in others)
-
-
-def test_distance_bias_starts_at_the_nearest_slot():
-    layer = build(distance_bias=3, distance_bias_init=4.0).decoder.stack.layers[0]
-    assert layer.distance_bias.tolist() == [4.0, 0.0, 0.0, 0.0]
 
 
 def test_shared_embedding_is_the_output_layer():
@@ -163,12 +101,12 @@ def test_a_pointer_takes_words_beyond_the_outputs_for_the_unknown_one():
     model, tokens = build(task, pointer=True), some_tokens(task)
     decoder, unknown = model.decoder, task.source_dictionary.unk()
     assert (tokens >= 10).any()
-    read = decoder.read_on(tokens)
+    decoded = decoder.decode(tokens)
     copied = torch.zeros(3, 9, 10)
     for b, t, i in itertools.product(range(3), range(9), range(9)):
         word = int(tokens[b, i])
-        copied[b, t, word if word < 10 else unknown] += read.attention.tape[b, t, i].detach()
-    features = decoder.features(read)
+        copied[b, t, word if word < 10 else unknown] += decoded.attention.tape[b, t, i].detach()
+    features = decoder.features(decoded)
     share = decoder.pointer.gate(features).sigmoid()
     share[:, 0] = 1  # nothing to point at
     expected = share * decoder.output_layer(features).softmax(dim=2) + (1 - share) * copied
@@ -220,28 +158,27 @@ def test_options_out_of_range_are_named(options, complaint):
     assert "\n" not in str(error.value)
 
 
-def carried_over(model, pieces, **kwargs):
-    return torch.cat(
-        [model(piece, continues=k > 0, **kwargs)[0] for k, piece in enumerate(pieces)], dim=1
-    )
-
-
 @pytest.mark.parametrize("pointer, outputs", [(False, None), (True, None), (True, 10)])
 def test_carried_tapes_make_blocks_one_text(pointer, outputs):
     task = small_task(outputs=outputs)
-    model, tokens = (
-        build(task, decoder_layers=2, pointer=pointer, carry_tape=100),
-        some_tokens(task),
-    )
+    model = build(task, decoder_layers=2, pointer=pointer, carry_tape=100)
+    tokens = some_tokens(task)
     whole, _ = model(tokens)
-    pieces = carried_over(model, tokens.split([2, 4, 3], dim=1))
-    assert torch.allclose(pieces, whole, atol=1e-5)
+    pieces = enumerate(tokens.split([2, 4, 3], dim=1))
+    scores = torch.cat([model(piece, continues=k > 0)[0] for k, piece in pieces], dim=1)
+    assert torch.allclose(scores, whole, atol=1e-5)
 
 
-def test_a_batch_that_continues_nothing_starts_empty():
+@pytest.fixture
+def carrying():
+    """A model that carries its tapes, three rows of nine tokens, and their scores as one text."""
     task = small_task()
-    model, tokens = build(task, carry_tape=100), some_tokens(task)
-    whole, _ = model(tokens)
+    model, tokens = build(task, carry_tape=100, dropout=0.0), some_tokens(task)
+    return model, tokens, model(tokens)[0]
+
+
+def test_a_batch_that_continues_nothing_starts_empty(carrying):
+    model, tokens, whole = carrying
     model(tokens, continues=False)
     again, _ = model(tokens, continues=False)
     assert torch.equal(again, whole)
@@ -257,19 +194,15 @@ def test_carried_tapes_keep_the_latest_slots_only():
     assert not tape.hidden.requires_grad
 
 
-def test_streams_that_have_ended_leave_the_batch():
-    task = small_task()
-    model, tokens = build(task, carry_tape=100), some_tokens(task)
-    whole, _ = model(tokens)
+def test_streams_that_have_ended_leave_the_batch(carrying):
+    model, tokens, whole = carrying
     model(tokens[:, :5], continues=False)
     rest, _ = model(tokens[:2, 5:], continues=True)
     assert torch.allclose(rest, whole[:2, 5:], atol=1e-5)
 
 
-def test_validation_leaves_the_training_tapes_alone():
-    task = small_task()
-    model, tokens = build(task, carry_tape=100, dropout=0.0), some_tokens(task)
-    whole, _ = model(tokens)
+def test_validation_leaves_the_training_tapes_alone(carrying):
+    model, tokens, whole = carrying
     model.train()
     model(tokens[:, :5], continues=False)
     model.eval()
@@ -286,9 +219,8 @@ def test_training_with_carried_tapes_needs_a_task_that_continues():
         model(some_tokens(task))
 
 
-def test_a_copy_with_carried_tapes_works_by_itself():
-    task = small_task()
-    model, tokens = build(task, carry_tape=100), some_tokens(task)
+def test_a_copy_with_carried_tapes_works_by_itself(carrying):
+    model, tokens, _ = carrying
     model(tokens, continues=False)
     twin = copy.deepcopy(model)  # what fairseq's moving average does in the middle of training
     twin(tokens.flip(0), continues=False)
@@ -314,7 +246,7 @@ def test_carried_tapes_come_back_from_their_state(pointer, tmp_path):
     assert words.untyped_storage().nbytes() == words.numel() * words.element_size()
 
 
-def test_nothing_carried_has_no_state():
-    model, tokens = build(carry_tape=4), some_tokens(small_task())
+def test_nothing_carried_has_no_state(carrying):
+    model, tokens, _ = carrying
     model(tokens, continues=False)  # in evaluation
     assert model.decoder.carried.state() is None

@@ -6,17 +6,10 @@ from fairseq import models
 from omegaconf import OmegaConf
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.models import classifiers, nli
+from fairseq_lstmn.models.classifiers import LSTMNClassifierConfig
 from tests.models import small
-from tests.models.small import small_task, some_tokens
+from tests.models.small import small_task
 
-CONFIGS = {
-    "lstmn_classifier": classifiers.LSTMNClassifierConfig,
-    "lstm_classifier": classifiers.LSTMClassifierConfig,
-    "tcnn_classifier": classifiers.TCNNClassifierConfig,
-    "lstmn_nli": nli.LSTMNPairConfig,
-    "lstm_nli": nli.LSTMPairConfig,
-}
 SENTENCES = [
     ("lstmn_classifier", dict()),
     ("lstmn_classifier", dict(encoder_layers=2, memory_span=2, distance_bias=2)),
@@ -34,34 +27,19 @@ PAIRS = [
 ]
 
 
-def build(model, task=None, arch=None, **options):
-    sizes = {} if arch else dict(encoder_embed_dim=5, encoder_hidden_size=12)
-    built = small.build(CONFIGS[model](**{**sizes, **options}), arch or model, task)
-    built.register_classification_head("head", num_classes=3)
-    return built.eval()
-
-
-def padded(task, steps, *lengths):
-    """Tokens (B, steps), right-padded, and their lengths (B,)."""
-    tokens = some_tokens(task, len(lengths), steps)
-    for row, length in enumerate(lengths):
-        tokens[row, length:] = task.source_dictionary.pad()
-    return tokens, torch.tensor(lengths)
-
-
 def inputs(task, model):
     names = ["src_tokens", "src_lengths"]
-    parts = [*padded(task, 7, 3, 7, 1)]
+    parts = [*small.padded(task, 7, 3, 7, 1)]
     if model.endswith("nli"):
         names += ["hypothesis_tokens", "hypothesis_lengths"]
-        parts += padded(task, 5, 5, 2, 4)
+        parts += small.padded(task, 5, 5, 2, 4)
     return dict(zip(names, parts))
 
 
 @pytest.mark.parametrize("model, options", SENTENCES + PAIRS, ids=str)
 def test_a_row_of_a_batch_is_the_row_alone(model, options):
     task = small_task()
-    reader, batch = build(model, task, **options), inputs(task, model)
+    reader, batch = small.model(model, task, **options), inputs(task, model)
     together, _ = reader(**batch, classification_head_name="head")
     assert together.shape == (3, 3)
     for row in range(3):
@@ -76,7 +54,7 @@ def test_a_row_of_a_batch_is_the_row_alone(model, options):
 @pytest.mark.parametrize("model, options", SENTENCES + PAIRS, ids=str)
 def test_every_parameter_gets_a_gradient(model, options):
     task = small_task()
-    reader = build(model, task, **options).train()
+    reader = small.model(model, task, **options).train()
     scores, _ = reader(**inputs(task, model), classification_head_name="head")
     scores.logsumexp(dim=1).sum().backward()
     without = [name for name, p in reader.named_parameters() if p.grad is None or not p.grad.any()]
@@ -90,7 +68,7 @@ def test_hypotheses_read_their_premise_only_with_fusion(fusion):
     changed = dict(batch, src_tokens=batch["src_tokens"].roll(1, dims=0))
     changed["src_lengths"] = batch["src_lengths"].roll(1)
     for options, reads in ((dict(), False), (dict(attention_fusion=fusion), True)):
-        model = build("lstmn_nli", task, **options)
+        model = small.model("lstmn_nli", task, **options)
         hypothesis = model(**batch)[0][:, 12:]
         assert torch.allclose(model(**changed)[0][:, 12:], hypothesis) != reads
 
@@ -98,7 +76,7 @@ def test_hypotheses_read_their_premise_only_with_fusion(fusion):
 def test_a_hypothesis_reads_from_an_empty_tape():
     task = small_task()
     batch = inputs(task, "lstmn_nli")
-    plain, fused = (build("lstmn_nli", task, attention_fusion=f) for f in ("none", "deep"))
+    plain, fused = (small.model("lstmn_nli", task, attention_fusion=f) for f in ("none", "deep"))
     plain.load_state_dict(fused.state_dict(), strict=False)
     # nothing comes through a closed gate, and no state of the premise another way
     torch.nn.init.constant_(fused.reader.hypothesis.layers[0].fusion.token_gate.bias, -1e4)
@@ -106,7 +84,7 @@ def test_a_hypothesis_reads_from_an_empty_tape():
 
 
 def test_the_gate_of_deep_fusion_starts_nearly_closed():
-    model = build("lstmn_nli", attention_fusion="deep")
+    model = small.model("lstmn_nli", attention_fusion="deep")
     fusion = model.reader.hypothesis.layers[0].fusion
     assert torch.equal(fusion.token_gate.bias, torch.full((12,), -3.0))
     assert fusion.token_gate.weight.abs().max() <= 0.1
@@ -125,7 +103,7 @@ def test_the_gate_of_deep_fusion_starts_nearly_closed():
     ],
 )
 def test_sizes_are_those_of_table_3(arch, published):
-    model = build("lstmn_nli", arch=arch)
+    model = small.model(arch)
     model.words = None
     counted = sum(parameter.numel() for parameter in model.parameters())
     # The shallow and deep rows agree to 5%. The paper's 260k without fusion lies between what
@@ -134,7 +112,7 @@ def test_sizes_are_those_of_table_3(arch, published):
 
 
 def test_sentiment_sizes_are_the_papers():
-    model = build("lstmn_classifier", arch="lstmn_sst_2layer")
+    model = small.model("lstmn_sst_2layer")
     assert [layer.key.shape for layer in model.reader.layers] == [(168, 168)] * 2
     assert model.words.embed_tokens.embedding_dim == 300
 
@@ -158,7 +136,7 @@ def gradients(model, task, epoch):
 @pytest.mark.parametrize("scale", [0.35, 0.0])
 def test_pretrained_rows_are_slower_in_the_first_epoch(vectors, scale):
     task = small_task()
-    model = build(
+    model = small.model(
         "lstmn_classifier", task, encoder_embed_path=vectors, first_epoch_scale=scale, dropout=0.0
     ).train()
     first, second = gradients(model, task, 1), gradients(model, task, 2)
@@ -171,8 +149,8 @@ def test_pretrained_rows_are_slower_in_the_first_epoch(vectors, scale):
 
 def test_checkpoints_of_version_0_2_0_load():
     """Their presets lack an option, and their weights stand beside which rows are pretrained."""
-    model = build("lstmn_classifier", arch="lstmn_sst")
-    config = vars(classifiers.LSTMNClassifierConfig())
+    model = small.model("lstmn_sst")
+    config = vars(LSTMNClassifierConfig())
     del config["skip_bad_vectors"]
     saved = OmegaConf.create({**config, "_name": "lstmn_sst"})
     again = models.build_model(saved, small_task(), from_checkpoint=True)
@@ -184,7 +162,7 @@ def test_checkpoints_of_version_0_2_0_load():
 
 def test_other_rows_are_drawn_with_the_standard_deviation_asked_for(vectors):
     task = small_task(words=2000)
-    model = build("lstmn_classifier", task, encoder_embed_path=vectors, unknown_embed_std=1.0)
+    model = small.model("lstmn_classifier", task, encoder_embed_path=vectors, unknown_embed_std=1.0)
     weight = model.words.embed_tokens.weight
     assert weight[task.source_dictionary.index("w7")].tolist() == [5, 4, 3, 2, 1]
     assert weight[10:].std().item() == pytest.approx(1, abs=0.03)  # 3 of its standard errors
@@ -203,4 +181,4 @@ def test_other_rows_are_drawn_with_the_standard_deviation_asked_for(vectors):
 )
 def test_options_out_of_range_are_named(model, options, complaint):
     with pytest.raises(InputError, match=complaint):
-        build(model, **options)
+        small.model(model, **options)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fairseq_lstmn.modules.pointer import Pointer
+from fairseq_lstmn.modules.output_layer import Pointer
 from tests.ops.test_memory import Allocations
 
 # B 1, T 2, n 3, O 2, V 4
@@ -57,14 +57,14 @@ def test_it_is_the_mixture_with_its_gradients():
     parts = [torch.randn(2, 4, size, dtype=torch.double) * 3 for size in (5, 3)]
     parts = [part.requires_grad_() for part in (*parts, attention)]
     leaves = [*parts, *pointer.parameters()]
-    found = []
+    computed = []
     for compute in pointer, partial(mixed, pointer):
         result = compute(*parts, words)
         cotangent = torch.arange(result.numel()).view_as(result).sin()
-        found.append([result, *torch.autograd.grad((result * cotangent).sum(), leaves)])
-    for actual, expected in zip(*found, strict=True):
+        computed.append([result, *torch.autograd.grad((result * cotangent).sum(), leaves)])
+    for actual, expected in zip(*computed, strict=True):
         torch.testing.assert_close(actual, expected)
-    assert torch.allclose(found[0][0].exp().sum(dim=2), torch.ones(()).double())
+    assert torch.allclose(computed[0][0].exp().sum(dim=2), torch.ones(()).double())
 
 
 def test_a_word_that_only_the_tape_says(pointer):

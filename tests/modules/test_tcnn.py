@@ -25,14 +25,12 @@ def enumerated(layer, x):
     projected = [x @ matrix.T for matrix in matrices]  # P x, Q x, R x
     z = torch.zeros(*x.shape[:2], layer.output.out_features, dtype=x.dtype)
     for k in range(x.size(1)):
-        total = projected[0][:, k].clone()
-        if layer.order > 1:
-            for j in range(k):
-                total += layer.decay ** (k - j - 1) * projected[0][:, j] * projected[1][:, k]
-        if layer.order > 2:
-            for i, j in combinations(range(k), 2):
-                trigram = projected[0][:, i] * projected[1][:, j] * projected[2][:, k]
-                total += layer.decay ** (k - i - 2) * trigram
+        total = 0
+        for n in range(1, layer.order + 1):
+            for ngram in combinations(range(k), n - 1):
+                first, *_ = steps = *ngram, k
+                factors = [factor[:, step] for factor, step in zip(projected, steps)]
+                total += layer.decay ** (k - first - n + 1) * torch.stack(factors).prod(dim=0)
         z[:, k] = total @ layer.output.weight.T + layer.output.bias
     return z
 

@@ -8,7 +8,7 @@ from fairseq.tasks import TASK_REGISTRY, FairseqTask
 
 import fairseq_lstmn  # noqa: F401
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.models.fit import check_task
+from fairseq_lstmn.models import check_task
 from fairseq_lstmn.models.lstmn_lm import LSTMNLanguageModelConfig
 from tests.fairseq_commands import PLUGIN, monolingual_data, run
 

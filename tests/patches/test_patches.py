@@ -34,7 +34,7 @@ from omegaconf import OmegaConf
 from fairseq_lstmn import patches
 from fairseq_lstmn.checkpoints import resume
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.modules.word_embedding import WordEmbedding
+from fairseq_lstmn.modules.embeddings import WordEmbedding
 from fairseq_lstmn.patches.checkpoint_utils import FULL_UNPICKLING
 from tests.checkpoints.files import OPEN
 from tests.fairseq_commands import PLUGIN, logged, monolingual_data, parallel_data, run

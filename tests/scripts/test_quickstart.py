@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_lstmn.data.normalisation import Normalisation, recorded
+from fairseq_lstmn.data.data_folder import Normalisation
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCRIPTS = CHECKOUT / "scripts"
@@ -82,7 +82,9 @@ def test_models_are_compared_and_dates_are_shown(checkout):
     assert shown[1::3] == [f"T-{n}\t{line}" for n, line in enumerate(digits)]
     assert [line[:4] for line in shown[2::3]] == ["D-0\t", "D-1\t", "D-2\t"]
 
-    assert recorded(str(checkout / "quickstart" / "data-bin")) == Normalisation(lower_case=True)
+    assert Normalisation.of_data(str(checkout / "quickstart" / "data-bin")) == Normalisation(
+        lower_case=True
+    )
     comparisons = checkout / "quickstart" / "comparisons"
     for plan, models in {
         "recall": ["lstm_lm", "lstmn_lm-distance-bias"],

@@ -18,12 +18,12 @@ def task(**changes):
 
 def batch(split, epoch=1, size=30, **changes):
     """The first ``size`` examples of a part in an epoch."""
-    made = task(**changes)
-    made.load_dataset(split)
-    dataset = made.dataset(split)
+    recall = task(**changes)
+    recall.load_dataset(split)
+    dataset = recall.dataset(split)
     dataset.set_epoch(epoch)
-    found = dataset.collater([dataset[index] for index in range(size)])
-    return found["net_input"]["src_tokens"].tolist()
+    examples = dataset.collater([dataset[index] for index in range(size)])
+    return examples["net_input"]["src_tokens"].tolist()
 
 
 def test_training_depends_on_the_seed_and_the_tests_do_not():
@@ -46,11 +46,11 @@ def test_a_range_of_pairs_is_for_training_only():
 
 
 def test_there_are_as_many_examples_keys_and_values_as_asked_for():
-    made = task(num_keys=5, num_values=2, train_examples=7)
+    recall = task(num_keys=5, num_values=2, train_examples=7)
     for part, size in {"train": 7, "valid": 30, "test": 30}.items():
-        made.load_dataset(part)
-        assert len(made.dataset(part)) == size
-    names = made.dictionary.symbols[made.dictionary.nspecial :]
+        recall.load_dataset(part)
+        assert len(recall.dataset(part)) == size
+    names = recall.dictionary.symbols[recall.dictionary.nspecial :]
     assert names == ["k0", "k1", "k2", "k3", "k4", "v0", "v1"]
     assert len(task(num_keys=5).target_dictionary) == task().dictionary.nspecial + 10
 
@@ -67,16 +67,10 @@ def test_symbols_start_as_wide_as_asked_for_in_every_model(arch):
 
 
 WRONG = {
-    "no number": (
-        dict(pairs="four"),
-        "--pairs four: must be a number or FEWEST-MOST",
-    ),
+    "no number": (dict(pairs="four"), "--pairs four: must be a number or FEWEST-MOST"),
     "no pairs": (dict(pairs="0"), "--pairs 0: must rise, from 1 on up to --num-keys 16"),
     "a range that falls": (dict(pairs="5-2"), "--pairs 5-2: must rise, from 1 on"),
-    "more pairs than keys": (
-        dict(pairs="17"),
-        "--pairs 17: must rise, from 1 on up to",
-    ),
+    "more pairs than keys": (dict(pairs="17"), "--pairs 17: must rise, from 1 on up to"),
     "no keys": (dict(num_keys=0), "--num-keys 0: must be 1 or above"),
     "no values": (dict(num_values=0), "--num-values 0: must be 1 or above"),
     "nothing to train on": (dict(train_examples=0), "--train-examples 0: must be 1 or above"),

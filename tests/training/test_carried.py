@@ -28,7 +28,7 @@ def reading():
     """A trainer whose model has read a batch."""
     found = trainer()
     tape = Tape(torch.ones(3, 5, 4), torch.ones(3, 5, 4))
-    found.get_model().decoder.carried.keep(True, [tape], torch.ones(3, 5))
+    found.get_model().decoder.carried.store(True, [tape], torch.ones(3, 5))
     return found
 
 

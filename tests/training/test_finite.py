@@ -9,7 +9,7 @@ from fairseq import checkpoint_utils
 from fairseq.trainer import Trainer
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.modules.attentional_output import AttentionalOutput
+from fairseq_lstmn.modules.output_layer import AttentionalOutput
 from fairseq_lstmn.training import finite
 
 

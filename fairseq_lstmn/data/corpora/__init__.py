@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
-from fairseq_lstmn.data.corpora import nli, sick, sst, tsv
+from fairseq_lstmn.data.corpora import columns, trees
 from fairseq_lstmn.data.labelled_rows import Table
+
+INFERENCE = ("contradiction", "entailment", "neutral")
 
 
 class Corpus(NamedTuple):
@@ -27,10 +29,12 @@ SST = Corpus(
     what="Stanford Sentiment Treebank, whole sentences in five classes",
     files="{train,dev,test}.txt of trainDevTestTrees_PTB.zip",
     address="https://nlp.stanford.edu/sentiment/trainDevTestTrees_PTB.zip",
-    labels=sst.FINE,
-    tables=sst.fine_tables,
+    labels=trees.FINE,
+    tables=partial(trees.tables, names=trees.SST, parse=trees.fine_row),
 )
-SST_BINARY = SST._replace(labels=sst.BINARY, tables=sst.binary_tables)
+SST_BINARY = SST._replace(
+    labels=trees.BINARY, tables=partial(trees.tables, names=trees.SST, parse=trees.binary_row)
+)
 
 CORPORA = {
     "sst": SST,
@@ -38,22 +42,22 @@ CORPORA = {
         what="Stanford Natural Language Inference",
         files="snli_1.0_{train,dev,test}.jsonl of snli_1.0.zip",
         address="https://nlp.stanford.edu/projects/snli/snli_1.0.zip",
-        labels=nli.LABELS,
-        tables=partial(nli.tables, names=nli.SNLI),
+        labels=INFERENCE,
+        tables=partial(trees.tables, names=trees.SNLI, parse=trees.pair_row),
     ),
     "sick": Corpus(
         what="Sentences Involving Compositional Knowledge, the entailment labels",
         files="SICK.txt of SICK.zip, or SICK_{train,trial,test_annotated}.txt",
         address="https://zenodo.org/record/2787612/files/SICK.zip",
-        labels=nli.LABELS,
-        tables=sick.tables,
+        labels=INFERENCE,
+        tables=columns.sick_tables,
     ),
     "mnli": Corpus(
         what="Multi-Genre NLI; valid is dev_matched, test is dev_mismatched",
         files="multinli_1.0_{train,dev_matched,dev_mismatched}.jsonl of multinli_1.0.zip",
         address="https://cims.nyu.edu/~sbowman/multinli/multinli_1.0.zip",
-        labels=nli.LABELS,
-        tables=partial(nli.tables, names=nli.MNLI),
+        labels=INFERENCE,
+        tables=partial(trees.tables, names=trees.MNLI, parse=trees.pair_row),
     ),
     "tsv": Corpus(
         what="your own sentences or pairs",
@@ -62,7 +66,7 @@ CORPORA = {
         "every file, with a label that no other row has, is a header",
         address=None,
         labels=None,
-        tables=tsv.tables,
-        flags=tsv.FLAGS,
+        tables=columns.tsv_tables,
+        flags=columns.FLAGS,
     ),
 }
