@@ -6,6 +6,7 @@ the attention of a first token that has nothing to attend, would end the trainin
 
 import pytest
 import torch
+from fairseq.models import MODEL_DATACLASS_REGISTRY
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
@@ -16,12 +17,8 @@ from fairseq_lstmn.models.nli import LSTMNPairConfig, LSTMPairConfig
 from tests.models.small import build, small_task, some_tokens
 
 READER = dict(encoder_embed_dim=5, encoder_hidden_size=8)
-WRITER = dict(
-    decoder_embed_dim=5,
-    decoder_hidden_size=8,
-    decoder_out_embed_dim=7,
-    criterion_name="cross_entropy",
-)
+WIDTHS = dict(decoder_embed_dim=5, decoder_hidden_size=8, decoder_out_embed_dim=7)
+WRITER = dict(**WIDTHS, criterion_name="cross_entropy")
 BOTH = dict(**READER, **WRITER, max_source_positions=50, max_target_positions=50)
 MODELS = [
     LSTMNLanguageModelConfig(**WRITER),
@@ -38,14 +35,7 @@ MODELS = [
     LSTMNPairConfig(**READER, attention_fusion="deep", separate_readers=True),
     LSTMPairConfig(**READER),
 ]
-NAMES = {
-    LSTMNLanguageModelConfig: "lstmn_lm",
-    LSTMNConfig: "lstmn",
-    LSTMNClassifierConfig: "lstmn_classifier",
-    TCNNClassifierConfig: "tcnn_classifier",
-    LSTMNPairConfig: "lstmn_nli",
-    LSTMPairConfig: "lstm_nli",
-}
+NAMES = {kind: name for name, kind in MODEL_DATACLASS_REGISTRY.items()}
 
 
 @pytest.fixture(scope="module")

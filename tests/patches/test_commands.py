@@ -69,24 +69,22 @@ def malicious(language_model, tmp_path):
     return Namespace(path=path, created=created)
 
 
-def assert_refuses(result, path):
-    last_line = result.stdout.splitlines()[-1]
+def last_line(command, *arguments):
+    """What a command says that ends by a fault of its input."""
+    result = run(command, *arguments, check=False)
     assert result.returncode == 1
-    assert last_line.startswith(f"error: {path}: refused, because it holds {OPEN}")
-    assert FULL_UNPICKLING in last_line
     assert "Traceback" not in result.stdout
+    return result.stdout.splitlines()[-1]
 
 
-def test_training_refuses_to_restore_a_malicious_checkpoint(language_model, malicious, tmp_path):
+def test_a_malicious_checkpoint_is_refused(language_model, malicious, tmp_path):
     from_it = "--save-dir", tmp_path, "--restore-file", malicious.path
-    result = run("train", language_model.data, *TRAIN_LANGUAGE_MODEL, *from_it, check=False)
-    assert_refuses(result, malicious.path)
-    assert not malicious.created.exists()
-
-
-def test_evaluation_refuses_a_malicious_checkpoint(language_model, malicious):
-    result = run("eval-lm", language_model.data, *ON_CPU, "--path", malicious.path, check=False)
-    assert_refuses(result, malicious.path)
+    for line in (
+        last_line("train", language_model.data, *TRAIN_LANGUAGE_MODEL, *from_it),
+        last_line("eval-lm", language_model.data, *ON_CPU, "--path", malicious.path),
+    ):
+        assert line.startswith(f"error: {malicious.path}: refused, because it holds {OPEN}")
+        assert FULL_UNPICKLING in line
     assert not malicious.created.exists()
 
 
@@ -149,14 +147,11 @@ def test_training_goes_on_from_the_newest_sound_checkpoint(language_model, inter
 
 def test_training_that_runs_away_ends_by_naming_where(language_model, tmp_path):
     options = (*TRAIN_LANGUAGE_MODEL, "--optimizer", "sgd", "--lr", 1e38, "--save-dir", tmp_path)
-    result = run("train", language_model.data, *options, check=False)
-    last_line = result.stdout.splitlines()[-1]
-    assert result.returncode == 1
-    assert re.match(r"error: update \d: (the loss is|.* holds?) .*; see --lr", last_line)
-    assert "Traceback" not in result.stdout
+    line = last_line("train", language_model.data, *options)
+    assert re.match(r"error: update \d: (the loss is|.* holds?) .*; see --lr", line)
 
 
-def test_a_checkpoint_without_numbers_is_named(translation, tmp_path):
+def test_a_checkpoint_that_holds_nan_is_named(translation, tmp_path):
     def spoil(state):
         state["model"]["decoder.layers.0.weight_ih"][5, 1] = float("nan")
 
@@ -166,27 +161,18 @@ def test_a_checkpoint_without_numbers_is_named(translation, tmp_path):
     assert last_line(*command) == f"error: {path}: a probability is NaN, since {spoilt}"
 
 
-def last_line(command, *arguments):
-    """What a command says that ends by a fault of its input."""
-    result = run(command, *arguments, check=False)
-    assert result.returncode == 1
-    assert "Traceback" not in result.stdout
-    return result.stdout.splitlines()[-1]
-
-
 def test_a_subset_that_is_not_there_is_named_by_every_command(language_model, translation):
-    text, checkpoint = language_model.data, language_model.checkpoints / "checkpoint_last.pt"
+    text, pairs = language_model.data, translation.data
+    path = *ON_CPU, "--path", language_model.checkpoints / "checkpoint_last.pt"
+    needed = "--task", "language_modeling", "--batch-size", 4
     missing = "no binarised text of the subset 'vaild' is there"
-    asked = "--no-save", "--train-subset", "vaild"
-    line = f"error: {text}/vaild: {missing}"
-    assert last_line("train", text, *TRAIN_LANGUAGE_MODEL, *asked) == line
-    path = *ON_CPU, "--path", checkpoint
-    assert last_line("eval-lm", text, *path, "--gen-subset", "vaild") == line
-    needed = "--task", "language_modeling", "--batch-size", 4, "--valid-subset", "vaild"
-    assert last_line("validate", text, *path, *needed) == line
-    path = *ON_CPU, "--path", translation.checkpoint
-    line = f"error: {translation.data}: {missing}"
-    assert last_line("generate", translation.data, *path, "--gen-subset", "vaild") == line
+    for place, *command in (
+        (f"{text}/vaild", "train", text, *TRAIN_LANGUAGE_MODEL, "--no-save", "--train-subset"),
+        (f"{text}/vaild", "eval-lm", text, *path, "--gen-subset"),
+        (f"{text}/vaild", "validate", text, *path, *needed, "--valid-subset"),
+        (pairs, "generate", pairs, *ON_CPU, "--path", translation.checkpoint, "--gen-subset"),
+    ):
+        assert last_line(*command, "vaild") == f"error: {place}: {missing}"
 
 
 def test_training_is_not_resumed_with_other_words(language_model, tmp_path):

@@ -127,87 +127,56 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 @pytest.mark.parametrize("count", [0, 3, 8, 11, 21])
 @pytest.mark.parametrize("limits", [{"max_sentences": 10}, {"max_tokens": 50}])
 def test_no_example_is_left_out_of_the_batches(count, limits):
-    batches = data_utils.batch_by_size(
-        iter(range(100, 100 + count)),
-        num_tokens_fn=lambda index: 5,
-        required_batch_size_multiple=8,
-        **limits,
-    )
-    assert [index for batch in batches for index in batch] == list(range(100, 100 + count))
+    indices = range(100, 100 + count)
+    options = dict(num_tokens_fn=lambda index: 5, required_batch_size_multiple=8)
+    batches = data_utils.batch_by_size(iter(indices), **options, **limits)
+    assert [index for batch in batches for index in batch] == list(indices)
     assert all(len(batch) <= 10 for batch in batches)
 
 
 def test_batches_of_fixed_shapes_stay_as_they_are():
-    batches = data_utils.batch_by_size(
-        np.arange(5),
-        num_tokens_fn=lambda index: 4,
-        required_batch_size_multiple=8,
-        fixed_shapes=[(2, 4)],
-    )
+    options = dict(num_tokens_fn=lambda index: 4, required_batch_size_multiple=8)
+    batches = data_utils.batch_by_size(np.arange(5), **options, fixed_shapes=[(2, 4)])
     assert [list(batch) for batch in batches] == [[0, 1], [2, 3], [4]]
 
 
 def test_blocks_can_end_with_the_sentence():
     sentences = [torch.tensor([5, 6, 2]), torch.tensor([7, 2])]
-    blocks = TokenBlockDataset(
-        sentences,
-        sizes=[3, 2],
-        block_size=None,
-        pad=1,
-        eos=2,
-        break_mode="eos",
-    )
+    blocks = TokenBlockDataset(sentences, [3, 2], None, pad=1, eos=2, break_mode="eos")
     assert [block.tolist() for block in blocks] == [[5, 6, 2], [7, 2]]
 
 
+def texts(*lengths):
+    """Sentences of these lengths, and the lengths."""
+    return [torch.full((length,), 4) for length in lengths], np.array(lengths)
+
+
 def test_sentence_pairs_fall_into_length_buckets():
-    dictionary = Dictionary()
-    sides = [
-        [torch.full((length,), 4) for length in lengths] for lengths in ([2, 3, 5, 6], [2, 2, 7, 9])
-    ]
-    pairs = LanguagePairDataset(
-        sides[0],
-        np.array([2, 3, 5, 6]),
-        dictionary,
-        sides[1],
-        np.array([2, 2, 7, 9]),
-        dictionary,
-        num_buckets=2,
-    )
+    words = Dictionary()
+    sides = *texts(2, 3, 5, 6), words, *texts(2, 2, 7, 9), words
+    pairs = LanguagePairDataset(*sides, num_buckets=2)
     assert pairs.bucketed_num_tokens.tolist() == [3, 3, 9, 9]
     assert pairs.get_batch_shapes() == [(None, 3), (None, 9)]
 
 
 def test_lengths_fall_into_buckets():
-    lengths = np.array([1, 2, 3, 4, 5, 9])
-    dataset = BucketPadLengthDataset(
-        [torch.ones(length) for length in lengths],
-        lengths,
-        num_buckets=2,
-        pad_idx=0,
-        left_pad=False,
-    )
+    sentences = texts(1, 2, 3, 4, 5, 9)
+    dataset = BucketPadLengthDataset(*sentences, num_buckets=2, pad_idx=0, left_pad=False)
     assert dataset.buckets.tolist() == [3, 9]
     assert [len(item) for item in dataset] == [3, 3, 3, 9, 9, 9]
 
 
 def test_offsets_of_merged_parts_do_not_wrap(tmp_path):
-    sizes = [2**30, 2**30, 2**30]  # tokens of 4 bytes; only the index says so
-    part = str(tmp_path / "part")
+    sizes = [2**30] * 3  # tokens of 4 bytes; only the index says so
+    part, whole = (str(tmp_path / name) for name in ("part", "whole"))
     with MMapIndexedDataset.Index.writer(indexed_dataset.index_file_path(part), np.int32) as index:
         index.write(sizes)
     (tmp_path / "part.bin").touch()
-
-    builder = MMapIndexedDatasetBuilder(str(tmp_path / "whole.bin"), dtype=np.int32)
+    builder = MMapIndexedDatasetBuilder(f"{whole}.bin", dtype=np.int32)
     builder.merge_file_(part)
-    builder.finalize(str(tmp_path / "whole.idx"))
-
-    whole = MMapIndexedDataset.Index(str(tmp_path / "whole.idx"))
-    assert [tuple(map(int, whole[i])) for i in range(3)] == [
-        (0, 2**30),
-        (2**32, 2**30),
-        (2**33, 2**30),
-    ]
+    builder.finalize(f"{whole}.idx")
+    index = MMapIndexedDataset.Index(f"{whole}.idx")
+    assert [tuple(map(int, index[k])) for k in range(3)] == [(k * 2**32, 2**30) for k in range(3)]
 
 
 LEAVES_BATCHES_BEHIND = """
