@@ -1,11 +1,25 @@
 """Errors that a user can correct: one line that names the option or file and the value."""
 
 import sys
+import textwrap
+from collections.abc import Iterator
 from types import TracebackType
 
 
 class InputError(ValueError):
     """Bad input; the message is one line naming the option or file and its value."""
+
+
+def shortened(error: Exception) -> str:
+    """The kind and the message of any error in 120 letters."""
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 120)
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """``error`` and what was being handled when it came, back to the first."""
+    while error is not None:
+        yield error
+        error = error.__context__
 
 
 def report_in_one_line() -> None:

@@ -37,7 +37,7 @@ def run(args: Namespace) -> int:
     # here, so that `fairseq-lstmn doctor` can say that torch or fairseq is broken
     from fairseq import checkpoint_utils
 
-    from fairseq_lstmn.checkpoints.averaging import average
+    from fairseq_lstmn.inference.averaging import average
 
     paths = chosen(args)
     checkpoint_utils.torch_persistent_save(average(paths), args.output)
@@ -48,7 +48,7 @@ def run(args: Namespace) -> int:
 
 def chosen(args: Namespace) -> list[str]:
     """The paths of the checkpoints that are averaged."""
-    from fairseq_lstmn.checkpoints.averaging import latest
+    from fairseq_lstmn.inference.averaging import latest
 
     checkpoints: list[str] = args.checkpoints
     for option, number, pattern in (

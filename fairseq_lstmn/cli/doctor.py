@@ -69,7 +69,7 @@ def versions(problems: list[str]) -> list[Row]:
     rows = [("python", platform.python_version())]
     fairseqs = [name for name in FAIRSEQ if installed(name)]
     if not fairseqs:
-        problems.append(f"fairseq is not installed: pip install {wanted_fairseq()}")
+        problems.append(f"fairseq is not installed: pip install {matching_fairseq()}")
     for name in (*fairseqs, *OTHERS):
         if installed(name):
             rows.append((name, metadata.version(name)))
@@ -85,7 +85,7 @@ def installed(distribution: str) -> bool:
         return False
 
 
-def wanted_fairseq() -> str:
+def matching_fairseq() -> str:
     """fairseq 0.12.2 cannot be imported on Python 3.11 and later; fairseq-fixed can."""
     return "fairseq==0.12.2" if sys.version_info < (3, 11) else "fairseq-fixed==0.12.3.1"
 
@@ -98,7 +98,7 @@ def can_import(package: str, problems: list[str]) -> bool:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         problem = f"{package} cannot be imported ({reason})"
         if package == "fairseq" and installed("fairseq") and sys.version_info >= (3, 11):
-            problem += f": on this Python, pip uninstall fairseq, pip install {wanted_fairseq()}"
+            problem += f": on this Python, pip uninstall fairseq, pip install {matching_fairseq()}"
         problems.append(problem)
         return False
     return True
@@ -115,7 +115,7 @@ def check_extensions(problems: list[str]) -> None:
 def left_out() -> list[Row]:
     """(extension, what needs it) of all that are not built, then how to have them."""
     missing = [row for row in LEFT_OUT if find_spec(row[0]) is None]
-    fairseq = wanted_fairseq()
+    fairseq = matching_fairseq()
     how = ("to have them", f"{REBUILD} {fairseq.partition('==')[0]} {fairseq}")
     return [*missing, how] if missing else []
 

@@ -91,13 +91,21 @@ class CarriedTapes:
 
     Kept apart for training and evaluation, so that a validation run in the middle of an epoch
     leaves the training text's tapes alone. Those of training are in the checkpoints
-    (``training.carried``). Rows of a text that goes on are never padded, so a word's column is its
-    slot's.
+    (``patches.trainer_checkpoints``). Rows of a text that goes on are never padded, so a word's
+    column is its slot's.
     """
+
+    SAVED_AS = "carried_tapes"  # in a checkpoint's extra state: ``state()`` of each process by rank
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
         self.latest: dict[bool, Carried] = {}  # by whether it is training's
+
+    @staticmethod
+    def of(model: Any) -> "CarriedTapes | None":
+        """What a model of any class carries; None for one that carries nothing."""
+        carried = getattr(getattr(model, "decoder", None), "carried", None)
+        return carried if isinstance(carried, CarriedTapes) else None
 
     def take(self, training: bool, rows: int) -> Carried | None:
         """Tapes and words (B, P) of the first ``rows`` rows, as streams end from the last row on.

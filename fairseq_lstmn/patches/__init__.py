@@ -1,4 +1,4 @@
-"""What of fairseq is patched, a file for each of its modules.
+"""What of fairseq is patched, a file for each thing of it.
 
 A function with ``@patch(owner, name)`` stands around fairseq's, and says what fails without it and
 since when. Several around one function stand in one file in the order in which they run. They act

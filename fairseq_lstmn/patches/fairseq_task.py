@@ -1,7 +1,7 @@
-"""fairseq's base class of tasks: its generators, the batches of a shard, and examples too long."""
+"""fairseq's base class of tasks: its generators, its batches and its dictionaries."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -11,24 +11,23 @@ from fairseq.sequence_generator import SequenceGenerator
 from fairseq.sequence_scorer import SequenceScorer
 from fairseq.tasks.fairseq_task import FairseqTask
 from numpy.typing import NDArray
-from torch import Tensor
 
-from fairseq_lstmn.checkpoints import dictionaries
+from fairseq_lstmn.data import dictionaries
+from fairseq_lstmn.data.dictionaries import State
 from fairseq_lstmn.data.lengths import part_of, see_options
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.patches.alignment import NONE_ATTENDS, with_alignment
-from fairseq_lstmn.patches.registry import patch
+from fairseq_lstmn.patches.registry import Original, patch
 
-Rest = ParamSpec("Rest")  # what else a function of fairseq's takes
-Result = TypeVar("Result")
 Indices: TypeAlias = NDArray[np.int64]
 
 SKIP = "--skip-invalid-size-inputs-valid-test"  # which fairseq names where an example is too long
+NEW_WORDS = "lstmn_keeps_new_words"  # of a task, whose source dictionary may grow
 
 
 @patch(FairseqTask, "filter_indices_by_size")
 def filter_or_say_why_not(
-    filter_indices_by_size: Callable[..., Indices],
+    filter_indices_by_size: Original,
     task: FairseqTask,
     indices: Indices,
     dataset: FairseqDataset,
@@ -36,13 +35,14 @@ def filter_or_say_why_not(
     *args: Any,
     **kwargs: Any,
 ) -> Indices:
-    """fairseq's ``FairseqTask.filter_indices_by_size``.
+    """Raise InputError for an example that is too long, and where none is left.
 
-    Raises InputError, naming the part of the data and the options, for an example that is too long
-    where none is to be skipped, and where none is left.
+    It names the part of the data and the options.
     """
     try:
-        left = filter_indices_by_size(task, indices, dataset, max_positions, *args, **kwargs)
+        left: Indices = filter_indices_by_size(
+            task, indices, dataset, max_positions, *args, **kwargs
+        )
     except Exception as error:  # fairseq raises a plain one
         if SKIP not in str(error):
             raise
@@ -58,23 +58,19 @@ def filter_or_say_why_not(
     return left
 
 
-NEW_WORDS = "lstmn_keeps_new_words"  # of a task, whose source dictionary may grow
-
-
 @patch(FairseqTask, "build_generator")
 def build_generator(
-    build: Callable[..., Any],
+    build: Original,
     task: FairseqTask,
     models: Sequence[torch.nn.Module],
     args: Any,
-    *rest: object,
-    **kwargs: object,
+    *rest: Any,
+    **kwargs: Any,
 ) -> Any:
-    """The task's method; where unknown words are to be replaced the generator aligns words.
+    """Where unknown words are to be replaced the generator aligns words.
 
-    Raises:
-        InputError: models without a source have words to replace; a search that writes word by
-            word is asked for the steps of an iterative one.
+    Raises InputError for models without a source that have words to replace, and for a search word
+    by word that is asked for the steps of an iterative one.
     """
     generator = build(task, models, with_alignment(args), *rest, **kwargs)
     if isinstance(generator, (SequenceGenerator, SequenceScorer)):
@@ -95,13 +91,10 @@ def check_no_steps(args: Any) -> None:
 
 
 @patch(FairseqTask, "get_interactive_tokens_and_lengths")
-def get_interactive_tokens_and_lengths(
-    get_tokens: Callable[..., tuple[list[Tensor], list[int]]],
-    task: FairseqTask,
-    lines: list[str],
-    encode_fn: Callable[[str], str],
-) -> tuple[list[Tensor], list[int]]:
-    """The task's method; where unknown words are to be replaced, those of ``lines`` are kept.
+def keep_new_words(
+    get_tokens: Original, task: FairseqTask, lines: list[str], encode_fn: Any
+) -> Any:
+    """Where unknown words are to be replaced, those of ``lines`` are kept.
 
     They get numbers behind those that models know, for which the generator reads unknown ones.
     """
@@ -112,14 +105,14 @@ def get_interactive_tokens_and_lengths(
 
 
 @patch(FairseqTask, "get_batch_iterator")
-def get_batch_iterator(
-    get_iterator: Callable[..., EpochBatchIterator], task: FairseqTask, *args: Any, **kwargs: Any
+def refuse_empty_shard(
+    get_iterator: Original, task: FairseqTask, *args: Any, **kwargs: Any
 ) -> EpochBatchIterator:
-    """The task's method; raises InputError for a shard of ``--num-shards`` without a batch.
+    """Raise InputError for a shard of ``--num-shards`` without a batch.
 
     The processes of a training may have none: they repeat one.
     """
-    iterator = get_iterator(task, *args, **kwargs)
+    iterator: EpochBatchIterator = get_iterator(task, *args, **kwargs)
     shards, shard = kwargs.get("num_shards", 1), kwargs.get("shard_id", 0)
     if shards == 1 or torch.distributed.is_initialized():
         return iterator
@@ -152,11 +145,8 @@ class RebuildingConfig:
 
 @patch(FairseqTask, "get_batch_iterator")
 def get_rebuilding_iterator(
-    get_batch_iterator: Callable[Concatenate[FairseqTask, Rest], Result],
-    task: FairseqTask,
-    *args: Rest.args,
-    **kwargs: Rest.kwargs,
-) -> Result:
+    get_batch_iterator: Original, task: FairseqTask, *args: Any, **kwargs: Any
+) -> Any:
     """A resumed run trains on the same batches as an uninterrupted one.
 
     fairseq > 0.12.2 composes the training batches with the seed of the epoch in which the
@@ -177,9 +167,22 @@ def get_rebuilding_iterator(
         task.cfg = cfg
 
 
-# A model is not used with another dictionary that happens to have the same size.
-#
-# Every fairseq does so, silently, also with one model of an ensemble and where a training is
-# resumed.
-patch(FairseqTask, "state_dict")(dictionaries.state_with_dictionaries)
-patch(FairseqTask, "load_state_dict")(dictionaries.load_state_of_same_dictionaries)
+@patch(FairseqTask, "state_dict")
+def save_dictionaries(state_dict: Original, task: FairseqTask) -> State:
+    """Save the SHA-256 of each dictionary's words with the task.
+
+    fairseq uses a model with another dictionary that happens to have the same size, silently, also
+    with one model of an ensemble and where a training is resumed.
+    """
+    return {**state_dict(task), dictionaries.RECORDED: dictionaries.sums(task)}
+
+
+@patch(FairseqTask, "load_state_dict")
+def compare_dictionaries(load_state_dict: Original, task: FairseqTask, state_dict: State) -> None:
+    """Raise OtherWords for dictionaries with other words than those that were saved.
+
+    Checkpoints without any, by fairseq alone or older than that, are taken as they are.
+    """
+    state = dict(state_dict)
+    dictionaries.compare(dictionaries.pop_sums(state), task)
+    load_state_dict(task, state)

@@ -3,9 +3,9 @@
 import argparse
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import fields
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 from fairseq import options
 from fairseq.models import ARCH_MODEL_REGISTRY
@@ -14,90 +14,56 @@ from fairseq.tasks.translation import TranslationTask
 
 from fairseq_lstmn.data.lengths import UNLIMITED
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.patches import fitting
-from fairseq_lstmn.patches.distributed_utils import refuse_several_readers
-from fairseq_lstmn.patches.registry import patch
-
-Rest = ParamSpec("Rest")  # what else a function of fairseq's takes
-Result = TypeVar("Result")
+from fairseq_lstmn.patches.distributed import refuse_several_readers
+from fairseq_lstmn.patches.models import check_criterion, check_task
+from fairseq_lstmn.patches.registry import Original, patch
 
 LIMITS = {"max_positions", "max_source_positions", "max_target_positions"}
 
 
 @patch(options, "parse_args_and_arch")
-def parse_for_one_process(parse: Callable[..., Result], *args: object, **kwargs: object) -> Result:
-    """fairseq's ``parse_args_and_arch``; a command that works in one process refuses several."""
-    parsed = parse(*args, **kwargs)
-    namespace: Any = parsed[0] if isinstance(parsed, tuple) else parsed
+def parse_and_check(
+    parse: Original,
+    parser: argparse.ArgumentParser,
+    input_args: list[str] | None = None,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    """Check and correct what fairseq has parsed; raises InputError for what a command cannot do."""
+    parsed = parse(parser, input_args, *args, **kwargs)
+    namespace = parsed[0] if isinstance(parsed, tuple) else parsed
+    arguments = sys.argv if input_args is None else input_args
+    # before the options of a task, model or criterion are looked for in another
+    check_training(namespace)
+    if not kwargs.get("suppress_defaults"):
+        leave_limits_to_model(namespace, arguments)
+    check_reading(namespace)
+    leave_tpu_to_its_option(namespace, arguments)
     refuse_several_readers(namespace)
     return parsed
 
 
-@patch(options, "parse_args_and_arch")
-def parse_tpu_as_given(
-    parse: Callable[..., Result],
-    parser: argparse.ArgumentParser,
-    input_args: list[str] | None = None,
-    *args: object,
-    **kwargs: object,
-) -> Result:
-    """``--bf16`` and ``--memory-efficient-bf16`` train in bfloat16 on the device that is there.
-
-    Every fairseq lets them imply ``--tpu``, and so ends on a CPU or GPU in ``torch_xla`` missing
-    (its issue 4696). Here only ``--tpu`` says that there is a TPU, unless ``torch_xla`` is there.
-    """
-    parsed = parse(parser, input_args, *args, **kwargs)
-    namespace: Any = parsed[0] if isinstance(parsed, tuple) else parsed
-    if getattr(namespace, "bf16", False) and not importlib.util.find_spec("torch_xla"):
-        namespace.tpu = "--tpu" in (sys.argv if input_args is None else input_args)
-    return parsed
+def check_training(namespace: Any) -> None:
+    """Raise InputError for a model of this package with a task or criterion it is not for."""
+    if hasattr(namespace, "arch"):
+        model = ARCH_MODEL_REGISTRY[namespace.arch]
+        check_task(namespace.arch, model, TASK_REGISTRY[namespace.task])
+        check_criterion(namespace.arch, model, namespace.criterion)
 
 
-@patch(options, "parse_args_and_arch")
-def parse_args_and_arch(
-    parse: Callable[Concatenate[argparse.ArgumentParser, Rest], Result],
-    parser: argparse.ArgumentParser,
-    *args: Rest.args,
-    **kwargs: Rest.kwargs,
-) -> Result:
-    """fairseq's function of that name; raises InputError for what a command cannot do."""
-    parsed = parse(parser, *args, **kwargs)
-    namespace: Any = parsed[0] if isinstance(parsed, tuple) else parsed
-    interactive = hasattr(namespace, "buffer_size")
-    generate = hasattr(namespace, "replace_unk") and not interactive
-    if interactive:
-        check_interactive(namespace)
-    if generate:
-        check_generate(namespace)
-    if generate or hasattr(namespace, "context_window"):  # the latter is fairseq-eval-lm
-        check_shard(namespace)
-    if generate:
-        take_shard(namespace)
-    return parsed
-
-
-@patch(options, "parse_args_and_arch")
-def leave_limits_to_the_model(
-    parse: Callable[..., Result],
-    parser: argparse.ArgumentParser,
-    input_args: list[str] | None = None,
-    *args: object,
-    **kwargs: object,
-) -> Result:
-    """fairseq's ``parse_args_and_arch``; a task has no limit by default where the model's counts.
+def leave_limits_to_model(namespace: Any, arguments: Iterable[str]) -> None:
+    """A task has no limit by default where the model's counts.
 
     One that is given, or to which texts are to be shortened, stays.
     """
-    parsed = parse(parser, input_args, *args, **kwargs)
-    namespace: Any = parsed[0] if isinstance(parsed, tuple) else parsed
-    only_given = bool(kwargs.get("suppress_defaults"))
-    if not only_given and limits_are_the_models(namespace) and not shortens(namespace):
-        set_no_limits(namespace, sys.argv if input_args is None else input_args)
-    return parsed
-
-
-# before the options of a task, model or criterion are looked for in another
-patch(options, "parse_args_and_arch")(fitting.parse)
+    if not limits_are_the_models(namespace) or shortens(namespace):
+        return
+    config = TASK_DATACLASS_REGISTRY.get(namespace.task)
+    names = {field.name for field in fields(config)} if config else set()
+    options_set = {argument.partition("=")[0] for argument in arguments}
+    for name in names & LIMITS:
+        if f"--{name.replace('_', '-')}" not in options_set:
+            setattr(namespace, name, UNLIMITED)
 
 
 def limits_are_the_models(namespace: Any) -> bool:
@@ -111,20 +77,24 @@ def limits_are_the_models(namespace: Any) -> bool:
     return issubclass(TASK_REGISTRY.get(getattr(namespace, "task", None), object), TranslationTask)
 
 
-def set_no_limits(namespace: Any, arguments: Iterable[str]) -> None:
-    """Set those limits of a task to none that are not among the arguments."""
-    config = TASK_DATACLASS_REGISTRY.get(namespace.task)
-    names = {field.name for field in fields(config)} if config else set()
-    given = {argument.partition("=")[0] for argument in arguments}
-    for name in names & LIMITS:
-        if f"--{name.replace('_', '-')}" not in given:
-            setattr(namespace, name, UNLIMITED)
-
-
 def shortens(namespace: Any) -> bool:
     """Whether texts are to be shortened to a task's limit."""
     method = str(getattr(namespace, "shorten_method", "none"))
     return method != "none" or getattr(namespace, "truncate_source", False)
+
+
+def check_reading(namespace: Any) -> None:
+    """Raise InputError for what a command that reads a checkpoint cannot do."""
+    interactive = hasattr(namespace, "buffer_size")
+    generate = hasattr(namespace, "replace_unk") and not interactive
+    if interactive:
+        check_interactive(namespace)
+    if generate:
+        check_generate(namespace)
+    if generate or hasattr(namespace, "context_window"):  # the latter is fairseq-eval-lm
+        check_shard(namespace)
+    if generate:
+        take_shard(namespace)
 
 
 def check_interactive(namespace: Any) -> None:
@@ -171,3 +141,13 @@ def take_shard(namespace: Any) -> None:
     shards, processes = namespace.num_shards, namespace.distributed_world_size
     namespace.distributed_world_size = max(shards, processes)
     namespace.distributed_rank = max(namespace.shard_id, namespace.distributed_rank)
+
+
+def leave_tpu_to_its_option(namespace: Any, arguments: Iterable[str]) -> None:
+    """``--bf16`` and ``--memory-efficient-bf16`` train in bfloat16 on the device that is there.
+
+    fairseq lets them imply ``--tpu``, and so crashes on a CPU or GPU for want of ``torch_xla`` (its
+    issue 4696). Here only ``--tpu`` says that there is a TPU, unless ``torch_xla`` is there.
+    """
+    if getattr(namespace, "bf16", False) and not importlib.util.find_spec("torch_xla"):
+        namespace.tpu = "--tpu" in arguments

@@ -3,8 +3,9 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+Original: TypeAlias = Callable[..., Any]  # fairseq's function, or what is further inside
 Layer = TypeVar("Layer", bound=Callable[..., Any])
 
 # (a module or class of fairseq's, the name of a function there): what is around it, the outermost,

@@ -1,28 +1,30 @@
-"""fairseq's beam search: prefixes of unequal length, and alignments.
+"""``fairseq.sequence_generator``, ``search`` and ``sequence_scorer``: prefixes and alignments.
 
 B batch, K beam, L longest prefix, V vocabulary, S source length, T words of a hypothesis.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from contextlib import ExitStack
+from typing import Any, TypeAlias
 
 import torch
+from fairseq import utils
 from fairseq.models import BaseFairseqModel
-from fairseq.search import DiverseBeamSearch
+from fairseq.search import DiverseBeamSearch, LexicallyConstrainedBeamSearch
 from fairseq.sequence_generator import (
     EnsembleModelWithAlignment,
     SequenceGenerator,
     SequenceGeneratorWithAlignment,
 )
-from torch import Tensor
+from fairseq.sequence_scorer import SequenceScorer
+from torch import Tensor, nn
 
+from fairseq_lstmn.data import Sample
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.modules.language_decoder import CarriedTapes
 from fairseq_lstmn.patches.alignment import NONE_ATTENDS, align, attention_in, average
-from fairseq_lstmn.patches.registry import patch, setting
+from fairseq_lstmn.patches.registry import Original, patch, setting
 
-Result = TypeVar("Result")
-Sample: TypeAlias = dict[str, Any]
 Hypotheses: TypeAlias = list[list[dict[str, Any]]]  # of each sentence, the best first
 
 
@@ -70,14 +72,16 @@ def patch_prefix_tokens() -> None:
 
 @patch(SequenceGenerator, "generate")
 def generate(
-    generate: Callable[..., Hypotheses],
+    generate: Original,
     generator: SequenceGenerator,
     models: list[BaseFairseqModel],
     sample: Sample,
-    **kwargs: object,
+    **kwargs: Any,
 ) -> Hypotheses:
-    """The generator's method; attention (S, T) is the mean over the models that have one."""
-    hypotheses = generate(generator, models, without_new_words(generator, sample), **kwargs)
+    """Attention (S, T) is the mean over the models that have one."""
+    hypotheses: Hypotheses = generate(
+        generator, models, without_new_words(generator, sample), **kwargs
+    )
     if generator.model.models_size > 1:
         for hypothesis in (hypothesis for beam in hypotheses for hypothesis in beam):
             if hypothesis["attention"].numel():
@@ -88,7 +92,7 @@ def generate(
 def without_new_words(generator: SequenceGenerator, sample: Sample) -> Sample:
     """``sample`` with the unknown word for those that the source's dictionary got after the model.
 
-    ``fairseq_task.get_interactive_tokens_and_lengths`` adds them.
+    ``fairseq_task.keep_new_words`` adds them.
     """
     size = getattr(generator, "source_dictionary_size", None)
     if size is None:
@@ -100,20 +104,19 @@ def without_new_words(generator: SequenceGenerator, sample: Sample) -> Sample:
 
 @patch(SequenceGeneratorWithAlignment, "generate")
 def generate_with_alignment(
-    generate: Callable[..., Hypotheses],
+    generate: Original,
     generator: SequenceGeneratorWithAlignment,
     models: list[BaseFairseqModel],
     sample: Sample,
-    **kwargs: object,
-) -> Hypotheses:
-    """The generator's method; raises InputError where no model attends to the source.
+    **kwargs: Any,
+) -> Any:
+    """Raise InputError where no model attends to the source.
 
     Where a model aligns in a second pass over whole hypotheses, fairseq's own is taken.
     """
     if any(getattr(model, "full_context_alignment", False) for model in generator.model.models):
         return generate(generator, models, without_new_words(generator, sample), **kwargs)
-    search: Callable[..., Hypotheses] = SequenceGenerator.generate
-    hypotheses = search(generator, models, sample, **kwargs)
+    hypotheses: Any = SequenceGenerator.generate(generator, models, sample, **kwargs)
     for source, beam in zip(sample["net_input"]["src_tokens"], hypotheses):
         for hypothesis in beam:
             hypothesis["alignment"] = align(
@@ -129,16 +132,15 @@ def generate_with_alignment(
 
 @patch(EnsembleModelWithAlignment, "forward_align")
 def forward_align(
-    forward: Callable[..., Tensor],
+    forward: Original,
     ensemble: EnsembleModelWithAlignment,
     src_tokens: Tensor,
     src_lengths: Tensor,
     prev_output_tokens: Tensor,
 ) -> Tensor:
-    """The ensemble's method: the mean attention (B, T, S) of the models that attend.
+    """The mean attention (B, T, S) of the models that attend.
 
-    Raises:
-        InputError: none does.
+    Raises InputError where none does.
     """
     inputs = src_tokens, src_lengths, prev_output_tokens
     each = [attention_in(model(*inputs)) for model in ensemble.models]
@@ -151,18 +153,92 @@ def forward_align(
 @patch(SequenceGenerator, "generate")
 @patch(SequenceGeneratorWithAlignment, "generate")
 def generate_without_numbers(
-    generate: Callable[..., Result],
+    generate: Original,
     generator: SequenceGenerator,
     models: list[BaseFairseqModel],
-    sample: dict[str, Any],
-    **kwargs: object,
-) -> Result:
+    sample: Sample,
+    **kwargs: Any,
+) -> Any:
     """``--diverse-beam-groups`` works for more than the first batch.
 
-    Every fairseq takes the numbers of the sentences in the data for rows of its table of a
-    batch's groups, which fails from the second batch on and mixes sentences up before. Without
-    numbers it counts the rows itself.
+    fairseq takes the numbers of the sentences in the data for rows of its table of a batch's
+    groups, which fails from the second batch on and mixes sentences up before. Without numbers it
+    counts the rows itself.
     """
     if isinstance(generator.search, DiverseBeamSearch):
         sample = {key: value for key, value in sample.items() if key != "id"}
     return generate(generator, models, sample, **kwargs)
+
+
+@patch(LexicallyConstrainedBeamSearch, "init_constraints")
+def init_constraints(
+    init: Original,
+    search: LexicallyConstrainedBeamSearch,
+    batch_constraints: Tensor | None,
+    beam_size: int,
+) -> None:
+    """Raise InputError where data come without constraints."""
+    if batch_constraints is None:
+        raise InputError(
+            f"--constraints {search.representation}: these data come without; fairseq-interactive"
+            " of a translation model reads them, each behind a tab of its line"
+        )
+    init(search, batch_constraints, beam_size)
+
+
+@patch(SequenceScorer, "generate")
+def score(
+    score: Original,
+    scorer: SequenceScorer,
+    models: list[BaseFairseqModel],
+    sample: Sample,
+    **kwargs: Any,
+) -> Hypotheses:
+    """Attention (T, S) is the mean over the models that have one.
+
+    Raises InputError where an alignment is asked for and no model attends to the source.
+    """
+    with ExitStack() as hooks:
+        for model in models:
+            hooks.enter_context(model.register_forward_hook(say_none_plainly))
+        hypotheses: Hypotheses = score(scorer, models, sample, **kwargs)
+    for row, (hypothesis,) in enumerate(hypotheses):
+        attention = hypothesis["attention"]
+        if attention is not None and len(models) > 1:
+            attention = hypothesis["attention"] = average(attention, dim=1)
+        if kind := scorer.compute_alignment:
+            extract = (
+                utils.extract_soft_alignment if kind == "soft" else utils.extract_hard_alignment
+            )
+            source, target = sample["net_input"]["src_tokens"][row], sample["target"][row]
+            hypothesis["alignment"] = align(
+                extract, attention, source, target, scorer.pad, scorer.eos
+            )
+    return hypotheses
+
+
+def say_none_plainly(model: nn.Module, inputs: object, output: Any) -> Any:
+    """A forward hook: ``{"attn": [None]}`` becomes ``{"attn": None}``, for which fairseq tests."""
+    if len(output) > 1 and isinstance(output[1], dict) and attention_in(output) is None:
+        return (output[0], {**output[1], "attn": None}, *output[2:])
+    return output
+
+
+@patch(SequenceScorer, "generate")
+def score_with_carried_tapes(
+    generate: Original,
+    scorer: SequenceScorer,
+    models: list[BaseFairseqModel],
+    sample: Sample,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    """Raise InputError for a model that carries its tapes where batches do not go on."""
+    carrying = filter(None, map(CarriedTapes.of, models))
+    if "continues" not in sample["net_input"] and (tapes := next(carrying, None)):
+        raise InputError(
+            f"--carry-tape {tapes.slots}: is scored with --task contiguous_language_modeling, the"
+            " batches of this task do not continue one another; to score each block by itself, add"
+            " --model-overrides \"{'carry_tape': 0}\""
+        )
+    return generate(scorer, models, sample, *args, **kwargs)

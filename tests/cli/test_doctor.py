@@ -111,16 +111,16 @@ def test_missing_extension(extension, capsys, monkeypatch):
 @pytest.mark.parametrize("missing", [[], ["fairseq.libnat"], [name for name, _ in doctor.LEFT_OUT]])
 def test_extensions_that_no_flow_needs_may_be_left_out(missing, capsys, monkeypatch):
     find_spec, optional = doctor.find_spec, dict(doctor.LEFT_OUT)
-    found = {name: None if name in missing else object() for name in optional}
+    built = {name: None if name in missing else object() for name in optional}
     monkeypatch.setattr(
-        doctor, "find_spec", lambda name: found[name] if name in found else find_spec(name)
+        doctor, "find_spec", lambda name: built[name] if name in built else find_spec(name)
     )
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     shown = [line.split()[0] for line in lines if line.strip().startswith(tuple(optional))]
     assert shown == missing
     how = [line for line in lines if "pip install --force-reinstall" in line]
-    assert [line.split()[-1] for line in how] == ([doctor.wanted_fairseq()] if missing else [])
+    assert [line.split()[-1] for line in how] == ([doctor.matching_fairseq()] if missing else [])
 
 
 @pytest.mark.parametrize("name", ["fairseq-fixed", "sacrebleu"])

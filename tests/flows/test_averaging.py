@@ -5,8 +5,8 @@ import torch
 
 from fairseq_lstmn.cli import main
 from tests.fairseq_commands import PLUGIN, run
-from tests.training.corpora import write_corpora
-from tests.training.options import COMMON, PAIRS, STREAMS, TEXT, TRANSLATION
+
+from .corpora import COMMON, PAIRS, STREAMS, TEXT, TRANSLATION, write_corpora
 
 SHARED = "--share-all-embeddings", "--decoder-out-embed-dim", 8
 RIVAL = "--task", "translation", "--arch", "lstm", "--batch-size", 8, "--encoder-embed-dim", 8

@@ -1,4 +1,6 @@
-"""A task's default limit of length does not limit a model that has none."""
+"""What is taken from a command's options: limits of length, and the device."""
+
+import importlib.util
 
 import pytest
 from fairseq import options
@@ -74,6 +76,22 @@ def test_translations_are_scored_within_the_limits_that_are_given(arguments, lim
 
 def test_validation_overrides_no_limit_of_a_checkpoint():
     parser = options.get_validation_parser()
-    given = ["data", "--path", "model.pt", *WRITING]
-    args = options.parse_args_and_arch(parser, given, suppress_defaults=True)
+    arguments = ["data", "--path", "model.pt", *WRITING]
+    args = options.parse_args_and_arch(parser, arguments, suppress_defaults=True)
     assert "max_source_positions" not in args
+
+
+@pytest.mark.parametrize("option", ["--bf16", "--memory-efficient-bf16"])
+@pytest.mark.parametrize("tpu", [False, True])
+def test_bfloat16_needs_no_tpu(option, tpu):
+    arguments = ["data", "--task", "language_modeling", "--arch", "lstm_lm", option]
+    parser = options.get_training_parser()
+    args = options.parse_args_and_arch(parser, [*arguments, "--tpu"] if tpu else arguments)
+    assert args.bf16
+    assert args.tpu == tpu
+
+
+def test_bfloat16_means_a_tpu_where_one_can_be(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "torch_xla")
+    arguments = ["data", "--task", "language_modeling", "--arch", "lstm_lm", "--bf16"]
+    assert options.parse_args_and_arch(options.get_training_parser(), arguments).tpu

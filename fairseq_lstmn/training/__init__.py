@@ -1,1 +1,0 @@
-"""What fairseq's trainer leaves unsaid; ``patches`` ties it to fairseq."""
