@@ -8,7 +8,7 @@ from fairseq.data import Dictionary
 from fairseq.models.lstm import LSTMModel
 
 from fairseq_lstmn.data.normalisation import Normalisation
-from fairseq_lstmn.inference.checkpoint import Trained
+from fairseq_lstmn.inference.checkpoint import TrainedModel
 from fairseq_lstmn.models.classifiers import LSTMNClassifierConfig
 from fairseq_lstmn.models.lstmn import LSTMNConfig
 from fairseq_lstmn.models.lstmn_lm import LSTMNLanguageModelConfig
@@ -63,7 +63,7 @@ LINES = {  # of unequal length, to be read in one batch
 
 
 def trained(case, outputs=None):
-    """The ``Trained`` model of a case, without weights that have learned anything.
+    """The ``TrainedModel`` model of a case, without weights that have learned anything.
 
     With ``outputs`` it knows more words than it says, as under ``--output-dictionary-size``.
     """
@@ -91,7 +91,7 @@ def trained(case, outputs=None):
     with torch.no_grad():
         for parameter in model.parameters():  # drawn too small for attention that is uneven
             parameter.mul_(3)
-    return Trained(f"{case}.pt", model.eval(), task, "cpu", Normalisation(lower_case=False))
+    return TrainedModel(f"{case}.pt", model.eval(), task, "cpu", Normalisation(lower_case=False))
 
 
 def lstm(task):

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from fairseq_lstmn import ops
-from fairseq_lstmn.attend.outputs.json_file import JsonFile
-from fairseq_lstmn.attend.outputs.page import as_bytes
-from fairseq_lstmn.attend.readers import reader
+from fairseq_lstmn.attend.page import as_bytes
+from fairseq_lstmn.attend.readers import reader, readings
 from fairseq_lstmn.attend.reading import ACROSS, BACKWARD
-from fairseq_lstmn.attend.stream import readings
+from fairseq_lstmn.attend.record import Record
 from fairseq_lstmn.errors import InputError
+from tests.attend.readings import write
 from tests.attend.small_models import CASES, lines, trained
 
 all_cases = pytest.mark.parametrize("case", CASES)
@@ -24,10 +24,7 @@ def read(case, given=None, model=None, **options):
 
 def written(folder, found):
     """The lines of attention.json."""
-    output = JsonFile(folder, {"model": "small"})
-    for reading in found:
-        output.add(reading)
-    output.close()
+    write(Record(folder, {"model": "small"}), found)
     return json.loads((folder / "attention.json").read_text(encoding="utf-8"))["lines"]
 
 

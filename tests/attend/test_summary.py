@@ -5,17 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from fairseq_lstmn.attend.outputs.summary import Summary
 from fairseq_lstmn.attend.reading import ACROSS, BACKWARD, FORWARD, Map, Reading
-from tests.attend.test_page import language, pointer, translation
+from fairseq_lstmn.attend.summary import Summary
+from tests.attend.readings import language, pointer, translation, write
 
 
 def summary(folder, readings, formats=("json",)):
-    output = Summary(folder, {"model": "small"}, set(formats))
-    for reading in readings:
-        output.add(reading)
-    output.close()
-    return output.result()
+    return write(Summary(folder, {"model": "small"}, set(formats)), readings).result()
 
 
 def within(weights, words, direction=FORWARD, **of_model):
