@@ -61,64 +61,43 @@ def maps_within(
     part: str,
     text: str,
     backward: bool = False,
-) -> Iterator[Iterator[Map]]:
-    """For each layer, from the first on, its rows' ``Map``s within ``text``."""
+) -> Iterator[list[Map]]:
+    """For each layer, from the first on, its rows' ``Map``s of tapes right-padded to ``lengths``.
+
+    The P slots before the first step are the text's first tokens, which attend nothing. A layer
+    that has read backwards, from the end of the text, gets its tokens back in their order.
+    """
+    direction, order = (BACKWARD, slice(None, None, -1)) if backward else (FORWARD, slice(None))
     for k, (layer, attended) in enumerate(zip(layers, attention), start=1):
-        yield within(attended.tape, lengths, part, k, text, backward, layer.is_lstm)
+        steps, slots = attended.tape.shape[1:]
+        prefix = slots - steps
+        squares = as_numpy(F.pad(attended.tape, (0, 0, prefix, 0)))  # a row for each slot
+        sizes = [prefix + length for length in lengths]
+        yield [
+            Map(part, k, direction, text, text, rows[:n, :n][order, order], layer.is_lstm)
+            for rows, n in zip(squares, sizes)
+        ]
 
 
 def maps_across(
-    attention: Iterable[Attention],
+    weights: Iterable[Tensor | None],
     lengths: Sequence[int],
     source_lengths: Sequence[int],
     queries: str,
     keys: str,
     left_padded: bool = False,
-) -> Iterator[Iterator[Map]]:
-    """For each layer that reads a source, from the first on, its rows' ``Map``s."""
-    for k, attended in enumerate(attention, start=1):
-        if attended.source is not None:
-            yield across(attended.source, lengths, source_lengths, k, queries, keys, left_padded)
+) -> Iterator[list[Map]]:
+    """For each layer, from the first on, its rows' ``Map``s; none of one that reads no source.
 
-
-def within(
-    weights: Tensor,
-    lengths: Iterable[int],
-    part: str,
-    layer: int,
-    text: str,
-    backward: bool = False,
-    is_lstm: bool = False,
-) -> Iterator[Map]:
-    """A ``Map`` for each row of weights (B, T, P + T), right-padded to ``lengths`` (of T).
-
-    The P slots before the first step are the text's first tokens, which attend nothing. A layer
-    that has read backwards, from the end of the text, gets its tokens back in their order.
+    ``weights`` (B, T, S) are right-padded to ``lengths``, their source on either side.
     """
-    steps, slots = weights.shape[1:]
-    prefix = slots - steps
-    weights = F.pad(weights, (0, 0, prefix, 0))  # a row for each slot
-    direction = BACKWARD if backward else FORWARD
-    for row, length in zip(as_numpy(weights), lengths):
-        square = row[: prefix + length, : prefix + length]
-        square = square[::-1, ::-1] if backward else square
-        yield Map(part, layer, direction, text, text, square, is_lstm)
-
-
-def across(
-    weights: Tensor,
-    lengths: Iterable[int],
-    source_lengths: Iterable[int],
-    layer: int,
-    queries: str,
-    keys: str,
-    left_padded: bool = False,
-) -> Iterator[Map]:
-    """A ``Map`` for each row of weights (B, T, S), right-padded; the source on either side."""
-    for row, length, source_length in zip(as_numpy(weights), lengths, source_lengths):
-        start = row.shape[1] - source_length if left_padded else 0
-        square = row[:length, start : start + source_length]
-        yield Map("fusion", layer, ACROSS, queries, keys, square)
+    for k, layer in enumerate(weights, start=1):
+        if layer is not None:
+            first = [layer.shape[2] - n if left_padded else 0 for n in source_lengths]
+            yield [
+                Map("fusion", k, ACROSS, queries, keys, rows[:length, start : start + n])
+                for rows, length, start, n in zip(as_numpy(layer), lengths, first, source_lengths)
+            ]
 
 
 def as_numpy(weights: Tensor) -> FloatArray:

@@ -18,14 +18,23 @@ from tests.attend.small_models import CASES, lines, trained
 all_cases = pytest.mark.parametrize("case", CASES)
 
 
-def read(case, given=None, model=None, **options):
-    return list(readings(reader(model or trained(case)), given or lines(case), **options))
+def read(case, texts=None, model=None, **options):
+    return list(readings(reader(model or trained(case)), texts or lines(case), **options))
 
 
 def written(folder, found):
     """The lines of attention.json."""
     write(Record(folder, {"model": "small"}), found)
     return json.loads((folder / "attention.json").read_text(encoding="utf-8"))["lines"]
+
+
+def pairs_of_maps(readings, others):
+    return (maps for pair in zip(readings, others) for maps in zip(*(r.maps for r in pair)))
+
+
+def same_weights(readings, others):
+    for ours, theirs in pairs_of_maps(readings, others):
+        np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-6)
 
 
 @all_cases
@@ -49,6 +58,7 @@ def test_regression_is_answered_with_its_number(tmp_path):
     model.task.cfg.regression_target = True
     found = read("classifier", model=model)
     for line, reading, shares in zip(written(tmp_path, found), found, probabilities):
+        assert set(shares) == {"bad", "good", "so-so"} and sum(shares.values()) == pytest.approx(1)
         assert line["values"] == reading.values and "probabilities" not in line
         assert list(reading.values) == ["value", "value2", "value3"]
         softmax = torch.tensor(list(reading.values.values())).softmax(dim=0)
@@ -62,8 +72,7 @@ def test_a_line_among_others_is_the_line_alone(case):
         [alone] = read(case, [line])
         assert (alone.texts, alone.unknown) == (reading.texts, reading.unknown)
         assert [found[:5] for found in alone.maps] == [found[:5] for found in reading.maps]
-        for ours, theirs in zip(alone.maps, reading.maps):
-            np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-6)
+        same_weights([alone], [reading])
         assert alone.probabilities == pytest.approx(reading.probabilities, abs=1e-6)
         for name, bits in alone.surprisals.items():
             assert bits == pytest.approx(reading.surprisals[name], abs=1e-4)
@@ -114,16 +123,14 @@ def test_a_decoder_attends_what_it_has_read_and_what_it_starts_from():
 
 
 @pytest.mark.parametrize("case", ["translation, deep", "lstm"])
-def test_a_translation_that_is_found_reads_like_one_that_is_given(case):
+def test_a_translation_of_its_own_reads_like_one_from_the_line(case):
     model = trained(case)
-    for found in read(case, [b"w1 w2 w3", b"w4"], model):
-        target = " ".join(found.texts["target"][:-1])
+    for reading in read(case, [b"w1 w2 w3", b"w4"], model):
+        target = " ".join(reading.texts["target"][:-1])
         if not target or "<" in target:
             continue
-        source = " ".join(found.texts["source"][:-1])
-        [given] = read(case, [f"{source}\t{target}".encode()], model)
-        for ours, theirs in zip(given.maps, found.maps):
-            np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-6)
+        source = " ".join(reading.texts["source"][:-1])
+        same_weights(read(case, [f"{source}\t{target}".encode()], model), [reading])
 
 
 @pytest.mark.parametrize("outputs", [None, 6])
@@ -141,12 +148,6 @@ def test_surprisals_are_those_of_the_model(outputs):
     assert bits == pytest.approx([float(expected[0, 0, first]), float(expected[0, 1, second])])
 
 
-def test_probabilities_have_their_classes():
-    for reading in read("pair"):
-        assert set(reading.probabilities) == {"bad", "good", "so-so"}
-        assert sum(reading.probabilities.values()) == pytest.approx(1)
-
-
 @all_cases
 def test_unknown_words_are_shown_as_written(case):
     reading = read(case)[2]
@@ -159,10 +160,9 @@ def test_unknown_words_are_shown_as_written(case):
 def test_half_precision_gives_the_same_picture(case, kind):
     half = trained(case)
     half = half._replace(model=half.model.to(kind))
-    for ours, theirs in zip(read(case), read(case, model=half)):
-        for full, rounded in zip(ours.maps, theirs.maps):
-            bytes_of_both = [as_bytes(found.weights).astype(int) for found in (full, rounded)]
-            assert np.abs(np.subtract(*bytes_of_both)).max() <= 1
+    for full, rounded in pairs_of_maps(read(case), read(case, model=half)):
+        full_bytes, rounded_bytes = (as_bytes(m.weights).astype(int) for m in (full, rounded))
+        assert np.abs(full_bytes - rounded_bytes).max() <= 1
 
 
 @all_cases
@@ -171,32 +171,28 @@ def test_memory_that_nobody_wrote_is_not_shown(case):
     expected = read(case)
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        found = read(case)
+        filled = read(case)
     finally:
         torch.use_deterministic_algorithms(False)
-    for ours, theirs in zip(expected, found):
-        for full, filled in zip(ours.maps, theirs.maps):
-            np.testing.assert_allclose(full.weights, filled.weights, atol=1e-6)
+    same_weights(expected, filled)
 
 
-def test_attention_that_is_no_number_is_said():
-    model = trained("lm")
+def test_non_finite_numbers_are_said():
+    models = trained("lm"), trained("classifier")
+    head = models[1].model.classification_heads["head"]
     with torch.no_grad():
-        model.model.decoder.embed_tokens.weight[4] = float("nan")  # w0
-    sound, broken = read("lm", [b"w1 w2", b"w1 w0 w2"], model)
+        models[0].model.decoder.embed_tokens.weight[4] = float("nan")  # w0
+        list(head.parameters())[-1][0] = float("nan")
+    sound, attention = read("lm", [b"w1 w2", b"w1 w0 w2"], models[0])
+    [probabilities] = read("classifier", [b"w1 w2"], models[1])
     assert sound.error is None
-    assert broken.error == "the model's attention is not a number (NaN)"
-
-
-def test_probabilities_that_are_no_numbers_are_said():
-    model = trained("classifier")
-    with torch.no_grad():
-        list(model.model.classification_heads["head"].parameters())[-1][0] = float("nan")
-    [broken] = read("classifier", [b"w1 w2"], model)
-    assert broken.error == "the model's probabilities are no numbers (NaN or 0)"
+    assert attention.error == "the model's attention is not a number (NaN)"
+    assert probabilities.error == "the model's probabilities are no numbers (NaN or 0)"
 
 
 def test_a_bad_line_is_answered_in_its_place():
+    [long] = read("lm", [b"w1 " * 1000])
+    assert long.error == "1001 tokens with the end, but at most 1000 can be shown"
     found = read("pair", [b"w1\tw2", b"w1", b"\xff\tw2", b"w1\t<pad>", b"w1\tw3"])
     assert [reading.line for reading in found] == [1, 2, 3, 4, 5]
     assert [reading.error for reading in found] == [
@@ -206,11 +202,6 @@ def test_a_bad_line_is_answered_in_its_place():
         "<pad> is a mark that fairseq adds by itself",
         None,
     ]
-
-
-def test_long_lines_are_named():
-    [found] = read("lm", [b"w1 " * 1000])
-    assert found.error == "1001 tokens with the end, but at most 1000 can be shown"
 
 
 def test_a_layer_alone():
@@ -247,12 +238,9 @@ def test_a_span_of_one_is_no_tape(case, monkeypatch):
         assert all(found.is_lstm == (found.direction != ACROSS) for found in reading.maps)
 
 
-def test_no_line_is_an_error():
+def test_what_cannot_be_shown_is_named():
     with pytest.raises(InputError, match="has no line"):
         list(readings(reader(trained("lm")), []))
-
-
-def test_a_model_without_attention_is_named():
     model = trained("classifier")._replace(model=torch.nn.Linear(1, 1), path="m.pt")
     with pytest.raises(InputError, match="m.pt: its model .Linear. has no tape"):
         reader(model)

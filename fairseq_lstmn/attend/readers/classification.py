@@ -48,7 +48,7 @@ class SentenceReader(Reader[list[Sentence]]):
                 values=named if self.classifier.regression else {},
             )
 
-    def maps(self, calls: Calls, lengths: list[list[int]]) -> Iterator[Iterator[Map]]:
+    def maps(self, calls: Calls, lengths: list[list[int]]) -> Iterator[list[Map]]:
         """For every layer its rows' ``Map``s; ``lengths`` are those of the rows' sides."""
         layers = self.model.reader.layers
         return maps_within(layers, (calls[k][0] for k in layers), lengths[0], "text", "text")
@@ -60,7 +60,7 @@ class PairReader(SentenceReader):
 
     names = ("premise", "hypothesis")
 
-    def maps(self, calls: Calls, lengths: list[list[int]]) -> Iterator[Iterator[Map]]:
+    def maps(self, calls: Calls, lengths: list[list[int]]) -> Iterator[list[Map]]:
         """Premise, hypothesis and fusion, each from the first layer on."""
         reader = self.model.reader
         layers = (reader.premise or reader.hypothesis).layers, reader.hypothesis.layers
@@ -69,6 +69,6 @@ class PairReader(SentenceReader):
         for k, name in enumerate(self.names):
             yield from maps_within(layers[k], attention[k], lengths[k], name, name)
         # a tape's slots, of which the premise's are read, stand at its end
-        yield from maps_across(
-            attention[1], lengths[1], lengths[0], "hypothesis", "premise", left_padded=True
-        )
+        sources = [attended.source for attended in attention[1]]
+        sides = lengths[1], lengths[0], "hypothesis", "premise"
+        yield from maps_across(sources, *sides, left_padded=True)

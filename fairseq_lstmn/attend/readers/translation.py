@@ -21,7 +21,7 @@ from fairseq_lstmn.attend.readers.base import (
     unknown,
 )
 from fairseq_lstmn.attend.reading import ACROSS, Map, Reading
-from fairseq_lstmn.attend.recording import Calls, across, maps_across, maps_within, recorded
+from fairseq_lstmn.attend.recording import Calls, maps_across, maps_within, recorded
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.inference.checkpoint import TrainedModel
 from fairseq_lstmn.inference.lines import BadLine, Sentence
@@ -109,7 +109,7 @@ class TranslationReader(Reader[Pair]):
 
     def maps(
         self, calls: Calls, output: Output, source_lengths: list[int], target_lengths: list[int]
-    ) -> Iterator[Iterator[Map]]:
+    ) -> Iterator[list[Map]]:
         """For every layer its rows' ``Map``s. Raises InputError for a model without attention."""
         weights = output[1]
         if isinstance(weights, dict):
@@ -117,8 +117,8 @@ class TranslationReader(Reader[Pair]):
         if weights is None:
             name = type(self.model).__name__
             raise InputError(f"{self.trained.path}: its model ({name}) has no attention to show")
-        top = len(self.model.decoder.layers)
-        yield across(weights, target_lengths, source_lengths, top, "target", "source")
+        layers = [*[None] * (len(self.model.decoder.layers) - 1), weights]
+        yield from maps_across(layers, target_lengths, source_lengths, "target", "source")
 
     def reading(
         self, source: Sentence, target: Sentence, bits: list[float], maps: list[Map]
@@ -150,7 +150,7 @@ class LSTMNTranslationReader(TranslationReader):
 
     def maps(
         self, calls: Calls, output: Output, source_lengths: list[int], target_lengths: list[int]
-    ) -> Iterator[Iterator[Map]]:
+    ) -> Iterator[list[Map]]:
         """Encoder, decoder and fusion, each from the first layer on, a direction at a time."""
         encoder, decoder = self.model.encoder, self.model.decoder.stack.layers
         for backward, layers in enumerate((encoder.forwards, encoder.backwards)):
@@ -159,7 +159,8 @@ class LSTMNTranslationReader(TranslationReader):
             yield from maps_within(layers, attention, source_lengths, *named)
         attention = [calls[layer][0] for layer in decoder]
         yield from maps_within(decoder, attention, target_lengths, "decoder", "decoder")
-        yield from maps_across(attention, target_lengths, source_lengths, "target", "source")
+        sources = [attended.source for attended in attention]
+        yield from maps_across(sources, target_lengths, source_lengths, "target", "source")
 
     def reading(
         self, source: Sentence, target: Sentence, bits: list[float], maps: list[Map]
