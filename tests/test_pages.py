@@ -43,11 +43,11 @@ def parsed(monkeypatch, program, words):
     def then_stop(self, *arguments, **more):
         raise Parsed(parse(self, *arguments, **more))
 
-    with monkeypatch.context() as patched, pytest.raises(Parsed) as found:
+    with monkeypatch.context() as patched, pytest.raises(Parsed) as stopped:
         patched.setattr(ArgumentParser, "parse_args", then_stop)
         patched.setattr(sys, "argv", words)
         program()
-    return found.value.args[0]
+    return stopped.value.args[0]
 
 
 def check(monkeypatch, words):

@@ -22,9 +22,9 @@ def read(case, texts=None, model=None, **options):
     return list(readings(reader(model or trained(case)), texts or lines(case), **options))
 
 
-def written(folder, found):
+def written(folder, answers):
     """The lines of attention.json."""
-    write(Record(folder, {"model": "small"}), found)
+    write(Record(folder, {"model": "small"}), answers)
     return json.loads((folder / "attention.json").read_text(encoding="utf-8"))["lines"]
 
 
@@ -40,15 +40,15 @@ def same_weights(readings, others):
 @all_cases
 def test_rows_sum_to_one(case, tmp_path):
     for line in written(tmp_path, read(case)):
-        for found in line["maps"]:
-            asks, reads = line["texts"][found["asks"]], line["texts"][found["reads"]]
+        for attention in line["maps"]:
+            queries, keys = line["texts"][attention["asks"]], line["texts"][attention["reads"]]
             lengths = {
-                "forward": range(len(asks)),
-                "backward": range(len(asks) - 1, -1, -1),
-                "across": [len(reads)] * len(asks),
-            }[found["direction"]]
-            assert [len(row) for row in found["rows"]] == list(lengths)
-            sums = [sum(row) for row in found["rows"] if row]
+                "forward": range(len(queries)),
+                "backward": range(len(queries) - 1, -1, -1),
+                "across": [len(keys)] * len(queries),
+            }[attention["direction"]]
+            assert [len(row) for row in attention["rows"]] == list(lengths)
+            sums = [sum(row) for row in attention["rows"] if row]
             assert sums == pytest.approx([1] * len(sums), abs=1e-6)
 
 
@@ -56,8 +56,8 @@ def test_regression_is_answered_with_its_number(tmp_path):
     model = trained("classifier")
     probabilities = [reading.probabilities for reading in read("classifier", model=model)]
     model.task.cfg.regression_target = True
-    found = read("classifier", model=model)
-    for line, reading, shares in zip(written(tmp_path, found), found, probabilities):
+    answers = read("classifier", model=model)
+    for line, reading, shares in zip(written(tmp_path, answers), answers, probabilities):
         assert set(shares) == {"bad", "good", "so-so"} and sum(shares.values()) == pytest.approx(1)
         assert line["values"] == reading.values and "probabilities" not in line
         assert list(reading.values) == ["value", "value2", "value3"]
@@ -71,7 +71,9 @@ def test_a_line_among_others_is_the_line_alone(case):
     for line, reading in zip(lines(case), together):
         [alone] = read(case, [line])
         assert (alone.texts, alone.unknown) == (reading.texts, reading.unknown)
-        assert [found[:5] for found in alone.maps] == [found[:5] for found in reading.maps]
+        assert [attention[:5] for attention in alone.maps] == [
+            attention[:5] for attention in reading.maps
+        ]
         same_weights([alone], [reading])
         assert alone.probabilities == pytest.approx(reading.probabilities, abs=1e-6)
         for name, bits in alone.surprisals.items():
@@ -83,13 +85,13 @@ def test_weights_are_those_of_the_recurrence(tmp_path):
     decoder, dictionary = model.model.decoder, model.task.target_dictionary
     layer = decoder.stack.layers[0]
     weights = ops.Weights(layer.key, layer.summary_query, layer.score, layer.summary_gates)
-    for line, found in zip(lines("lm"), written(tmp_path, read("lm", model=model))):
+    for line, line_read in zip(lines("lm"), written(tmp_path, read("lm", model=model))):
         tokens = [dictionary.eos(), *map(dictionary.index, line.decode().split())]
         x = decoder.embed_tokens(torch.tensor([tokens]))
         _, _, attention = ops.lstmn(
             layer.input_query(x), layer.input_gates(x), weights, return_attention=True
         )
-        for t, row in enumerate(found["maps"][0]["rows"]):
+        for t, row in enumerate(line_read["maps"][0]["rows"]):
             np.testing.assert_allclose(row, attention.tape[0, t, :t].tolist(), atol=1e-6)
 
 
@@ -97,12 +99,12 @@ def test_backward_attention_stands_in_the_order_of_the_text():
     model = trained("translation, deep")
     dictionary, encoder = model.task.source_dictionary, model.model.encoder
     reading = read("translation, deep", [b"w1 w2 w3\tw1"], model)[0]
-    found = next(found for found in reading.maps if found.direction == BACKWARD)
+    attention = next(attention for attention in reading.maps if attention.direction == BACKWARD)
     words = [dictionary.index(word) for word in reading.texts["source"]]
     x = encoder.embed_tokens(torch.tensor([words[::-1]]))
     expected = encoder.backwards[0](x, return_attention=True)[2].tape[0]
     assert reading.texts["source"] == ["w1", "w2", "w3", "</s>"]
-    for t, row in enumerate(found.rows()):  # w1, of which all others stand behind, is read last
+    for t, row in enumerate(attention.rows()):  # w1, of which all others stand behind, is read last
         np.testing.assert_allclose(row[::-1], expected[3 - t, : 3 - t].tolist(), atol=1e-6)
 
 
@@ -113,7 +115,7 @@ def test_a_decoder_attends_what_it_has_read_and_what_it_starts_from():
         "decoder": ["(source)", "</s>", "w4", "w5", "w6"],
         "target": ["w4", "w5", "w6", "</s>"],
     }
-    assert [found.title for found in reading.maps] == [
+    assert [attention.title for attention in reading.maps] == [
         "encoder, layer 1",
         "decoder, layer 1",
         "fusion, layer 1",
@@ -151,8 +153,8 @@ def test_surprisals_are_those_of_the_model(outputs):
 @all_cases
 def test_unknown_words_are_shown_as_written(case):
     reading = read(case)[2]
-    strange = [reading.texts[name][t] for name, found in reading.unknown.items() for t in found]
-    assert strange == ["zzz"]
+    unknown = [reading.texts[name][t] for name, tokens in reading.unknown.items() for t in tokens]
+    assert unknown == ["zzz"]
 
 
 @all_cases
@@ -193,9 +195,9 @@ def test_non_finite_numbers_are_said():
 def test_a_bad_line_is_answered_in_its_place():
     [long] = read("lm", [b"w1 " * 1000])
     assert long.error == "1001 tokens with the end, but at most 1000 can be shown"
-    found = read("pair", [b"w1\tw2", b"w1", b"\xff\tw2", b"w1\t<pad>", b"w1\tw3"])
-    assert [reading.line for reading in found] == [1, 2, 3, 4, 5]
-    assert [reading.error for reading in found] == [
+    answers = read("pair", [b"w1\tw2", b"w1", b"\xff\tw2", b"w1\t<pad>", b"w1\tw3"])
+    assert [reading.line for reading in answers] == [1, 2, 3, 4, 5]
+    assert [reading.error for reading in answers] == [
         None,
         "1 sentences separated by TAB, but the model reads 2",
         "not UTF-8 text",
@@ -206,8 +208,8 @@ def test_a_bad_line_is_answered_in_its_place():
 
 def test_a_layer_alone():
     for number in (1, 2):
-        [found] = read("classifier", [b"w1 w2"], layer=number)
-        assert [one.layer for one in found.maps] == [number]
+        [reading] = read("classifier", [b"w1 w2"], layer=number)
+        assert [one.layer for one in reading.maps] == [number]
     with pytest.raises(InputError, match="--layer 3: the model has 1, 2"):
         read("classifier", [b"w1 w2"], layer=3)
 
@@ -226,7 +228,7 @@ def test_a_layer_alone():
 )
 def test_layers_without_a_tape_are_known(case, lstms, opening):
     for reading in read(case):
-        assert [found.is_lstm for found in reading.maps] == lstms
+        assert [attention.is_lstm for attention in reading.maps] == lstms
         assert reading.opening == opening
 
 
@@ -235,7 +237,9 @@ def test_a_span_of_one_is_no_tape(case, monkeypatch):
     arch, options = CASES[case]
     monkeypatch.setitem(CASES, case, (arch, {**options, "memory_span": 1}))
     for reading in read(case):
-        assert all(found.is_lstm == (found.direction != ACROSS) for found in reading.maps)
+        assert all(
+            attention.is_lstm == (attention.direction != ACROSS) for attention in reading.maps
+        )
 
 
 def test_what_cannot_be_shown_is_named():

@@ -30,12 +30,12 @@ def test_outputs_are_as_without(fusion):
     model, x = stack(fusion), torch.randn(2, 6, 3)
     outputs, _, attention = read(model, x)
     with recorded(model) as calls:
-        again, _, found = read(model, x)
+        again, _, recorded_too = read(model, x)
         read(model, x)
     assert torch.equal(outputs, again)
-    assert (attention is None) == (found is None)
+    assert (attention is None) == (recorded_too is None)
     if attention is not None:
-        assert torch.equal(attention.source, found.source)
+        assert torch.equal(attention.source, recorded_too.source)
     for layer in model.layers:
         first, second = calls[layer]
         assert first.tape.shape == (2, 6, 6) and torch.equal(first.tape, second.tape)

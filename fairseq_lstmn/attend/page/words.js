@@ -9,13 +9,13 @@ function drawWords(line, weights) {
 }
 
 function wordButtons({ texts, unknown = {}, surprisals = {} }, name) {
-  const strange = new Set(unknown[name]), bits = surprisals[name];
+  const unknownAt = new Set(unknown[name]), bits = surprisals[name];
   return texts[name].map((word, at) => {
     const look = {
       type: "button",
       tabindex: at ? -1 : 0,
-      class: strange.has(at) ? "word unknown" : "word",
-      title: strange.has(at) ? "unknown to the model" : null,
+      class: unknownAt.has(at) ? "word unknown" : "word",
+      title: unknownAt.has(at) ? "unknown to the model" : null,
     };
     const below = bits ? [make("small", {}, bits[at] === null ? "–" : bits[at].toFixed(1))] : [];
     return make("button", { ...look, ...stands(name, at) }, make("span", {}, word), ...below);

@@ -167,9 +167,9 @@ class LSTMNTranslationReader(TranslationReader):
     ) -> Reading:
         reading = super().reading(source, target, bits, maps)
         *words, end = reading.texts["target"]
-        strange = unknown(self.target_dictionary, target.tokens, shift=2)
+        unknown_tokens = unknown(self.target_dictionary, target.tokens, shift=2)
         return reading._replace(
             texts={**reading.texts, "decoder": [BEFORE, end, *words]},
-            unknown={**reading.unknown, "decoder": strange},
+            unknown={**reading.unknown, "decoder": unknown_tokens},
             surprisals={"decoder": [None, None, *bits[:-1]], **reading.surprisals},
         )
