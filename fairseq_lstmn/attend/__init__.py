@@ -1,5 +1,5 @@
 """What a trained model attends while it reads lines of text, and how that is shown.
 
-``readers`` make a ``Reading`` of every line, ``outputs`` write readings into files: JSON, a page,
-pictures, or a summary of many. Knows models and text; no option of a command.
+``readers`` make a ``Reading`` of every line, of what ``recording`` saw of the model; ``record``,
+``page``, ``figures`` and ``summary`` write readings into files. Knows no option of a command.
 """

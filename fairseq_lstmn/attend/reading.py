@@ -1,6 +1,6 @@
-"""One line of text as a model has read it: plain data, whatever the model.
+"""One line of text as a model has read it, and what every picture shows of it: plain data.
 
-T tokens of the text that attends, S tokens of the text that is attended.
+T tokens of the text that attends (queries), S tokens of the text that is attended (keys).
 """
 
 from __future__ import annotations
@@ -12,23 +12,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
-Row = TypeVar("Row", list[float], NDArray[Any])  # a token's weights, or what is made of them
+Row = TypeVar("Row", list[float], NDArray[Any])  # a token's weights, in any form
 
 FORWARD, BACKWARD, ACROSS = "forward", "backward", "across"
+LINKS = 3  # of a token that are drawn at most
+DEEP = 0.65  # a shade from which on words stand in the colour of paper
+
+
+class Link(NamedTuple):
+    """From one token to another that it attends."""
+
+    t: int
+    s: int
+    weight: float
+    strongest: bool  # of its row
 
 
 class Map(NamedTuple):
     """The attention of one layer in one direction, in the order of the text.
 
-    Within a text (``asks`` equals ``reads``) token t attends those before it, or in backward
+    Within a text (``queries`` equals ``keys``) token t attends those before it, or in backward
     direction those behind it; the first (or last) has none to attend. Across, it attends all.
     """
 
     part: str  # of the model: text, premise, hypothesis, encoder, decoder, fusion
     layer: int  # from 1
     direction: str  # FORWARD, BACKWARD or ACROSS
-    asks: str  # name of the text whose tokens attend
-    reads: str  # name of the text whose tokens are attended
+    queries: str  # name of the text whose tokens attend
+    keys: str  # name of the text whose tokens are attended
     weights: FloatArray  # (T, S), zero where a token may not look
     is_lstm: bool = False  # the layer has no tape: each token attends its neighbour, by 1.00
 
@@ -54,6 +65,22 @@ class Map(NamedTuple):
             return [row[t + 1 :] for t, row in enumerate(weights)]
         return list(weights)
 
+    @property
+    def top(self) -> float:
+        """The weight where the shades end: a typical row's strongest link stands at half of it."""
+        peaks = [row.max() for row in self.rows() if len(row)]
+        return min(1.0, max(0.02, round(2 * float(np.median(peaks)), 2))) if peaks else 1.0
+
+    def links(self) -> list[Link]:
+        """Each token's ``LINKS`` strongest; the weakest first, over which the others are drawn."""
+        links = [
+            Link(t, s, float(row[s]), rank == 0)
+            for t, row in enumerate(self.weights)
+            for rank, s in enumerate(row.argsort()[::-1][:LINKS].tolist())
+            if row[s] > 0
+        ]
+        return sorted(links, key=lambda link: link.weight)
+
 
 class Reading(NamedTuple):
     """A line's texts (tokens by name) and maps; or why there are none."""
@@ -69,10 +96,10 @@ class Reading(NamedTuple):
     error: str | None = None
 
     def checked(self) -> Reading:
-        """The reading, or its error if some weight or probability is not a number."""
-        if not all(np.isfinite(found.weights).all() for found in self.maps):
+        """The reading, or its error if some weight or probability is not finite."""
+        if not all(np.isfinite(attention.weights).all() for attention in self.maps):
             return Reading(error="the model's attention is not a number (NaN)")
-        bits = [value for found in self.surprisals.values() for value in found if value is not None]
+        bits = [value for row in self.surprisals.values() for value in row if value is not None]
         if not np.isfinite([*bits, *self.probabilities.values()]).all():
             return Reading(error="the model's probabilities are no numbers (NaN or 0)")
         if not np.isfinite([*self.values.values()]).all():
@@ -80,19 +107,13 @@ class Reading(NamedTuple):
         return self
 
     @property
-    def telling_maps(self) -> list[Map]:
+    def informative_maps(self) -> list[Map]:
         """Those of layers with a tape, and to a source; all where there are none of these."""
-        return [found for found in self.maps if not found.is_lstm] or self.maps
+        return [attention for attention in self.maps if not attention.is_lstm] or self.maps
 
     @property
     def opening(self) -> int:
-        """Which of the maps to begin with: of the first text that says something the top layer."""
-        first = self.telling_maps[0]
-        alike = [m for m in self.telling_maps if m[:1] + m[2:5] == first[:1] + first[2:5]]
-        return next(k for k, found in enumerate(self.maps) if found is alike[-1])
-
-    def only(self, layer: int | None) -> Reading:
-        """The reading with the maps of one layer (from 1) only; None keeps all."""
-        if layer is None:
-            return self
-        return self._replace(maps=[found for found in self.maps if found.layer == layer])
+        """Which of the maps to begin with: the topmost informative one of the first text."""
+        first = self.informative_maps[0]
+        alike = [m for m in self.informative_maps if m[:1] + m[2:5] == first[:1] + first[2:5]]
+        return next(k for k, attention in enumerate(self.maps) if attention is alike[-1])

@@ -7,18 +7,22 @@ letters, is done to them. DEST gets attention.html, a page to look at that needs
 attention.json with all numbers; --summary says what is attended on the whole.
 """
 
+from __future__ import annotations
+
 import io
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairseq_lstmn.data.data_folder import add_dest, atomic_folder, check_new
 from fairseq_lstmn.errors import InputError
 
 if TYPE_CHECKING:  # see run
-    from fairseq_lstmn.attend.outputs import Output
     from fairseq_lstmn.attend.reading import Reading
+    from fairseq_lstmn.attend.record import Output
+    from fairseq_lstmn.inference.checkpoint import TrainedModel
 
 FORMATS = ("html", "json", "png", "svg")
 LIMIT = 50
@@ -56,18 +60,17 @@ def run(args: Namespace) -> int:
     check_new(args.dest)
     formats = check(args)
     # here, so that `fairseq-lstmn doctor` can say that torch or fairseq is broken
-    from fairseq_lstmn.attend.outputs import outputs
-    from fairseq_lstmn.attend.readers import reader
-    from fairseq_lstmn.attend.stream import readings
+    from fairseq_lstmn.attend.readers import reader, readings
     from fairseq_lstmn.inference.checkpoint import load
-    from fairseq_lstmn.inference.lines import opened
+    from fairseq_lstmn.inference.lines import open_lines
 
-    with opened(args.input or "-") if args.text is None else given(args.text) as lines:
+    text = None if args.text is None else args.text.encode("utf-8", "surrogateescape")
+    with open_lines(args.input or "-") if text is None else io.BytesIO(text) as lines:
         reads = reader(load(args.checkpoint, args.data, args.cpu), args.beam)
         with atomic_folder(args.dest) as folder:
-            made = outputs(folder, reads.trained, formats, args.summary, args.limit)
-            failed = write(readings(reads, lines, args.layer), made)
-    for line in {output.left_out for output in made}:
+            outputs = open_outputs(folder, reads.trained, formats, args.summary, args.limit)
+            failed = write(readings(reads, lines, args.layer), outputs)
+    for line in {output.left_out for output in outputs}:
         report(line)
     report(reads.lines.unknown.warning(args.checkpoint))
     print(f"ready: {args.dest}")
@@ -90,21 +93,42 @@ def check(args: Namespace) -> set[str]:
     return set(formats.split(","))
 
 
-def given(text: str) -> io.BytesIO:
-    """The lines (bytes) of --text."""
-    return io.BytesIO(text.encode("utf-8", "surrogateescape"))
+def open_outputs(
+    folder: Path, trained: TrainedModel, formats: set[str], summary: bool, limit: int
+) -> list[Output]:
+    """What writes the files of ``formats`` into ``folder``, of ``limit`` lines at most."""
+    from fairseq_lstmn.attend.figures import Figures
+    from fairseq_lstmn.attend.page import Page
+    from fairseq_lstmn.attend.record import Record
+    from fairseq_lstmn.attend.summary import Summary
+
+    about = {
+        "made by": "fairseq-lstmn attention",
+        "checkpoint": str(trained.path),
+        "model": type(trained.model).__name__,
+    }
+    if summary:
+        return [Summary(folder, about, formats)]
+    outputs: list[Output] = []
+    if "json" in formats:
+        outputs.append(Record(folder, about))
+    if "html" in formats:
+        outputs.append(Page(folder, about, limit))
+    if pictures := formats & {"png", "svg"}:
+        outputs.append(Figures(folder, pictures, limit))
+    return outputs
 
 
-def write(found: "Iterable[Reading]", made: "Sequence[Output]") -> bool:
-    """Add the readings ``found`` to every output; whether some line could not be read."""
+def write(readings: Iterable[Reading], outputs: Sequence[Output]) -> bool:
+    """Add the readings to every output; whether some line could not be read."""
     failed = False
-    for reading in found:
+    for reading in readings:
         if reading.error is not None:
             failed = True
             report(f"line {reading.line}: {reading.error}")
-        for output in made:
+        for output in outputs:
             output.add(reading)
-    for output in made:
+    for output in outputs:
         output.close()
     return failed
 

@@ -5,7 +5,7 @@ a model of pairs premise TAB hypothesis. What `prepare` did to the training text
 of letters, is done to them. Writes a line for each, in the same order: its label and the
 probability of every class, or of a model of regression its numbers; the last column says what is
 wrong with a line that has no answer, or that not one of its words is known. Before them stands a
-header with the names of the columns. Ends with 1 if some line has no answer.
+header with the names of the columns. Ends with 1 if some line has no prediction.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from fairseq_lstmn.errors import InputError
 
 if TYPE_CHECKING:  # the same holds for types
-    from fairseq_lstmn.inference.classifier import Answer, Classifier
+    from fairseq_lstmn.inference.classifier import Classifier, Prediction
 
 ALL_UNKNOWN = "every word is unknown to the model"
 
@@ -49,20 +49,20 @@ def run(args: Namespace) -> int:
     # here, so that `fairseq-lstmn doctor` can say that torch or fairseq is broken
     from fairseq_lstmn.inference.checkpoint import load
     from fairseq_lstmn.inference.classifier import Classifier
-    from fairseq_lstmn.inference.lines import opened
+    from fairseq_lstmn.inference.lines import open_lines
 
-    with opened(args.input or "-") as lines:
+    with open_lines(args.input or "-") as lines:
         classifier = Classifier(load(args.checkpoint, args.data, args.cpu))
         write = {"tsv": write_tsv, "json": write_json}[args.format]
         if args.format == "tsv" and not args.no_header:
             label = [] if classifier.regression else ["label"]
             print("\t".join([*label, *classifier.outputs, "error"]))
         count = failed = all_unknown = 0
-        for answer in answers(classifier, lines, args.batch_size):
-            write(answer, classifier)
+        for prediction in predictions(classifier, lines, args.batch_size):
+            write(prediction, classifier)
             count += 1
-            failed += answer.error is not None
-            all_unknown += answer.all_unknown
+            failed += prediction.error is not None
+            all_unknown += prediction.all_unknown
     name = args.input or "standard input"
     if failed:
         report(f"{name}: {failed:,} of {count:,} lines have no answer")
@@ -73,11 +73,13 @@ def run(args: Namespace) -> int:
     return 1 if failed else 0
 
 
-def answers(classifier: Classifier, lines: Iterable[bytes], batch_size: int) -> Iterator[Answer]:
-    """Yield the Answers of lines (bytes); those of a batch are printed before the next is read."""
+def predictions(
+    classifier: Classifier, lines: Iterable[bytes], batch_size: int
+) -> Iterator[Prediction]:
+    """Yield the ``Prediction`` of each line; a batch is printed before the next is read."""
     lines = iter(lines)
     while batch := list(islice(lines, batch_size)):
-        yield from classifier.answers(batch)
+        yield from classifier.predict(batch)
         sys.stdout.flush()
 
 
@@ -85,29 +87,26 @@ def report(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def write_tsv(answer: Answer, classifier: Classifier) -> None:
-    if answer.error is not None:
+def write_tsv(prediction: Prediction, classifier: Classifier) -> None:
+    if prediction.error is not None:
         cells = [""] * (len(classifier.outputs) + (not classifier.regression))
     elif classifier.regression:
-        cells = [f"{value:.6g}" for value in answer.outputs]
+        cells = [f"{value:.6g}" for value in prediction.outputs]
     else:
-        cells = [label_of(answer, classifier), *(f"{p:.4f}" for p in answer.outputs)]
-    print("\t".join([*cells, answer.error or (ALL_UNKNOWN if answer.all_unknown else "")]))
+        cells = [label_of(prediction, classifier), *(f"{p:.4f}" for p in prediction.outputs)]
+    print("\t".join([*cells, prediction.error or (ALL_UNKNOWN if prediction.all_unknown else "")]))
 
 
-def write_json(answer: Answer, classifier: Classifier) -> None:
-    found: dict[str, object] = {}
-    named = dict(zip(classifier.outputs, answer.outputs))
-    if answer.error is not None:
-        found = {"error": answer.error}
-    elif classifier.regression:
-        found = {**named}
-    else:
-        found = {"label": label_of(answer, classifier), "probabilities": named}
-    if answer.all_unknown:
-        found["warning"] = ALL_UNKNOWN
-    print(json.dumps(found, ensure_ascii=False))
+def write_json(prediction: Prediction, classifier: Classifier) -> None:
+    named: dict[str, object] = {**dict(zip(classifier.outputs, prediction.outputs))}
+    if prediction.error is not None:
+        named = {"error": prediction.error}
+    elif not classifier.regression:
+        named = {"label": label_of(prediction, classifier), "probabilities": named}
+    if prediction.all_unknown:
+        named["warning"] = ALL_UNKNOWN
+    print(json.dumps(named, ensure_ascii=False))
 
 
-def label_of(answer: Answer, classifier: Classifier) -> str:
-    return classifier.outputs[answer.outputs.index(max(answer.outputs))]
+def label_of(prediction: Prediction, classifier: Classifier) -> str:
+    return classifier.outputs[prediction.outputs.index(max(prediction.outputs))]

@@ -14,7 +14,7 @@ from fairseq_lstmn.errors import InputError
 _BROKEN = OSError, RuntimeError, KeyError, EOFError, UnpicklingError
 
 
-class Trained(NamedTuple):
+class TrainedModel(NamedTuple):
     """A model in evaluation mode, with what it was trained on."""
 
     path: str
@@ -28,7 +28,7 @@ class Trained(NamedTuple):
         return {name: part.to(self.device) for name, part in arguments.items()}
 
 
-def load(path: str, data: str | None = None, cpu: bool = False) -> Trained:
+def load(path: str, data: str | None = None, cpu: bool = False) -> TrainedModel:
     """Load a checkpoint.
 
     Args:
@@ -53,10 +53,11 @@ def load(path: str, data: str | None = None, cpu: bool = False) -> Trained:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: cannot be loaded ({reason})") from None
     device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
-    return Trained(path, model.eval().to(device), task, device, Normalisation.of_data(folder(task)))
+    normalisation = Normalisation.of_data(data_folder(task))
+    return TrainedModel(path, model.eval().to(device), task, device, normalisation)
 
 
-def folder(task: Any) -> str | None:
+def data_folder(task: Any) -> str | None:
     """Where a task's data is, as its option says; None for a task without data."""
     options = task.cfg or getattr(task, "args", None)  # fairseq's language_modeling has no cfg
     data: str | None = getattr(options, "data", None)

@@ -8,7 +8,7 @@ from fairseq.data import Dictionary
 from fairseq.models.lstm import LSTMModel
 
 from fairseq_lstmn.data.data_folder import Normalisation
-from fairseq_lstmn.inference.checkpoint import Trained
+from fairseq_lstmn.inference.checkpoint import TrainedModel
 from fairseq_lstmn.models.classifiers import LSTMNClassifierConfig
 from fairseq_lstmn.models.lstmn import LSTMNConfig
 from fairseq_lstmn.models.lstmn_lm import LSTMNLanguageModelConfig
@@ -18,26 +18,16 @@ from tests.models.small import build, small_task
 DECODER = dict(decoder_embed_dim=8, decoder_out_embed_dim=8, decoder_hidden_size=12)
 ENCODER = dict(encoder_embed_dim=8, encoder_hidden_size=12)
 BOTH = {**DECODER, **ENCODER}
+DEEP = dict(encoder_bidirectional=True, encoder_layers=2, decoder_layers=2)
+ADAPTIVE = dict(criterion_name="adaptive_loss", adaptive_softmax_cutoff="10")
 CASES = {
     "lm": ("lstmn_lm", DECODER),
     "lm, 3 layers, span": ("lstmn_lm", dict(DECODER, decoder_layers=3, memory_span=2)),
     "lm, pointer": ("lstmn_lm", dict(DECODER, decoder_layers=2, tape_layers=1, pointer=True)),
-    "lm, adaptive softmax": (
-        "lstmn_lm",
-        dict(DECODER, criterion_name="adaptive_loss", adaptive_softmax_cutoff="10"),
-    ),
+    "lm, adaptive softmax": ("lstmn_lm", dict(DECODER, **ADAPTIVE)),
     "translation": ("lstmn", dict(BOTH, attention_fusion="shallow")),
     "translation, none": ("lstmn", dict(BOTH, attention_fusion="none")),
-    "translation, deep": (
-        "lstmn",
-        dict(
-            BOTH,
-            attention_fusion="deep",
-            encoder_bidirectional=True,
-            encoder_layers=2,
-            decoder_layers=2,
-        ),
-    ),
+    "translation, deep": ("lstmn", dict(BOTH, attention_fusion="deep", **DEEP)),
     "classifier": ("lstmn_classifier", dict(ENCODER, encoder_layers=2)),
     "pair": ("lstmn_nli", dict(ENCODER, attention_fusion="deep", encoder_layers=2)),
     "pair, apart": (
@@ -53,17 +43,19 @@ CONFIGS = {
     "lstmn_nli": LSTMNPairConfig,
 }
 RESOLVED = dict(criterion_name="cross_entropy", max_source_positions=100, max_target_positions=100)
+ONE_TEXT = [b"w1 w2 w3 w1", b"w4", b"w5 zzz w7 w8 w9 w1 w2"]
+TWO_TEXTS = [b"w1 w2 w3\tw4 w5 w6", b"w4\tw1", b"w5 zzz w7 w8 w9\tw2"]
 LINES = {  # of unequal length, to be read in one batch
-    "lstmn_lm": [b"w1 w2 w3 w1", b"w4", b"w5 zzz w7 w8 w9 w1 w2"],
-    "lstmn": [b"w1 w2 w3\tw4 w5 w6", b"w4\tw1", b"w5 zzz w7 w8 w9\tw2 w3 w4 w5 w6 w7"],
-    "lstmn_classifier": [b"w1 w2 w3 w1", b"w4", b"w5 zzz w7 w8 w9 w1 w2"],
-    "lstmn_nli": [b"w1 w2 w3\tw4 w5 w6", b"w4\tw1", b"w5 zzz w7 w8 w9\tw2"],
-    "lstm": [b"w1 w2 w3\tw4 w5 w6", b"w4\tw1", b"w5 zzz w7 w8 w9\tw2"],
+    "lstmn_lm": ONE_TEXT,
+    "lstmn": [*TWO_TEXTS[:2], b"w5 zzz w7 w8 w9\tw2 w3 w4 w5 w6 w7"],
+    "lstmn_classifier": ONE_TEXT,
+    "lstmn_nli": TWO_TEXTS,
+    "lstm": TWO_TEXTS,
 }
 
 
 def trained(case, outputs=None):
-    """The ``Trained`` model of a case, without weights that have learned anything.
+    """The ``TrainedModel`` model of a case, without weights that have learned anything.
 
     With ``outputs`` it knows more words than it says, as under ``--output-dictionary-size``.
     """
@@ -80,18 +72,16 @@ def trained(case, outputs=None):
         model = lstm(task)
     else:
         config = CONFIGS[arch](**options)
-        for name in vars(config):
-            if (
-                name in RESOLVED and name not in options
-            ):  # by fairseq, of other parts of its configuration
-                setattr(config, name, RESOLVED[name])
+        # by fairseq, of other parts of its configuration
+        for name in (RESOLVED.keys() & vars(config).keys()) - options.keys():
+            setattr(config, name, RESOLVED[name])
         model = build(config, arch, task)
     if hasattr(model, "classification_heads"):
         model.register_classification_head("head", num_classes=3)
     with torch.no_grad():
         for parameter in model.parameters():  # drawn too small for attention that is uneven
             parameter.mul_(3)
-    return Trained(f"{case}.pt", model.eval(), task, "cpu", Normalisation(lower_case=False))
+    return TrainedModel(f"{case}.pt", model.eval(), task, "cpu", Normalisation(lower_case=False))
 
 
 def lstm(task):

@@ -5,28 +5,33 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
-from fairseq_lstmn.attend.outputs.figures import VIEWS, Figures
-from fairseq_lstmn.attend.outputs.figures.shades import colour
-from fairseq_lstmn.attend.outputs.visible import visible
-from fairseq_lstmn.attend.scale import Scale, links
-from tests.attend.test_page import language, pointer, translation
+from fairseq_lstmn.attend.figures import VIEWS, Figures, shades
+from fairseq_lstmn.attend.visible import visible
+from tests.attend.readings import even, language, pointer, translation, write
 
 
 def files(folder, readings, formats=("svg",), limit=50):
-    output = Figures(folder, set(formats), limit)
-    for reading in readings:
-        output.add(reading)
-    output.close()
+    output = write(Figures(folder, set(formats), limit), readings)
     return output, sorted(path.name for path in folder.iterdir())
+
+
+def words_and_box(path):
+    """The words of an SVG with their places, and its width and height."""
+    root = ElementTree.parse(path).getroot()
+    words = {}
+    for text in root.iter("{http://www.w3.org/2000/svg}text"):
+        words["".join(text.itertext()).strip()] = float(text.get("x")), float(text.get("y"))
+    return words, [float(size) for size in root.get("viewBox").split()[2:]]
 
 
 def test_a_file_for_each_map_and_view(tmp_path):
     _, names = files(tmp_path, [translation()], ("png", "svg"))
     maps = "encoder-layer1", "encoder-layer1-backward", "fusion-layer1"
     assert names == sorted(
-        f"0001-{found}-{view}.{ending}"
-        for found in maps
+        f"0001-{name}-{view}.{ending}"
+        for name in maps
         for view in VIEWS
         for ending in ("png", "svg")
     )
@@ -39,13 +44,12 @@ def test_lines_beyond_the_limit_are_not_drawn(tmp_path):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_words_of_an_svg_are_text_and_lie_within_it(tmp_path, view):
-    files(tmp_path, [language(25)])
-    root = ElementTree.parse(tmp_path / f"0001-text-layer1-{view}.svg").getroot()
-    words = [
-        "".join(found.itertext()).strip() for found in root.iter() if found.tag.endswith("}text")
-    ]
-    assert set(language(25).texts["text"]) <= set(words)
+@pytest.mark.parametrize("tokens", [2, 25])
+def test_words_of_an_svg_are_text_and_lie_within_it(tmp_path, view, tokens):
+    files(tmp_path, [language(tokens)])
+    words, (width, height) = words_and_box(tmp_path / f"0001-text-layer1-{view}.svg")
+    assert set(language(tokens).texts["text"]) <= set(words)
+    assert all(0 <= x <= width and 0 <= y <= height for x, y in words.values())
 
 
 def test_the_same_is_drawn_the_same(tmp_path):
@@ -100,22 +104,28 @@ def test_visible(token, text):
 
 
 def test_shades_are_even():
-    luminance = [np.dot(colour(k / 10), [0.2126, 0.7152, 0.0722]) for k in range(11)]
+    luminance = [np.dot(shades()(k / 10)[:3], [0.2126, 0.7152, 0.0722]) for k in range(11)]
     steps = -np.diff(luminance)
     assert (steps > 0).all() and steps.max() < 1.5 * steps.min()
 
 
-def test_the_scale_ends_at_twice_a_typical_peak():
-    found = language(9).maps[0]
-    found.weights[:] = np.tril(np.full((9, 9), 0.0625), -1)
-    assert Scale(found).top == 0.12
-    assert [Scale(found).shade(weight) for weight in (0, 0.06, 1)] == [0, pytest.approx(0.5), 1]
+def test_the_scale_ends_at_twice_a_typical_peak(tmp_path):
+    reading = even()
+    reading.maps[0].weights[8, 0] = 1
+    assert reading.maps[0].top == 0.12
+    files(tmp_path, [reading])
+    for view in ("reading", "matrix"):
+        drawn = (tmp_path / f"0001-text-layer1-{view}.svg").read_text(encoding="utf-8")
+        assert "0.12 or more" in drawn
+        for weight in (0.0625, 1):
+            assert f"fill: {to_hex(shades()(weight / 0.12))}" in drawn
 
 
 def test_links_are_the_strongest_of_each_token():
-    found = language(9).maps[0]
-    drawn = links(found)
-    assert max(sum(t == row for t, *_ in drawn) for row in range(9)) == 3
-    assert {t: s for t, s, _, strongest in drawn if strongest} == {
-        t: found.weights[t].argmax() for t in range(1, 9)
+    [attention] = language(9).maps
+    links = attention.links()
+    assert max(sum(t == row for t, *_ in links) for row in range(9)) == 3
+    assert {t: s for t, s, _, strongest in links if strongest} == {
+        t: attention.weights[t].argmax() for t in range(1, 9)
     }
+    assert [link.weight for link in links] == sorted(link.weight for link in links)

@@ -7,42 +7,48 @@ import pytest
 import torch
 
 from fairseq_lstmn import ops
-from fairseq_lstmn.attend.outputs.json_file import JsonFile
-from fairseq_lstmn.attend.outputs.page import as_bytes
-from fairseq_lstmn.attend.readers import reader
+from fairseq_lstmn.attend.page import as_bytes
+from fairseq_lstmn.attend.readers import reader, readings
 from fairseq_lstmn.attend.reading import ACROSS, BACKWARD
-from fairseq_lstmn.attend.stream import readings
+from fairseq_lstmn.attend.record import Record
 from fairseq_lstmn.errors import InputError
+from tests.attend.readings import write
 from tests.attend.small_models import CASES, lines, trained
 
 all_cases = pytest.mark.parametrize("case", CASES)
 
 
-def read(case, given=None, model=None, **options):
-    return list(readings(reader(model or trained(case)), given or lines(case), **options))
+def read(case, texts=None, model=None, **options):
+    return list(readings(reader(model or trained(case)), texts or lines(case), **options))
 
 
-def written(folder, found):
+def written(folder, answers):
     """The lines of attention.json."""
-    output = JsonFile(folder, {"model": "small"})
-    for reading in found:
-        output.add(reading)
-    output.close()
+    write(Record(folder, {"model": "small"}), answers)
     return json.loads((folder / "attention.json").read_text(encoding="utf-8"))["lines"]
+
+
+def pairs_of_maps(readings, others):
+    return (maps for pair in zip(readings, others) for maps in zip(*(r.maps for r in pair)))
+
+
+def same_weights(readings, others):
+    for ours, theirs in pairs_of_maps(readings, others):
+        np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-6)
 
 
 @all_cases
 def test_rows_sum_to_one(case, tmp_path):
     for line in written(tmp_path, read(case)):
-        for found in line["maps"]:
-            asks, reads = line["texts"][found["asks"]], line["texts"][found["reads"]]
+        for attention in line["maps"]:
+            queries, keys = line["texts"][attention["asks"]], line["texts"][attention["reads"]]
             lengths = {
-                "forward": range(len(asks)),
-                "backward": range(len(asks) - 1, -1, -1),
-                "across": [len(reads)] * len(asks),
-            }[found["direction"]]
-            assert [len(row) for row in found["rows"]] == list(lengths)
-            sums = [sum(row) for row in found["rows"] if row]
+                "forward": range(len(queries)),
+                "backward": range(len(queries) - 1, -1, -1),
+                "across": [len(keys)] * len(queries),
+            }[attention["direction"]]
+            assert [len(row) for row in attention["rows"]] == list(lengths)
+            sums = [sum(row) for row in attention["rows"] if row]
             assert sums == pytest.approx([1] * len(sums), abs=1e-6)
 
 
@@ -50,8 +56,9 @@ def test_regression_is_answered_with_its_number(tmp_path):
     model = trained("classifier")
     probabilities = [reading.probabilities for reading in read("classifier", model=model)]
     model.task.cfg.regression_target = True
-    found = read("classifier", model=model)
-    for line, reading, shares in zip(written(tmp_path, found), found, probabilities):
+    answers = read("classifier", model=model)
+    for line, reading, shares in zip(written(tmp_path, answers), answers, probabilities):
+        assert set(shares) == {"bad", "good", "so-so"} and sum(shares.values()) == pytest.approx(1)
         assert line["values"] == reading.values and "probabilities" not in line
         assert list(reading.values) == ["value", "value2", "value3"]
         softmax = torch.tensor(list(reading.values.values())).softmax(dim=0)
@@ -64,9 +71,10 @@ def test_a_line_among_others_is_the_line_alone(case):
     for line, reading in zip(lines(case), together):
         [alone] = read(case, [line])
         assert (alone.texts, alone.unknown) == (reading.texts, reading.unknown)
-        assert [found[:5] for found in alone.maps] == [found[:5] for found in reading.maps]
-        for ours, theirs in zip(alone.maps, reading.maps):
-            np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-6)
+        assert [attention[:5] for attention in alone.maps] == [
+            attention[:5] for attention in reading.maps
+        ]
+        same_weights([alone], [reading])
         assert alone.probabilities == pytest.approx(reading.probabilities, abs=1e-6)
         for name, bits in alone.surprisals.items():
             assert bits == pytest.approx(reading.surprisals[name], abs=1e-4)
@@ -77,13 +85,13 @@ def test_weights_are_those_of_the_recurrence(tmp_path):
     decoder, dictionary = model.model.decoder, model.task.target_dictionary
     layer = decoder.stack.layers[0]
     weights = ops.Weights(layer.key, layer.summary_query, layer.score, layer.summary_gates)
-    for line, found in zip(lines("lm"), written(tmp_path, read("lm", model=model))):
+    for line, line_read in zip(lines("lm"), written(tmp_path, read("lm", model=model))):
         tokens = [dictionary.eos(), *map(dictionary.index, line.decode().split())]
         x = decoder.embed_tokens(torch.tensor([tokens]))
         _, _, attention = ops.lstmn(
             layer.input_query(x), layer.input_gates(x), weights, return_attention=True
         )
-        for t, row in enumerate(found["maps"][0]["rows"]):
+        for t, row in enumerate(line_read["maps"][0]["rows"]):
             np.testing.assert_allclose(row, attention.tape[0, t, :t].tolist(), atol=1e-6)
 
 
@@ -91,12 +99,12 @@ def test_backward_attention_stands_in_the_order_of_the_text():
     model = trained("translation, deep")
     dictionary, encoder = model.task.source_dictionary, model.model.encoder
     reading = read("translation, deep", [b"w1 w2 w3\tw1"], model)[0]
-    found = next(found for found in reading.maps if found.direction == BACKWARD)
+    attention = next(attention for attention in reading.maps if attention.direction == BACKWARD)
     words = [dictionary.index(word) for word in reading.texts["source"]]
     x = encoder.embed_tokens(torch.tensor([words[::-1]]))
     expected = encoder.backwards[0](x, return_attention=True)[2].tape[0]
     assert reading.texts["source"] == ["w1", "w2", "w3", "</s>"]
-    for t, row in enumerate(found.rows()):  # w1, of which all others stand behind, is read last
+    for t, row in enumerate(attention.rows()):  # w1, of which all others stand behind, is read last
         np.testing.assert_allclose(row[::-1], expected[3 - t, : 3 - t].tolist(), atol=1e-6)
 
 
@@ -107,7 +115,7 @@ def test_a_decoder_attends_what_it_has_read_and_what_it_starts_from():
         "decoder": ["(source)", "</s>", "w4", "w5", "w6"],
         "target": ["w4", "w5", "w6", "</s>"],
     }
-    assert [found.title for found in reading.maps] == [
+    assert [attention.title for attention in reading.maps] == [
         "encoder, layer 1",
         "decoder, layer 1",
         "fusion, layer 1",
@@ -117,16 +125,14 @@ def test_a_decoder_attends_what_it_has_read_and_what_it_starts_from():
 
 
 @pytest.mark.parametrize("case", ["translation, deep", "lstm"])
-def test_a_translation_that_is_found_reads_like_one_that_is_given(case):
+def test_a_translation_of_its_own_reads_like_one_from_the_line(case):
     model = trained(case)
-    for found in read(case, [b"w1 w2 w3", b"w4"], model):
-        target = " ".join(found.texts["target"][:-1])
+    for reading in read(case, [b"w1 w2 w3", b"w4"], model):
+        target = " ".join(reading.texts["target"][:-1])
         if not target or "<" in target:
             continue
-        source = " ".join(found.texts["source"][:-1])
-        [given] = read(case, [f"{source}\t{target}".encode()], model)
-        for ours, theirs in zip(given.maps, found.maps):
-            np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-6)
+        source = " ".join(reading.texts["source"][:-1])
+        same_weights(read(case, [f"{source}\t{target}".encode()], model), [reading])
 
 
 @pytest.mark.parametrize("outputs", [None, 6])
@@ -144,17 +150,11 @@ def test_surprisals_are_those_of_the_model(outputs):
     assert bits == pytest.approx([float(expected[0, 0, first]), float(expected[0, 1, second])])
 
 
-def test_probabilities_have_their_classes():
-    for reading in read("pair"):
-        assert set(reading.probabilities) == {"bad", "good", "so-so"}
-        assert sum(reading.probabilities.values()) == pytest.approx(1)
-
-
 @all_cases
 def test_unknown_words_are_shown_as_written(case):
     reading = read(case)[2]
-    strange = [reading.texts[name][t] for name, found in reading.unknown.items() for t in found]
-    assert strange == ["zzz"]
+    unknown = [reading.texts[name][t] for name, tokens in reading.unknown.items() for t in tokens]
+    assert unknown == ["zzz"]
 
 
 @all_cases
@@ -162,10 +162,9 @@ def test_unknown_words_are_shown_as_written(case):
 def test_half_precision_gives_the_same_picture(case, kind):
     half = trained(case)
     half = half._replace(model=half.model.to(kind))
-    for ours, theirs in zip(read(case), read(case, model=half)):
-        for full, rounded in zip(ours.maps, theirs.maps):
-            bytes_of_both = [as_bytes(found.weights).astype(int) for found in (full, rounded)]
-            assert np.abs(np.subtract(*bytes_of_both)).max() <= 1
+    for full, rounded in pairs_of_maps(read(case), read(case, model=half)):
+        full_bytes, rounded_bytes = (as_bytes(m.weights).astype(int) for m in (full, rounded))
+        assert np.abs(full_bytes - rounded_bytes).max() <= 1
 
 
 @all_cases
@@ -174,35 +173,31 @@ def test_memory_that_nobody_wrote_is_not_shown(case):
     expected = read(case)
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        found = read(case)
+        filled = read(case)
     finally:
         torch.use_deterministic_algorithms(False)
-    for ours, theirs in zip(expected, found):
-        for full, filled in zip(ours.maps, theirs.maps):
-            np.testing.assert_allclose(full.weights, filled.weights, atol=1e-6)
+    same_weights(expected, filled)
 
 
-def test_attention_that_is_no_number_is_said():
-    model = trained("lm")
+def test_non_finite_numbers_are_said():
+    models = trained("lm"), trained("classifier")
+    head = models[1].model.classification_heads["head"]
     with torch.no_grad():
-        model.model.decoder.embed_tokens.weight[4] = float("nan")  # w0
-    sound, broken = read("lm", [b"w1 w2", b"w1 w0 w2"], model)
+        models[0].model.decoder.embed_tokens.weight[4] = float("nan")  # w0
+        list(head.parameters())[-1][0] = float("nan")
+    sound, attention = read("lm", [b"w1 w2", b"w1 w0 w2"], models[0])
+    [probabilities] = read("classifier", [b"w1 w2"], models[1])
     assert sound.error is None
-    assert broken.error == "the model's attention is not a number (NaN)"
-
-
-def test_probabilities_that_are_no_numbers_are_said():
-    model = trained("classifier")
-    with torch.no_grad():
-        list(model.model.classification_heads["head"].parameters())[-1][0] = float("nan")
-    [broken] = read("classifier", [b"w1 w2"], model)
-    assert broken.error == "the model's probabilities are no numbers (NaN or 0)"
+    assert attention.error == "the model's attention is not a number (NaN)"
+    assert probabilities.error == "the model's probabilities are no numbers (NaN or 0)"
 
 
 def test_a_bad_line_is_answered_in_its_place():
-    found = read("pair", [b"w1\tw2", b"w1", b"\xff\tw2", b"w1\t<pad>", b"w1\tw3"])
-    assert [reading.line for reading in found] == [1, 2, 3, 4, 5]
-    assert [reading.error for reading in found] == [
+    [long] = read("lm", [b"w1 " * 1000])
+    assert long.error == "1001 tokens with the end, but at most 1000 can be shown"
+    answers = read("pair", [b"w1\tw2", b"w1", b"\xff\tw2", b"w1\t<pad>", b"w1\tw3"])
+    assert [reading.line for reading in answers] == [1, 2, 3, 4, 5]
+    assert [reading.error for reading in answers] == [
         None,
         "1 sentences separated by TAB, but the model reads 2",
         "not UTF-8 text",
@@ -211,15 +206,10 @@ def test_a_bad_line_is_answered_in_its_place():
     ]
 
 
-def test_long_lines_are_named():
-    [found] = read("lm", [b"w1 " * 1000])
-    assert found.error == "1001 tokens with the end, but at most 1000 can be shown"
-
-
 def test_a_layer_alone():
     for number in (1, 2):
-        [found] = read("classifier", [b"w1 w2"], layer=number)
-        assert [one.layer for one in found.maps] == [number]
+        [reading] = read("classifier", [b"w1 w2"], layer=number)
+        assert [one.layer for one in reading.maps] == [number]
     with pytest.raises(InputError, match="--layer 3: the model has 1, 2"):
         read("classifier", [b"w1 w2"], layer=3)
 
@@ -238,7 +228,7 @@ def test_a_layer_alone():
 )
 def test_layers_without_a_tape_are_known(case, lstms, opening):
     for reading in read(case):
-        assert [found.is_lstm for found in reading.maps] == lstms
+        assert [attention.is_lstm for attention in reading.maps] == lstms
         assert reading.opening == opening
 
 
@@ -247,15 +237,14 @@ def test_a_span_of_one_is_no_tape(case, monkeypatch):
     arch, options = CASES[case]
     monkeypatch.setitem(CASES, case, (arch, {**options, "memory_span": 1}))
     for reading in read(case):
-        assert all(found.is_lstm == (found.direction != ACROSS) for found in reading.maps)
+        assert all(
+            attention.is_lstm == (attention.direction != ACROSS) for attention in reading.maps
+        )
 
 
-def test_no_line_is_an_error():
+def test_what_cannot_be_shown_is_named():
     with pytest.raises(InputError, match="has no line"):
         list(readings(reader(trained("lm")), []))
-
-
-def test_a_model_without_attention_is_named():
     model = trained("classifier")._replace(model=torch.nn.Linear(1, 1), path="m.pt")
     with pytest.raises(InputError, match="m.pt: its model .Linear. has no tape"):
         reader(model)

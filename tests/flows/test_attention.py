@@ -68,7 +68,7 @@ def test_text_is_read_as_in_training_and_shown_as_written(classifier, tmp_path, 
     assert upper["texts"]["text"] == ["A", "FINE", "Day", "zzz", "</s>"]
     assert upper["unknown"] == lower["unknown"] == {"text": [3]}
     assert upper["maps"] == lower["maps"] and upper["probabilities"] == lower["probabilities"]
-    assert [found["layer"] for found in upper["maps"]] == [1, 2]
+    assert [attended["layer"] for attended in upper["maps"]] == [1, 2]
     assert "unknown to it" not in capsys.readouterr().err
 
 
@@ -107,8 +107,8 @@ def test_bad_lines_are_said_and_the_others_drawn(language_model, tmp_path, capsy
 def test_a_summary(language_model, tmp_path):
     (tmp_path / "text").write_text("a b c a b\nd e d e\n")
     assert attention(language_model, tmp_path / "text", "--summary", "--dest", tmp_path / "s") == 0
-    found = json.loads((tmp_path / "s" / "summary.json").read_text(encoding="utf-8"))
-    assert found["lines"] == 2 and len(found["repeated words"]) == 3
+    result = json.loads((tmp_path / "s" / "summary.json").read_text(encoding="utf-8"))
+    assert result["lines"] == 2 and len(result["repeated words"]) == 3
 
 
 def test_what_is_refused_is_named_and_nothing_is_left(language_model, tmp_path):

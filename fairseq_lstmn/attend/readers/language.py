@@ -1,83 +1,59 @@
-"""Language models: attention over the text so far, and how much each word surprises.
-
-B batch, T steps, V vocabulary.
-"""
+"""Language models: attention over the text so far, and how much each word surprises."""
 
 from collections.abc import Iterator
-from math import log
-from typing import Any, TypeAlias
 
 import torch
-from fairseq.data import Dictionary, data_utils
-from fairseq.models import BaseFairseqModel
-from torch import Tensor
+from fairseq.data import data_utils
 
-from fairseq_lstmn.attend.readers.sentences import check_length, only_text, unknown
+from fairseq_lstmn.attend.readers.base import Reader, check_length, reads, surprisals, unknown
 from fairseq_lstmn.attend.reading import Reading
-from fairseq_lstmn.attend.recurrence import within
-from fairseq_lstmn.inference.checkpoint import Trained
-from fairseq_lstmn.inference.lines import LineReader, Sentence
-from fairseq_lstmn.modules.recording import recorded
-
-# what a decoder of fairseq's returns: scores (B, T, V) and, alone or in a dict, its attention
-Output: TypeAlias = tuple[Tensor, Any]
+from fairseq_lstmn.attend.recording import maps_within, recorded
+from fairseq_lstmn.inference.lines import BadLine, Sentence
+from fairseq_lstmn.models.lstmn_lm import LSTMNLanguageModel
 
 
-class LanguageReader:
+@reads(LSTMNLanguageModel)
+class LanguageReader(Reader[Sentence]):
     """Reads sentences behind an end of sentence, as in training by sentences."""
 
-    def __init__(self, trained: Trained) -> None:
-        self.trained = trained
-        self.dictionary: Dictionary = trained.task.source_dictionary
-        self.outputs = len(trained.task.target_dictionary)
-        self.lines = LineReader(trained.normalisation)
-
     def encode(self, line: bytes) -> Sentence:
-        """The ``Sentence`` of a line (bytes). Raises BadLine."""
-        sentence = self.lines.sentence(only_text(self.lines.fields(line)), self.dictionary)
-        check_length(len(sentence.tokens), self.trained.model.max_positions())
+        texts = self.lines.fields(line)
+        if len(texts) != 1:
+            raise BadLine(f"{len(texts)} sentences separated by TAB, but the model reads 1")
+        sentence = self.lines.sentence(texts[0], self.dictionary)
+        check_length(len(sentence.tokens), self.model.max_positions())
         return sentence
 
-    @staticmethod
-    def size(sentence: Sentence) -> int:
-        return len(sentence.tokens)
+    def size(self, row: Sentence) -> int:
+        return len(row.tokens)
 
     @torch.no_grad()
-    def read(self, sentences: list[Sentence]) -> Iterator[Reading]:
-        """A ``Reading`` for each ``Sentence``: the end before it, then its words."""
-        lengths = [len(sentence.tokens) for sentence in sentences]
-        with recorded(self.trained.model) as calls:
-            bits = self.surprisals([sentence.tokens for sentence in sentences], lengths)
-        layers = self.trained.model.decoder.stack.layers
-        maps = [
-            within(calls[layer][0].tape, lengths, "text", k, "text", is_lstm=layer.is_lstm)
-            for k, layer in enumerate(layers, start=1)
-        ]
-        for sentence, row, *found in zip(sentences, bits, *maps):
-            # the end's own surprisal comes last, where no word stands any more
-            surprisals = {"text": [None, *row[: len(sentence.words)]]}
-            words = {"text": [self.dictionary[self.dictionary.eos()], *sentence.words]}
-            strange = {"text": unknown(self.dictionary, sentence.tokens, shift=1)}
-            yield Reading(words, found, strange, surprisals)
+    def read(self, rows: list[Sentence]) -> Iterator[Reading]:
+        """The end of a sentence, then its words; the end's own surprisal has no place."""
+        lengths = [len(sentence.tokens) for sentence in rows]
+        with recorded(self.model) as calls:
+            bits = self.surprisals(rows, lengths)
+        layers = self.model.decoder.stack.layers
+        attention = (calls[layer][0] for layer in layers)
+        maps = maps_within(layers, attention, lengths, "text", "text")
+        end = self.dictionary[self.dictionary.eos()]
+        for sentence, row, *of_row in zip(rows, bits, *maps):
+            yield Reading(
+                {"text": [end, *sentence.words]},
+                of_row,
+                {"text": unknown(self.dictionary, sentence.tokens, shift=1)},
+                {"text": [None, *row[: len(sentence.words)]]},
+            )
 
-    def surprisals(self, rows: list[Tensor], lengths: list[int]) -> list[list[float]]:
+    def surprisals(self, rows: list[Sentence], lengths: list[int]) -> list[list[float]]:
         """The surprisal in bits of every token of ``rows``, lists as long as the longest."""
+        tokens = [sentence.tokens for sentence in rows]
         pad, eos = self.dictionary.pad(), self.dictionary.eos()
-        target = data_utils.collate_tokens(rows, pad)
-        inputs = target.roll(1, dims=1)
-        inputs[:, 0] = eos
+        shifted = data_utils.collate_tokens(tokens, pad, eos, move_eos_to_beginning=True)
         batch = self.trained.to_device(
-            {"src_tokens": inputs, "src_lengths": torch.tensor(lengths), "target": target}
+            {"src_tokens": shifted, "src_lengths": torch.tensor(lengths)}
         )
-        target = batch.pop("target")
-        target.masked_fill_(target >= self.outputs, self.dictionary.unk())  # as fairseq does
-        scores = self.trained.model(**batch)
-        return bits(self.trained.model, scores, target)
-
-
-def bits(model: BaseFairseqModel, scores: Output, target: Tensor) -> list[list[float]]:
-    """The surprisal -log2 p of target (B, T), as lists, from a model's output."""
-    logarithms = model.get_normalized_probs(scores, log_probs=True, sample={"target": target})
-    chosen = logarithms.gather(2, target.unsqueeze(2)).squeeze(2)
-    found: list[list[float]] = (chosen.float() / -log(2)).tolist()
-    return found
+        target = data_utils.collate_tokens(tokens, pad).to(self.trained.device)
+        outputs = len(self.task.target_dictionary)
+        target.masked_fill_(target >= outputs, self.dictionary.unk())  # as fairseq does
+        return surprisals(self.model, self.model(**batch), target)

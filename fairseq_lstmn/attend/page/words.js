@@ -1,6 +1,6 @@
 // The texts as rows of buttons, shaded for the chosen word, and its numbers.
 function drawWords(line, weights) {
-  const names = [...new Set([weights.asks, weights.reads])];
+  const names = [...new Set([weights.queries, weights.keys])];
   const buttons = Object.fromEntries(names.map((name) => [name, wordButtons(line, name)]));
   const rows = names.map((name) =>
     make("div", { class: "text", role: "group", "aria-label": name },
@@ -9,13 +9,13 @@ function drawWords(line, weights) {
 }
 
 function wordButtons({ texts, unknown = {}, surprisals = {} }, name) {
-  const strange = new Set(unknown[name]), bits = surprisals[name];
+  const unknownAt = new Set(unknown[name]), bits = surprisals[name];
   return texts[name].map((word, at) => {
     const look = {
       type: "button",
       tabindex: at ? -1 : 0,
-      class: strange.has(at) ? "word unknown" : "word",
-      title: strange.has(at) ? "unknown to the model" : null,
+      class: unknownAt.has(at) ? "word unknown" : "word",
+      title: unknownAt.has(at) ? "unknown to the model" : null,
     };
     const below = bits ? [make("small", {}, bits[at] === null ? "–" : bits[at].toFixed(1))] : [];
     return make("button", { ...look, ...stands(name, at) }, make("span", {}, word), ...below);
@@ -29,7 +29,7 @@ function drawLegend({ unknown = {}, surprisals = {} }, names) {
   return [
     entry({ style: "--w:0.5" }, "token", "is attended by the chosen one"),
     entry({ style: "--by:1" }, "token", "attends it"),
-    ...(names.some((name) => unknown[name])
+    ...(names.some((name) => unknown[name]?.length)
       ? [entry({ class: "word unknown" }, "token", "is unknown to the model")] : []),
     ...(names.some((name) => surprisals[name])
       ? [make("span", {}, "number: surprisal in bits")] : []),
@@ -40,13 +40,13 @@ function shadeWords({ names, buttons }, weights, word) {
   for (const button of names.flatMap((name) => buttons[name])) {
     const { text, at } = button.dataset;
     button.classList.toggle("on", isWord(button, word));
-    const asked = word?.text === weights.asks && text === weights.reads;
-    const asking = word?.text === weights.reads && text === weights.asks;
-    const attended = asked ? weights.shade(weights.at(word.at, Number(at))) : 0;
-    const attending = asking ? weights.shade(weights.at(Number(at), word.at)) : 0;
+    const isKey = word?.text === weights.queries && text === weights.keys;
+    const isQuery = word?.text === weights.keys && text === weights.queries;
+    const attended = isKey ? weights.shade(weights.at(word.at, Number(at))) : 0;
+    const attending = isQuery ? weights.shade(weights.at(Number(at), word.at)) : 0;
     button.style.setProperty("--w", attended);
     button.style.setProperty("--by", attending);
-    button.classList.toggle("deep", attended > DEEP);
+    button.classList.toggle("deep", isDeep(attended));
   }
 }
 
@@ -56,15 +56,11 @@ const HINT = "Point at a token to see what it attends and what attends it; a cli
 function drawNumbers(line, weights, word, held) {
   if (word === null) return [make("p", {}, HINT)];
   const { texts } = line, lines = [];
-  const listed = (links, text, end) => {
-    const most = strongest(links).slice(0, 6).filter(({ weight }) => weight >= LEAST);
-    const named = most.map((link) => `${texts[text][link[end]]}\u00a0${number(link.weight)}`);
-    return named.join(" · ") || "nothing";
-  };
-  if (word.text === weights.asks)
-    lines.push(`attends ${listed(weights.row(word.at), weights.reads, "to")}`);
-  if (word.text === weights.reads)
-    lines.push(`is attended by ${listed(weights.column(word.at), weights.asks, "from")}`);
+  const list = (...links) => listed(...links, 6) || "nothing";
+  if (word.text === weights.queries)
+    lines.push(`attends ${list(weights.row(word.at), texts[weights.keys], "to")}`);
+  if (word.text === weights.keys)
+    lines.push(`is attended by ${list(weights.column(word.at), texts[weights.queries], "from")}`);
   const facts = factsOf(line, word, held);
   const name = make("b", {}, texts[word.text][word.at]);
   const title = make("p", {}, name, facts.length ? ` (${facts.join(", ")})` : "");

@@ -1,9 +1,10 @@
 // The weights of one map: a byte, of its root, for every place where a word may look, row by row.
 class Weights {
   constructor(map, texts) {
-    Object.assign(this, { asks: map.asks, reads: map.reads, direction: map.direction });
-    this.rows = texts[map.asks].length;
-    this.columns = texts[map.reads].length;
+    const { queries, keys, direction, top } = map;
+    Object.assign(this, { queries, keys, direction, top }); // the shades end at top
+    this.rows = texts[map.queries].length;
+    this.columns = texts[map.keys].length;
     this.bytes = Uint8Array.from(atob(map.bytes), (letter) => letter.charCodeAt(0));
   }
 
@@ -50,23 +51,17 @@ class Weights {
     return Array.from({ length: this.rows }, (_, t) => this.row(t)).flat();
   }
 
-  // Where the scale of shades ends: a typical row's strongest link stands at half of it.
-  get top() {
-    this.ends ??= this.scaleEnd();
-    return this.ends;
-  }
-
-  scaleEnd() {
-    const rows = Array.from({ length: this.rows }, (_, t) => this.row(t));
-    const peaks = rows.filter((row) => row.length).map((row) => strongest(row)[0].weight);
-    const middle = peaks.sort((a, b) => a - b)[Math.floor(peaks.length / 2)] ?? 1;
-    return Math.min(1, Math.max(0.02, Math.round(200 * middle) / 100));
-  }
-
   // How a weight is shaded: a style from paper, 0, to the strongest, 1.
   shade(weight) {
     return Math.min(1, weight / this.top);
   }
 }
 
+const LEAST = 0.005; // a weight that its two digits would still show
 const strongest = (links) => [...links].sort((a, b) => b.weight - a.weight);
+
+// The words at one end, "from" or "to", of the strongest links, with their weights.
+function listed(links, words, end, most) {
+  return strongest(links).slice(0, most).filter(({ weight }) => weight >= LEAST)
+    .map((link) => `${words[link[end]]}\u00a0${number(link.weight)}`).join(" · ");
+}

@@ -2,7 +2,8 @@
 function drawBeside(line, weights) {
   const parts = [];
   if (line.probabilities) parts.push(titled("Classes", classes(line.probabilities)));
-  if (line.values) parts.push(titled("Regression", tableOf(["output", "value"], Object.entries(line.values))));
+  const values = line.values && tableOf(["output", "value"], Object.entries(line.values));
+  if (values) parts.push(titled("Regression", values));
   if (line.alignment) parts.push(titled("Alignment", alignment(line)));
   if (weights.within) parts.push(titled("Mean weight by distance", histogram(weights)));
   return parts;
@@ -50,4 +51,20 @@ function histogram(weights) {
     note(left - 4, 20, number(top), "end"), note(left - 4, high + 12, "0", "end"),
     note(left, high + 27, "1", "start"), note(left + wide, high + 27, String(means.length), "end"),
     note(left + wide / 2, high + 42, "distance in tokens", "middle"));
+}
+
+// The table that stands in for the pictures.
+function drawTable(line, weights) {
+  const { texts, unknown = {}, surprisals = {} } = line;
+  const bits = surprisals[weights.queries];
+  const isUnknown = (t) => unknown[weights.queries]?.includes(t);
+  const rows = texts[weights.queries].map((word, t) => [
+    isUnknown(t) ? `${word} (unknown)` : word,
+    ...(bits ? [bits[t] === null ? "" : bits[t].toFixed(1)] : []),
+    listed(weights.row(t), texts[weights.keys], "to", 5),
+    ...(weights.within ? [listed(weights.column(t), texts[weights.queries], "from", 5)] : []),
+  ]);
+  const header = ["token", ...(bits ? ["surprisal, bits"] : []), "attends most",
+    ...(weights.within ? ["is attended most by"] : [])];
+  return tableOf(header, rows);
 }

@@ -1,5 +1,4 @@
 // What is shown, and how it follows the pointer and the keys.
-const data = JSON.parse(find("data").textContent);
 const VIEWS = { reading: drawReading, arcs: drawArcs, matrix: drawMatrix };
 const shown = { line: null, weights: null, words: null, view: null, word: null, held: false };
 
@@ -61,13 +60,13 @@ function showMap() {
   showView();
 }
 
-function captionOf({ title, asks, reads, direction }) {
+function captionOf({ title, queries, keys, direction }) {
   const where = {
     forward: "the tokens before it",
     backward: "the tokens behind it",
-    across: `the ${reads}`,
+    across: `the ${keys}`,
   };
-  const token = direction === "across" ? `each token of the ${asks}` : "each token";
+  const token = direction === "across" ? `each token of the ${queries}` : "each token";
   return `${title[0].toUpperCase()}${title.slice(1)}: ${token} attends ${where[direction]}`;
 }
 
@@ -118,7 +117,7 @@ function keyed(event) {
   if (event.key === "Escape") return letGo();
   const onWord = document.activeElement.matches(".word");
   if (document.activeElement.matches("input, select, summary, [role=region]")) return;
-  const word = shown.word ?? { text: shown.weights.asks, at: -1 };
+  const word = shown.word ?? { text: shown.weights.queries, at: -1 };
   const next = after(word, event.key, onWord);
   if (!next) return;
   event.preventDefault();
