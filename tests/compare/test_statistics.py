@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fairseq_lstmn.compare.report import score_tables
+from fairseq_lstmn.compare.report import tables
 from fairseq_lstmn.compare.stats import significance as statistics
 from fairseq_lstmn.compare.stats.metrics import METRICS
 from fairseq_lstmn.compare.stats.resampling import resample
@@ -252,7 +252,7 @@ def test_a_p_that_nobody_computed_is_a_dash_and_no_test_of_the_others():
     score = results["models"][1]["scores"]["perplexity"]
     score["difference"] = dataclasses.asdict(found["broken"])
     row = {}
-    for table in score_tables.scores, score_tables.seeds:
+    for table in tables.scores, tables.seeds:
         shown = table(results, results["metrics"][0])
         row.update(zip(shown.header, shown.rows[1]))
     assert row["p"] == row["p over items"] == row["p over seeds"] == row["95% interval"] == "–"

@@ -1,7 +1,8 @@
 """How the models of a comparison score: as a whole, against the baseline, and in buckets."""
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import cast
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from fairseq_lstmn.compare.kinds.buckets import Bucketing, applies, bucket_score
 from fairseq_lstmn.compare.kinds.items import Items, Tokens
 from fairseq_lstmn.compare.plan.experiment import Experiment
 from fairseq_lstmn.compare.plan.plan import Plan
-from fairseq_lstmn.compare.report.record import BucketEntry, DifferenceEntry, ScoreEntry
+from fairseq_lstmn.compare.report.schema import BucketEntry, DifferenceEntry, ScoreEntry
 from fairseq_lstmn.compare.run.outcomes import Outcome
 from fairseq_lstmn.compare.stats.metrics import METRICS, Metric, grouped, units
 from fairseq_lstmn.compare.stats.resampling import Resampled, resample
@@ -74,7 +75,7 @@ def score_entries(
     unfinished = {name for name, seeds in items.items() if len(seeds) < len(plan.seeds)}
     for name, difference in differences.items():
         if unfinished & {name, plan.baseline}:
-            differences[name] = dataclasses.replace(
+            differences[name] = replace(
                 difference,
                 verdict="inconclusive",
                 reason="not all seeds have finished, and those that failed may be the bad ones",
@@ -90,28 +91,13 @@ def score_entry(
 ) -> ScoreEntry:
     """A model's scores by one metric, and its Difference (None for the baseline)."""
     over_seeds, over_items = deviations(system)
+    entry = None if difference is None else cast(DifferenceEntry, asdict(difference))
     return {
         "mean": float(system.scores.mean()),
         "seeds": {str(seed): float(score) for seed, score in zip(seeds, system.scores)},
         "deviation_seeds": over_seeds,
         "deviation_items": over_items,
-        "difference": None if difference is None else difference_entry(difference),
-    }
-
-
-def difference_entry(difference: Difference) -> DifferenceEntry:
-    return {
-        "value": difference.value,
-        "low": difference.low,
-        "high": difference.high,
-        "p": difference.p,
-        "p_items": difference.p_items,
-        "p_seeds": difference.p_seeds,
-        "p_seeds_least": difference.p_seeds_least,
-        "p_holm": difference.p_holm,
-        "p_items_holm": difference.p_items_holm,
-        "verdict": difference.verdict,
-        "reason": difference.reason,
+        "difference": entry,
     }
 
 

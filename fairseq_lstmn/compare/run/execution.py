@@ -14,7 +14,7 @@ from fairseq_lstmn.compare import report
 from fairseq_lstmn.compare.plan.experiment import Experiment
 from fairseq_lstmn.compare.plan.plan import Plan
 from fairseq_lstmn.compare.report import results
-from fairseq_lstmn.compare.report.record import Results
+from fairseq_lstmn.compare.report.schema import Results
 from fairseq_lstmn.compare.run.launcher import Launcher, shares
 from fairseq_lstmn.compare.run.progress import Progress
 from fairseq_lstmn.compare.run.runs import Run

@@ -6,10 +6,9 @@ from typing import TypeAlias
 from fairseq_lstmn.compare.kinds.items import Items, Scored
 from fairseq_lstmn.compare.plan.experiment import Experiment
 from fairseq_lstmn.compare.plan.plan import BUDGETS, Plan
-from fairseq_lstmn.compare.report.record import Numbers, State
 from fairseq_lstmn.compare.run import logs
 from fairseq_lstmn.compare.run.runs import Run
-from fairseq_lstmn.compare.types import Options
+from fairseq_lstmn.compare.types import Numbers, Options, State
 
 SAME_MINUTES = 0.05  # trainings of the same minutes differ by less, as a share
 

@@ -103,8 +103,8 @@ def class_counts(items: Answers) -> Floats:
 
 def macro_f1(sums: Floats) -> Floats:
     """The mean over classes of F1 in percent; a class that never occurs counts as 0."""
-    wanted, given, right = np.split(sums, 3, axis=-1)
-    f1 = np.divide(2 * right, wanted + given, where=right > 0, out=np.zeros_like(right))
+    labels, answers, right = np.split(sums, 3, axis=-1)
+    f1 = np.divide(2 * right, labels + answers, where=right > 0, out=np.zeros_like(right))
     means: Floats = 100 * f1.mean(axis=-1)
     return means
 
@@ -124,14 +124,14 @@ def matches(items: Translations, name: str) -> Floats:
 def bleu(sums: Floats) -> Floats:
     """sacrebleu's BLEU of corpora with such counts (..., 10), which itself takes one at a time.
 
-    The counts are of words given and wanted, then of n-grams that match and of those given.
+    The counts are of words in output and reference, then of n-grams that match and of the output's.
     """
-    given, wanted, matching, total = np.split(sums, [1, 2, 6], axis=-1)
+    output, reference, matching, total = np.split(sums, [1, 2, 6], axis=-1)
     none = matching == 0
     smoothed = np.where(none, 0.5 ** np.cumsum(none, axis=-1), matching)  # NIST's: 1/2, 1/4, ...
     defined = ~none.all(axis=-1) & (total > 0).all(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        brevity = np.exp(np.minimum(0, 1 - wanted / given))[..., 0]
+        brevity = np.exp(np.minimum(0, 1 - reference / output))[..., 0]
         precision = np.exp(np.log(smoothed / total).mean(axis=-1))
     return np.where(defined, 100 * brevity * precision, 0.0)
 
@@ -139,14 +139,14 @@ def bleu(sums: Floats) -> Floats:
 def chrf(sums: Floats) -> Floats:
     """sacrebleu's chrF of corpora with such counts (..., 18), which itself takes one at a time.
 
-    The counts are of n-grams given, wanted and matching, for n from 1 to 6; an n for which the
+    The counts are of n-grams in output, reference and both, for n from 1 to 6; an n for which the
     output or the reference is too short does not count. F weighs recall with beta = 2.
     """
-    given, wanted, matching = np.moveaxis(sums.reshape(*sums.shape[:-1], 6, 3), -1, 0)
-    long = (given > 0) & (wanted > 0)
+    output, reference, matching = np.moveaxis(sums.reshape(*sums.shape[:-1], 6, 3), -1, 0)
+    long = (output > 0) & (reference > 0)
     precision, recall = (
         np.divide(matching, counted, where=long, out=np.zeros_like(matching)).sum(axis=-1)
-        for counted in (given, wanted)
+        for counted in (output, reference)
     )
     weighted = np.maximum(long.sum(axis=-1), 1) * (4 * precision + recall)  # sums over n, not means
     product = 100 * 5 * precision * recall
