@@ -18,9 +18,9 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that stands still; ``clock.now`` sets it."""
-    found = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(progress.time, "monotonic", lambda: found.now)
-    return found
+    stopped = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: stopped.now)
+    return stopped
 
 
 @pytest.fixture

@@ -55,19 +55,6 @@ def written(results, folder):
     return {name: (folder / name).read_text(encoding="utf-8") for name in FILES}
 
 
-def with_failures(results):
-    """One run of the second model failed, all of the third, and the errors say so."""
-    _, second, third = results["models"]
-    fake_results.fail(second, 1, "RuntimeError: out of memory")
-    for seed in results["seeds"]:
-        fake_results.fail(third, seed, "Killed")
-    results["errors"] = ["lstmn, seed 1: RuntimeError: out of memory", "lstmn deep: no run ended"]
-    for bucket in results["buckets"]:
-        bucket["values"][third["name"]] = [None] * len(bucket["labels"])
-        del bucket["differences"][third["name"]]
-    return results
-
-
 @pytest.mark.parametrize("models, seeds, kind", SIZES)
 def test_every_table_has_a_row_or_a_column_for_every_model(tmp_path, models, seeds, kind):
     results = fake_results.results(models, seeds, kind, tuned=True)
@@ -99,57 +86,48 @@ def latex_rows(text):
     return [re.split(r" +& +", line[:-3].strip()) for line in text.splitlines() if " & " in line]
 
 
-def test_results_come_back_as_they_were(tmp_path):
+def test_results_come_back_as_they_were_and_give_the_same_files(tmp_path):
     results = fake_results.results(3, 2)
-    assert json.loads(written(results, tmp_path)["results.json"]) == results
+    first = written(results, tmp_path)
+    assert json.loads(first["results.json"]) == results
+    assert written(fake_results.results(3, 2), tmp_path) == first
 
 
 def test_what_json_does_not_have_is_missing(tmp_path):
     results = fake_results.results()
     results["models"][1]["cost"]["minutes"] = math.inf
     results["models"][1]["runs"][0]["curve"][1][1] = math.nan
-    files = written(results, tmp_path)
-    back = json.loads(files["results.json"], parse_constant=pytest.fail)
+    back = json.loads(written(results, tmp_path)["results.json"], parse_constant=pytest.fail)
     assert back["models"][1]["cost"]["minutes"] is None
     assert back["models"][1]["runs"][0]["curve"][1] == [400, None]
     assert results["models"][1]["cost"]["minutes"] == math.inf
 
 
-def test_same_results_same_files(tmp_path):
-    for name in ("one", "other"):
-        (tmp_path / name).mkdir()
-    one = written(fake_results.results(3, 3), tmp_path / "one")
-    assert written(fake_results.results(3, 3), tmp_path / "other") == one
-
-
-def test_errors_stand_first(tmp_path):
-    results = with_failures(fake_results.results(3, 3))
-    files = written(results, tmp_path)
-    page = files["report.html"].partition("<body>")[2]
-    assert page.index('role="alert"') < page.index(results["errors"][0]) < page.index("<h1>")
-    assert files["report.md"].startswith("> **Error:** lstmn, seed 1: RuntimeError")
-    assert files["table.tex"].startswith("% ERROR: lstmn, seed 1: RuntimeError")
-
-
-def test_what_the_scores_leave_out_stands_first(tmp_path):
+@pytest.mark.parametrize("what", ["errors", "warnings"])
+def test_what_went_wrong_and_what_the_scores_leave_out_stand_first(tmp_path, what):
     results = fake_results.results()
-    results["warnings"] = ["lstm answered 19 of 20 test examples"]
-    files = written(results, tmp_path)
-    page = files["report.html"].partition("<body>")[2]
-    assert page.index(results["warnings"][0]) < page.index("<h1>")
-    assert files["report.md"].startswith("> **Warning:** lstm answered 19 of 20 test examples")
-    assert files["table.tex"].startswith("% WARNING: lstm answered 19 of 20 test examples")
-    assert report.summary(results).startswith("warning: lstm answered 19 of 20 test examples")
-
-
-def test_no_errors_no_alarm(tmp_path):
-    files = written(fake_results.results(), tmp_path)
+    files, kind = written(results, tmp_path), what[:-1]
     assert 'role="alert"' not in files["report.html"]
     assert files["report.md"].startswith("# LSTMN against LSTM")
+    results[what] = ["lstm answered 19 of 20"]
+    files = written(results, tmp_path)
+    page = files["report.html"].partition("<body>")[2]
+    assert page.index("lstm answered 19 of 20") < page.index("<h1>")
+    assert ('role="alert"' in page) == (what == "errors")
+    assert files["report.md"].startswith(f"> **{kind.title()}:** lstm answered 19 of 20")
+    assert files["table.tex"].startswith(f"% {kind.upper()}: lstm answered 19 of 20")
+    assert report.summary(results).startswith(f"{kind}: lstm answered 19 of 20")
 
 
 def test_models_without_a_score_keep_their_rows(tmp_path):
-    results = with_failures(fake_results.results(3, 3))
+    results = fake_results.results(3, 3)
+    _, second, third = results["models"]
+    fake_results.fail(second, 1, "RuntimeError: out of memory")
+    for seed in results["seeds"]:
+        fake_results.fail(third, seed, "Killed")
+    for bucket in results["buckets"]:
+        bucket["values"][third["name"]] = [None] * len(bucket["labels"])
+        del bucket["differences"][third["name"]]
     files = written(results, tmp_path)
     assert Parsed(files["report.html"]).rows == markdown_rows(files["report.md"])
     assert "lstmn deep: no verdict, no run was scored." in files["report.html"]
@@ -237,19 +215,13 @@ def test_commands_end_their_own_block_only(tmp_path):
     assert fence and "\n``````\n" in text[fence.end() :]
 
 
-@pytest.mark.parametrize("models, seeds, kind", SIZES)
-def test_page_needs_nothing_else(tmp_path, models, seeds, kind):
-    text = written(fake_results.results(models, seeds, kind), tmp_path)["report.html"]
-    page = Parsed(text)
-    assert "http:" not in text and "https:" not in text and "@import" not in text
-    assert "script" not in page.tags
-    assert all(address.startswith(("#", "data:")) for address in page.addresses)
-    assert "url(" not in text
-
-
-def test_the_curves_of_the_page_are_the_file(tmp_path):
+def test_page_needs_nothing_else(tmp_path):
+    """Its charts are images in it, the curves those of the file."""
     files = written(fake_results.results(4, 3), tmp_path)
-    page = Parsed(files["report.html"])
+    text, page = files["report.html"], Parsed(files["report.html"])
+    assert not re.search(r"https?:|@import|url\(", text)
+    assert "script" not in page.tags
+    assert all(address.startswith("data:") for address in page.addresses)
     [curves, *bars] = [a.partition("svg+xml;base64,")[2] for a in page.addresses if "svg" in a]
     assert b64decode(curves).decode() == files["curves.svg"]
     assert len(bars) == 3 and len(page.images) == 4

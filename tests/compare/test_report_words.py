@@ -1,5 +1,7 @@
 """What a report says: its numbers, sentences and tables."""
 
+from functools import partial
+
 import pytest
 
 from fairseq_lstmn.compare import report
@@ -10,41 +12,31 @@ from tests.compare import fake_results
 
 
 @pytest.mark.parametrize(
-    "value, like, text",
+    "say, value, text",
     [
-        (None, None, "–"),
-        (58.204, None, "58.20"),
-        (0.08317, None, "0.083"),
-        (-0.3, 58.2, "−0.30"),
-        (-0.001, 58.2, "0.00"),
-        (123.456, None, "123.5"),
-        (1234.5, None, "1,234"),
-        (0, None, "0.000"),
+        (words.number, None, "–"),
+        (words.number, 58.204, "58.20"),
+        (words.number, 0.08317, "0.083"),
+        (words.number, 123.456, "123.5"),
+        (words.number, 1234.5, "1,234"),
+        (words.number, 0, "0.000"),
+        (partial(words.number, like=58.2), -0.3, "−0.30"),
+        (partial(words.number, like=58.2), -0.001, "0.00"),
+        (partial(words.signed, like=58.2), 0.3, "+0.30"),
+        (partial(words.signed, like=58.2), -0.3, "−0.30"),
+        (partial(words.signed, like=58.2), 0.001, "0.00"),
+        (words.signed, None, "–"),
+        (words.probability, 0.0009, "<0.001"),
+        (words.probability, 0.001, "0.001"),
+        (words.probability, 1, "1.000"),
+        (words.probability, None, "–"),
+        (words.memory, 700 * 2**20, "700 MiB"),
+        (words.memory, 3 * 2**29, "1.50 GiB"),
+        (words.memory, None, "–"),
     ],
 )
-def test_number(value, like, text):
-    assert words.number(value, like) == text
-
-
-@pytest.mark.parametrize(
-    "value, text", [(0.3, "+0.30"), (-0.3, "−0.30"), (0.001, "0.00"), (None, "–")]
-)
-def test_signed(value, text):
-    assert words.signed(value, like=58.2) == text
-
-
-@pytest.mark.parametrize(
-    "value, text", [(0.0009, "<0.001"), (0.001, "0.001"), (1, "1.000"), (None, "–")]
-)
-def test_probability(value, text):
-    assert words.probability(value) == text
-
-
-@pytest.mark.parametrize(
-    "size, text", [(700 * 2**20, "700 MiB"), (3 * 2**29, "1.50 GiB"), (None, "–")]
-)
-def test_memory(size, text):
-    assert words.memory(size) == text
+def test_numbers(say, value, text):
+    assert say(value) == text
 
 
 @pytest.mark.parametrize("length", [5, 6, 89])
@@ -55,7 +47,7 @@ def test_shortened_keeps_both_ends(length):
     assert words.shortened(name, 90) == name
 
 
-def found(difference, **changes):
+def sentence_of(difference, **changes):
     """The sentence of a second model with this mean and difference."""
     results = fake_results.results(2, 3)
     first, second = (model["scores"]["perplexity"] for model in results["models"])
@@ -67,17 +59,17 @@ def found(difference, **changes):
 INTERVAL = {"value": 0.3, "low": -1.1, "high": 1.7, "verdict": "inconclusive", "reason": None}
 
 
-def test_sentence_says_the_verdict_first():
-    assert found(INTERVAL) == (
+def test_sentence_says_the_verdict_first_and_why_there_is_none():
+    assert sentence_of(INTERVAL) == (
         "lstmn against lstm: inconclusive, perplexity 58.20 against 57.90 "
         "(+0.30, 95% interval −1.10 to 1.70)."
     )
-    assert found(INTERVAL, verdict="worse").startswith("lstmn against lstm: worse, perplexity")
-
-
-def test_sentence_says_why_there_is_no_verdict():
-    assert found(INTERVAL, reason="one seed: x").endswith("−1.10 to 1.70); one seed: x.")
-    assert "no verdict, perplexity 58.20, nothing to compare it with" in found(None)
+    worse = sentence_of(INTERVAL, verdict="worse")
+    assert worse.startswith("lstmn against lstm: worse, perplexity")
+    assert sentence_of(INTERVAL, reason="one seed: x").endswith("−1.10 to 1.70); one seed: x.")
+    assert "no verdict, perplexity 58.20, nothing to compare it with" in sentence_of(None)
+    unknown = sentence_of(INTERVAL, value=None, low=None, high=None, reason="not finite")
+    assert "(–, 95% interval –); not finite." in unknown
 
 
 def test_sentence_says_a_reason_once_where_it_is_the_same():
@@ -89,11 +81,6 @@ def test_sentence_says_a_reason_once_where_it_is_the_same():
     f1["reason"] = "chance: a"
     sentence = verdicts(results)[1]
     assert sentence.count("chance") == 1 and sentence.endswith("); chance: a.")
-
-
-def test_sentence_of_a_score_that_is_no_number():
-    unknown = dict.fromkeys(("value", "low", "high"))
-    assert "(–, 95% interval –); not finite." in found(INTERVAL, **unknown, reason="not finite")
 
 
 def test_sentence_names_every_metric_and_points():
@@ -126,8 +113,13 @@ def test_scores_show_corrected_chances_and_every_seed():
     assert row["seed 1\u00a0/ 2"] == "–\u00a0/ 58.50"
 
 
-def test_scores_of_the_baseline():
+def test_scores_of_the_baseline_and_of_one_seed():
     results = fake_results.results(2, 1)
+    unknown = dict.fromkeys(("low", "high", "p_holm", "p_items_holm"))
+    results["models"][1]["scores"]["perplexity"]["difference"].update(unknown)
+    row = cells(tables.scores(results, results["metrics"][0]), "lstmn")
+    assert row["p"] == row["p over items"] == row["95% interval"] == "–"
+    assert cells(tables.seeds(results, results["metrics"][0]), "lstmn")["p over seeds"] == "–"
     row = cells(tables.scores(results, results["metrics"][0]), "lstm")
     assert row["verdict"] == "baseline"
     assert row["p"] == row["difference"] == "–"
