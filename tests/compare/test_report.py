@@ -56,7 +56,9 @@ def written(results, folder):
 
 
 @pytest.mark.parametrize("models, seeds, kind", SIZES)
-def test_every_table_has_a_row_or_a_column_for_every_model(tmp_path, models, seeds, kind):
+def test_every_table_has_a_row_or_a_column_for_every_model_and_numbers_to_the_right(
+    tmp_path, models, seeds, kind
+):
     results = fake_results.results(models, seeds, kind, tuned=True)
     files = written(results, tmp_path)
     rows = [
@@ -69,6 +71,9 @@ def test_every_table_has_a_row_or_a_column_for_every_model(tmp_path, models, see
     for model in results["models"]:
         assert Parsed(files["report.html"]).text.count(model["name"]) >= len(rows)
     assert files["table.tex"].count(r"\\") == 1 + models
+    numbers = "r" * (1 + 2 * len(results["metrics"]))
+    assert rf"\begin{{tabular}}{{l{numbers}}}" in files["table.tex"]
+    assert re.search(r"^\|:-+\|:-+\|(-+:\|){5}$", files["report.md"], re.M)
     for model in results["models"]:
         name = model["name"].replace("_", r"\_")
         assert len(re.findall(rf"^ *{re.escape(name)} +& ", files["table.tex"], re.M)) == 1
