@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from fairseq import checkpoint_utils
 
-from fairseq_lstmn.compare.kinds.items import Tokens
+from fairseq_lstmn.compare.kinds.language import Tokens
 from fairseq_lstmn.compare.quiet import quiet
 from fairseq_lstmn.compare.types import Flags
 from fairseq_lstmn.errors import InputError

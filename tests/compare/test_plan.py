@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from fairseq_lstmn.cli.compare import EXAMPLE
-from fairseq_lstmn.compare.plan import plan, plan_file
+from fairseq_lstmn.compare.plan import plan
 from fairseq_lstmn.errors import InputError
 
 
@@ -102,9 +102,48 @@ WRONG = {
     "one number": (dict(seeds=3), "seeds: 3: must be a list of numbers"),
     "a seed twice": (dict(seeds=[1, 2, 1]), "seeds: 1: stands there twice"),
     "half a seed": (dict(seeds=[0.5]), "seeds: 0.5: must be a whole number from 0 on, below 2^32"),
-    "a metric": (
-        dict(score={"metric": "ppl"}),
-        "score.metric: ppl: must be one of perplexity, exact-match, accuracy, macro-f1, bleu, chrf",
+    "a metric of two words": (
+        dict(score={"metric": [["bleu"]]}),
+        "score.metric: ['bleu']: must be a word",
+    ),
+    "a metric with a value": (
+        dict(score={"metric": {"bleu": True}}),
+        "score.metric: {'bleu': True}: must be a word",
+    ),
+    "several baselines": (dict(baseline=["a"]), "baseline: ['a']: must be one word or sentence"),
+    "several tasks": (
+        dict(train={"task": ["language_modeling"]}),
+        "train.task: ['language_modeling']: must be a word",
+    ),
+    "several architectures": (
+        dict(models={"a": {"arch": ["lstm_lm"]}}),
+        "models.a.arch: ['lstm_lm']: must be a word",
+    ),
+    "an option without a name": (dict(train={"": True}), "train.: True: is no name of an option"),
+    "an option with its value": (
+        dict(train={"lr=1": True}),
+        "train.lr=1: True: is no name of an option",
+    ),
+    "an option of no values": (
+        dict(train={"lr": []}),
+        "train.lr: []: must be one value, or true for a flag",
+    ),
+    "a value to try twice": (
+        dict(tune={"dropout": [0.1, 0.1]}),
+        "tune.dropout: 0.1: stands there twice",
+    ),
+    "a seed too large": (
+        dict(seeds=[2**32]),
+        "seeds: 4294967296: must be a whole number from 0 on, below 2^32",
+    ),
+    # fairseq-generate cuts --path at colons
+    "a model of several paths": (
+        dict(models={"lstm:8": {"arch": "lstm_lm"}}, baseline="lstm:8"),
+        "models: 'lstm:8': cannot be the name of a folder",
+    ),
+    "a name too long for a folder": (
+        dict(models={"a" * 201: {"arch": "lstm_lm"}}, baseline="a" * 201),
+        f"models: '{'a' * 201}': cannot be the name of a folder",
     ),
     "no metric": (dict(score={}), "score.metric: is missing"),
     "a metric's key": (
@@ -144,14 +183,15 @@ def test_a_wrong_plan_is_one_line(written, changes, line):
 
 
 @pytest.mark.parametrize(
-    "text", ["[", "a", "a: 1\na: 2\n", "\xff".encode("latin-1").decode("latin-1")]
+    "text", ["[", "a", "3", "a: 1\na: 2\n", "\xff".encode("latin-1").decode("latin-1")]
 )
 def test_a_file_that_is_no_plan_is_one_line(tmp_path, text):
     path = tmp_path / "plan.yaml"
     path.write_text(text)
     with pytest.raises(InputError) as error:
         plan.read(path)
-    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+    line = str(error.value)
+    assert line.startswith(f"{path}: is no plan (") and "\n" not in line and "None" not in line
 
 
 def test_a_missing_file_is_one_line(tmp_path):
@@ -180,9 +220,9 @@ SCALARS = {
 
 @pytest.mark.parametrize("written, value", SCALARS.items(), ids=map(str, SCALARS))
 def test_scalars_are_read_by_yaml_1_2(written, value):
-    assert plan_file.load(f"key: {written}") == {"key": value}
-    assert plan_file.override(f"train.key={written}") == ("train.key", value)
-    assert type(plan_file.load(written)) is type(value)
+    assert plan.load_yaml(f"key: {written}") == {"key": value}
+    assert plan.override(f"train.key={written}") == ("train.key", value)
+    assert type(plan.load_yaml(written)) is type(value)
 
 
 @pytest.mark.parametrize("name", ["on", "no", "true", "1", "032", "1.10", "1e3", "2001-01-01"])

@@ -1,13 +1,14 @@
 """Progress: a line a run in a terminal, drawn anew; lasting lines elsewhere; the time left."""
 
 import io
+import unicodedata
 from types import SimpleNamespace
 
 import pytest
 
 from fairseq_lstmn.compare.run import progress
 from fairseq_lstmn.compare.run.progress import Progress, duration
-from tests.compare.test_logs import epoch, inner, valid
+from tests.compare.test_training_log import epoch, inner, valid
 
 
 class Terminal(io.StringIO):
@@ -118,3 +119,11 @@ def test_durations_are_said_as_people_say_them():
         "118 min",
         "2 h 13 min",
     ]
+
+
+def test_wide_letters_do_not_break_the_lines_of_a_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    out = Terminal()
+    Progress([], "loss", "valid", out)._draw([], ["語" * 30])
+    (line,) = out.getvalue().splitlines()
+    assert sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in line) < 20

@@ -8,7 +8,7 @@ from fairseq import utils
 from fairseq.data import FairseqDataset
 from fairseq.tasks.fairseq_task import FairseqTask
 
-from fairseq_lstmn.compare.plan.parameters import Counter
+from fairseq_lstmn.compare.plan.parameters import ModelBuilder
 from fairseq_lstmn.compare.plan.plan import Plan
 from fairseq_lstmn.compare.quiet import quiet
 from fairseq_lstmn.compare.types import Options
@@ -30,19 +30,19 @@ class TooLong(NamedTuple):
 
     part: str
     examples: int
-    found: Mapping[str, frozenset[int]]
+    by_model: Mapping[str, frozenset[int]]
 
 
 def check(
     plan: Plan,
-    counters: Mapping[str, Counter],
+    builders: Mapping[str, ModelBuilder],
     subsets: Mapping[str, str],
     scored_with: Options,
 ) -> list[str]:
     """Hold every part of the data against the limits of every model.
 
     Args:
-        counters: of every model's training.
+        builders: of every model's training.
         subsets: the parts by what they are for: train, valid, test.
         scored_with: options of the task that are others in the scoring.
 
@@ -50,12 +50,12 @@ def check(
     Raises InputError where it would end a validation or leave out test examples, unless the plan
     says that they are to be skipped; and where models would be trained on different examples.
     """
-    training = {name: reader(counter, counter.task) for name, counter in counters.items()}
+    training = {name: reader(builder, builder.task) for name, builder in builders.items()}
     scoring = training
     if scored_with:
         scoring = {
-            name: reader(counter, scoring_task(plan, name, scored_with))
-            for name, counter in counters.items()
+            name: reader(builder, scoring_task(plan, name, scored_with))
+            for name, builder in builders.items()
         }
     skipping = bool(plan.train.get(SKIP))
     for part in subsets["valid"].split(","):
@@ -69,12 +69,12 @@ def check(
 
 def scoring_task(plan: Plan, model: str, scored_with: Options) -> FairseqTask:
     options = {**plan.options(model), **scored_with}
-    return Counter(plan.data, options, f"models.{model}, score").task
+    return ModelBuilder(plan.data, options, f"models.{model}, score").task
 
 
-def reader(counter: Counter, task: FairseqTask) -> Reader:
+def reader(builder: ModelBuilder, task: FairseqTask) -> Reader:
     """The Reader of a model that is trained and a task."""
-    own = counter.model().max_positions()
+    own = builder.model().max_positions()
     return Reader(task, utils.resolve_max_positions(task.max_positions(), own))
 
 
@@ -84,8 +84,8 @@ def too_long(by_model: Mapping[str, Reader], part: str, combine: bool = False) -
     with quiet():
         reader.task.load_dataset(part, combine=combine)
     dataset = reader.task.dataset(part)
-    found = {name: beyond(dataset, reader.limit) for name, reader in by_model.items()}
-    return TooLong(part, len(dataset), found)
+    numbers = {name: beyond(dataset, reader.limit) for name, reader in by_model.items()}
+    return TooLong(part, len(dataset), numbers)
 
 
 def beyond(dataset: FairseqDataset, limit: Any) -> frozenset[int]:
@@ -98,7 +98,7 @@ def beyond(dataset: FairseqDataset, limit: Any) -> frozenset[int]:
 def refuse(part: TooLong, by_model: Mapping[str, Reader], skipping: bool) -> None:
     """Raise InputError for a model that does not take all; where it may skip some, for one that
     takes none."""
-    for name, numbers in part.found.items():
+    for name, numbers in part.by_model.items():
         if numbers and (not skipping or len(numbers) == part.examples):
             task, limit = by_model[name]
             skip = "" if skipping else f", or leave them out by {SKIP}"
@@ -110,16 +110,16 @@ def refuse(part: TooLong, by_model: Mapping[str, Reader], skipping: bool) -> Non
 
 def left_out_of_all(part: TooLong, by_model: Mapping[str, Reader]) -> list[str]:
     """A sentence if models leave out some of a part. Raises InputError if not all the same."""
-    if len(set(part.found.values())) > 1:
+    if len(set(part.by_model.values())) > 1:
         counts = ", ".join(
             f"{name} {len(numbers):,}{see_options(by_model[name].task)}"
-            for name, numbers in part.found.items()
+            for name, numbers in part.by_model.items()
         )
         raise InputError(
             f"train: models leave out different examples of {part.part!r} that are too long"
             f" ({counts})"
         )
-    [numbers] = set(part.found.values())
+    [numbers] = set(part.by_model.values())
     if not numbers:
         return []
     return [

@@ -15,7 +15,7 @@ from fairseq.models import BaseFairseqModel
 from fairseq.tasks.fairseq_task import FairseqTask
 from omegaconf import OmegaConf, open_dict
 
-from fairseq_lstmn.compare.plan.arguments import check_training
+from fairseq_lstmn.compare.plan.options import check_training
 from fairseq_lstmn.compare.quiet import quiet
 from fairseq_lstmn.compare.types import Options
 from fairseq_lstmn.errors import InputError
@@ -37,7 +37,7 @@ class Parameters:
         return self.all - self.embeddings
 
 
-class Counter:
+class ModelBuilder:
     """Builds the model that fairseq-train would build, and counts its parameters.
 
     Args:
@@ -55,7 +55,7 @@ class Counter:
         # vectors are read for their values, which do not count here
         options = {name: v for name, v in options.items() if not name.endswith("embed-path")}
         args = check_training(data, options, section)
-        with quiet(), self._told():
+        with quiet(), self._reported():
             self._cfg = convert_namespace_to_omegaconf(args)
             self.task: FairseqTask = tasks.setup_task(self._cfg.task)
 
@@ -63,19 +63,19 @@ class Counter:
         """The Parameters, with other ``sizes``, a dict of options."""
         model = self.model(sizes)
         embeddings = [m for m in model.modules() if isinstance(m, torch.nn.Embedding)]
-        return Parameters(trained([model]), trained(embeddings))
+        return Parameters(trainable([model]), trainable(embeddings))
 
     def model(self, sizes: Mapping[str, int] | None = None) -> BaseFairseqModel:
         """The model itself, with other ``sizes``, a dict of options."""
         model_cfg = copy.deepcopy(self._cfg.model)
-        with quiet(), self._told(), opened(model_cfg):
+        with quiet(), self._reported(), opened(model_cfg):
             for name, size in (sizes or {}).items():
                 setattr(model_cfg, name.replace("-", "_"), size)
             model: BaseFairseqModel = self.task.build_model(model_cfg)
         return model
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _reported(self) -> Iterator[None]:
         """fairseq checks options and data in many ways: all end in one line."""
         try:
             yield
@@ -91,14 +91,14 @@ def opened(cfg: Any) -> AbstractContextManager[Any]:
     return open_dict(cfg) if OmegaConf.is_config(cfg) else contextlib.nullcontext()
 
 
-def trained(modules: Iterable[torch.nn.Module]) -> int:
+def trainable(modules: Iterable[torch.nn.Module]) -> int:
     """How many numbers are trained in modules, shared ones counted once."""
-    found = {id(p): p.numel() for m in modules for p in m.parameters() if p.requires_grad}
-    return sum(found.values())
+    sizes = {id(p): p.numel() for m in modules for p in m.parameters() if p.requires_grad}
+    return sum(sizes.values())
 
 
-def match(data: str | None, options: Options, wanted: int, section: str) -> dict[str, int]:
-    """Options with hidden sizes for which the model has ``wanted`` parameters within 1%.
+def match(data: str | None, options: Options, target: int, section: str) -> dict[str, int]:
+    """Options with hidden sizes for which the model has ``target`` parameters within 1%.
 
     The sizes are those of HIDDEN_SIZES that the architecture has; all are set to the same.
     Raises InputError if there is no such size.
@@ -106,24 +106,24 @@ def match(data: str | None, options: Options, wanted: int, section: str) -> dict
     names = [name for name in HIDDEN_SIZES if takes(data, options, name, section)]
     if not names:
         raise InputError(f"match: parameters: {section} has no option for its hidden size")
-    counter = Counter(data, {**options, **dict.fromkeys(names, PROBES[0])}, section)
+    builder = ModelBuilder(data, {**options, **dict.fromkeys(names, PROBES[0])}, section)
 
     def parameters(size: int) -> int:
-        return counter.count(dict.fromkeys(names, size)).all
+        return builder.count(dict.fromkeys(names, size)).all
 
     # weights are products of widths, so the number is a polynomial of second degree in the size
     curve = np.polyfit(PROBES, [parameters(size) for size in PROBES], deg=2)
-    roots = np.roots(curve - [0, 0, wanted])
+    roots = np.roots(curve - [0, 0, target])
     middle = max(2, round(float(max(roots.real))))
     # one size may be apart: the model's output width, where it needs no projection to it
-    found, size = min(
+    count, size = min(
         ((parameters(size), size) for size in range(middle - 1, middle + 2)),
-        key=lambda entry: abs(entry[0] - wanted),
+        key=lambda entry: abs(entry[0] - target),
     )
-    if abs(found - wanted) > NEAR_ENOUGH * wanted:
+    if abs(count - target) > NEAR_ENOUGH * target:
         raise InputError(
-            f"match: parameters: {section} has {found:,} with {names[0]} {size}, the nearest to"
-            f" the baseline's {wanted:,}"
+            f"match: parameters: {section} has {count:,} with {names[0]} {size}, the nearest to"
+            f" the baseline's {target:,}"
         )
     return dict.fromkeys(names, size)
 

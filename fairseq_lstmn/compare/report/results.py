@@ -21,25 +21,26 @@ from fairseq_lstmn.compare.report.schema import (
     TrialEntry,
 )
 from fairseq_lstmn.compare.report.scores import scored
-from fairseq_lstmn.compare.run.outcomes import (
-    Outcome,
+from fairseq_lstmn.compare.run.runs import Runs
+from fairseq_lstmn.compare.run.status import (
+    RunStatus,
     Trials,
     budget_errors,
     leave_out_other_tests,
     run_errors,
     unanswered,
 )
-from fairseq_lstmn.compare.stats.metrics import METRICS
 from fairseq_lstmn.compare.types import Numbers, Options
 
 
-def collect(experiment: Experiment) -> Results:
-    """The results of what an Experiment has finished so far."""
-    plan, tuned = experiment.plan, experiment.tuned()
-    outcomes = [Outcome(run, experiment) for run in experiment.runs(tuned)]
+def collect(runs: Runs) -> Results:
+    """The results of the runs that have finished so far."""
+    experiment, tuned = runs.experiment, runs.tuned()
+    plan = experiment.plan
+    outcomes = [RunStatus(run, experiment) for run in runs.of_all_seeds(tuned)]
     trials = {
-        model: [(trial, Outcome(run, experiment)) for trial, run in tried]
-        for model, tried in experiment.trials().items()
+        model: [(trial, RunStatus(run, experiment)) for trial, run in tried]
+        for model, tried in runs.trials().items()
     }
     leave_out_other_tests(outcomes)
     by_model = {name: [o for o in outcomes if o.run.model == name] for name in plan.models}
@@ -56,11 +57,11 @@ def collect(experiment: Experiment) -> Results:
         "seeds": plan.seeds,
         "metrics": [
             {
-                "name": name,
-                "higher_is_better": METRICS[name].higher_is_better,
-                "unit": METRICS[name].unit,
+                "name": metric.name,
+                "higher_is_better": metric.higher_is_better,
+                "unit": metric.unit,
             }
-            for name in plan.metrics
+            for metric in experiment.metrics
         ],
         "curve": {
             "name": f"validation {experiment.curve_metric}",
@@ -77,7 +78,7 @@ def collect(experiment: Experiment) -> Results:
             for outcome in outcomes
             for stage in (outcome.run.train, outcome.run.score)
         ],
-        "versions": experiment.versions,
+        "versions": runs.versions,
         "machine": machine(),
     }
 
@@ -85,13 +86,13 @@ def collect(experiment: Experiment) -> Results:
 def model_entry(
     experiment: Experiment,
     name: str,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[RunStatus],
     scores: dict[str, ScoreEntry],
     tuned: Options | None,
 ) -> ModelEntry:
     """All about one model."""
     count = experiment.count(name, tuned)
-    done = [outcome for outcome in outcomes if outcome.items is not None]
+    done = [outcome for outcome in outcomes if outcome.evaluation is not None]
     return {
         "name": name,
         "arch": experiment.options(name)["arch"],
@@ -114,7 +115,7 @@ def means(rows: Sequence[Numbers]) -> Numbers:
     }
 
 
-def run_entry(outcome: Outcome) -> RunEntry:
+def run_entry(outcome: RunStatus) -> RunEntry:
     return {
         "seed": outcome.run.seed,
         "state": outcome.state,

@@ -10,8 +10,8 @@ from typing import TextIO
 from unicodedata import east_asian_width
 
 from fairseq_lstmn.compare.run.launcher import Child
-from fairseq_lstmn.compare.run.logs import Follower
 from fairseq_lstmn.compare.run.runs import Run, Stage
+from fairseq_lstmn.compare.run.training_log import TrainingLog
 
 SECONDS = {True: 2, False: 60}  # between two looks, in a terminal and elsewhere
 
@@ -31,7 +31,7 @@ class Progress:
     ) -> None:
         self._metric, self._out = metric, out or sys.stderr
         self._terminal = self._out.isatty()
-        self._followers = {run.folder: Follower(run.train.log, subset) for run in runs}
+        self._followers = {run.folder: TrainingLog(run.train.log, subset) for run in runs}
         self._shares = {run.folder: self._share(run) for run in runs}
         self._before = sum(self._shares.values())
         self._began = self._looked = time.monotonic()
