@@ -83,98 +83,52 @@ def test_a_task_may_need_no_data(written):
 
 
 WRONG = {
-    "data that is not there": (dict(data="/no/such"), "data: /no/such: no such folder"),
-    "one of two folders": (dict(data="/:/no/such"), "data: /no/such: no such folder"),
-    "a key": (dict(model={}), "model: unknown key; is models meant?"),
-    "no models": (dict(models=None), "models: is missing"),
-    "a list of models": (dict(models=["a"]), "models: ['a']: must be keys and values"),
-    "a model of one word": (
-        dict(models={"a": "lstm_lm"}),
-        "models.a: 'lstm_lm': must be keys and values",
+    "data: /no/such: no such folder": dict(data="/no/such"),
+    "data: /no/other: no such folder": dict(data="/:/no/other"),  # one of two
+    "model: unknown key; is models meant?": dict(model={}),
+    "models: is missing": dict(models=None),
+    "models: ['a']: must be keys and values": dict(models=["a"]),
+    "models.a: 'lstm_lm': must be keys and values": dict(models={"a": "lstm_lm"}),
+    "models.a.arch: is missing": dict(models={"a": {}}),
+    "models: 'a/b': cannot be the name of a folder": dict(
+        models={"a/b": {"arch": "lstm_lm"}}, baseline="a/b"
     ),
-    "a model without a shape": (dict(models={"a": {}}), "models.a.arch: is missing"),
-    "a model that is no folder": (
-        dict(models={"a/b": {"arch": "lstm_lm"}}, baseline="a/b"),
-        "models: 'a/b': cannot be the name of a folder",
+    "baseline: c: is none of the models (a, b)": dict(baseline="c"),
+    "seeds: []: must be a list of numbers": dict(seeds=[]),
+    "seeds: 3: must be a list of numbers": dict(seeds=3),
+    "seeds: 1: stands there twice": dict(seeds=[1, 2, 1]),
+    "seeds: 0.5: must be a whole number from 0 on, below 2^32": dict(seeds=[0.5]),
+    "score.metric: ['bleu']: must be a word": dict(score={"metric": [["bleu"]]}),
+    "score.metric: {'bleu': True}: must be a word": dict(score={"metric": {"bleu": True}}),
+    "baseline: ['a']: must be one word or sentence": dict(baseline=["a"]),
+    "train.task: ['language_modeling']: must be a word": dict(
+        train={"task": ["language_modeling"]}
     ),
-    "a baseline": (dict(baseline="c"), "baseline: c: is none of the models (a, b)"),
-    "no seed": (dict(seeds=[]), "seeds: []: must be a list of numbers"),
-    "one number": (dict(seeds=3), "seeds: 3: must be a list of numbers"),
-    "a seed twice": (dict(seeds=[1, 2, 1]), "seeds: 1: stands there twice"),
-    "half a seed": (dict(seeds=[0.5]), "seeds: 0.5: must be a whole number from 0 on, below 2^32"),
-    "a metric of two words": (
-        dict(score={"metric": [["bleu"]]}),
-        "score.metric: ['bleu']: must be a word",
-    ),
-    "a metric with a value": (
-        dict(score={"metric": {"bleu": True}}),
-        "score.metric: {'bleu': True}: must be a word",
-    ),
-    "several baselines": (dict(baseline=["a"]), "baseline: ['a']: must be one word or sentence"),
-    "several tasks": (
-        dict(train={"task": ["language_modeling"]}),
-        "train.task: ['language_modeling']: must be a word",
-    ),
-    "several architectures": (
-        dict(models={"a": {"arch": ["lstm_lm"]}}),
-        "models.a.arch: ['lstm_lm']: must be a word",
-    ),
-    "an option without a name": (dict(train={"": True}), "train.: True: is no name of an option"),
-    "an option with its value": (
-        dict(train={"lr=1": True}),
-        "train.lr=1: True: is no name of an option",
-    ),
-    "an option of no values": (
-        dict(train={"lr": []}),
-        "train.lr: []: must be one value, or true for a flag",
-    ),
-    "a value to try twice": (
-        dict(tune={"dropout": [0.1, 0.1]}),
-        "tune.dropout: 0.1: stands there twice",
-    ),
-    "a seed too large": (
-        dict(seeds=[2**32]),
-        "seeds: 4294967296: must be a whole number from 0 on, below 2^32",
-    ),
+    "models.a.arch: ['lstm_lm']: must be a word": dict(models={"a": {"arch": ["lstm_lm"]}}),
+    "train.: True: is no name of an option": dict(train={"": True}),
+    "train.lr=1: True: is no name of an option": dict(train={"lr=1": True}),
+    "train.lr: []: must be one value, or true for a flag": dict(train={"lr": []}),
+    "tune.dropout: 0.1: stands there twice": dict(tune={"dropout": [0.1, 0.1]}),
+    "seeds: 4294967296: must be a whole number from 0 on, below 2^32": dict(seeds=[2**32]),
     # fairseq-generate cuts --path at colons
-    "a model of several paths": (
-        dict(models={"lstm:8": {"arch": "lstm_lm"}}, baseline="lstm:8"),
-        "models: 'lstm:8': cannot be the name of a folder",
+    "models: 'lstm:8': cannot be the name of a folder": dict(
+        models={"lstm:8": {"arch": "lstm_lm"}}, baseline="lstm:8"
     ),
-    "a name too long for a folder": (
-        dict(models={"a" * 201: {"arch": "lstm_lm"}}, baseline="a" * 201),
-        f"models: '{'a' * 201}': cannot be the name of a folder",
+    f"models: '{'a' * 201}': cannot be the name of a folder": dict(
+        models={"a" * 201: {"arch": "lstm_lm"}}, baseline="a" * 201
     ),
-    "no metric": (dict(score={}), "score.metric: is missing"),
-    "a metric's key": (
-        dict(score={"metrc": "perplexity"}),
-        "score.metrc: unknown key; is metric meant?",
-    ),
-    "an architecture's key": (
-        dict(models={"a": {"arhc": "lstm_lm"}}),
-        "models.a.arhc: unknown key; is arch meant?",
-    ),
-    "a metric twice": (
-        dict(score={"metric": ["bleu", "bleu"]}),
-        "score.metric: bleu: stands there twice",
-    ),
-    "an option without a value": (
-        dict(train={"lr": {}}),
-        "train.lr: {}: must be one value, or true for a flag",
-    ),
-    "a budget": (
-        dict(budget="tokens"),
-        "budget: tokens: must be one of updates, epochs, minutes",
-    ),
-    "what to match": (dict(match="updates"), "match: updates: must be parameters"),
-    "one value to tune": (
-        dict(tune={"dropout": 0.1}),
-        "tune.dropout: 0.1: must be a list of values",
-    ),
+    "score.metric: is missing": dict(score={}),
+    "score.metrc: unknown key; is metric meant?": dict(score={"metrc": "perplexity"}),
+    "models.a.arhc: unknown key; is arch meant?": dict(models={"a": {"arhc": "lstm_lm"}}),
+    "score.metric: bleu: stands there twice": dict(score={"metric": ["bleu", "bleu"]}),
+    "train.lr: {}: must be one value, or true for a flag": dict(train={"lr": {}}),
+    "budget: tokens: must be one of updates, epochs, minutes": dict(budget="tokens"),
+    "match: updates: must be parameters": dict(match="updates"),
+    "tune.dropout: 0.1: must be a list of values": dict(tune={"dropout": 0.1}),
 }
 
 
-@pytest.mark.parametrize("changes, line", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("line, changes", WRONG.items(), ids=WRONG)
 def test_a_wrong_plan_is_one_line(written, changes, line):
     path = written(**changes)
     with pytest.raises(InputError) as error:

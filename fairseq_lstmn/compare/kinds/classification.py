@@ -17,8 +17,9 @@ from fairseq_lstmn.compare.kinds.kind import (
     register,
 )
 from fairseq_lstmn.compare.stats.metrics import METRICS
-from fairseq_lstmn.compare.types import Flags, Floats, Indices
+from fairseq_lstmn.compare.types import Flags, Floats, Indices, Options
 from fairseq_lstmn.data.labels import classes
+from fairseq_lstmn.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,13 @@ class Classification(ValidatedKind):
 
     task = SentencePredictionTask
     metrics = METRICS["accuracy"], METRICS["macro-f1"]
+
+    def check(self, train: Options) -> None:
+        if train.get("regression-target"):
+            raise InputError(
+                "train.regression-target: true: score.metric is of classes, and there is no other "
+                "for numbers"
+            )
 
     def classes(self, task: Any) -> list[str]:
         return classes(task)

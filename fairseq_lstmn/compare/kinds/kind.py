@@ -19,7 +19,7 @@ from fairseq.tasks.fairseq_task import FairseqTask
 from torch import Tensor
 
 from fairseq_lstmn.compare.stats.metrics import Metric, grouped
-from fairseq_lstmn.compare.types import Floats, Indices
+from fairseq_lstmn.compare.types import Floats, Indices, Options
 
 Sample: TypeAlias = dict[str, Any]  # a batch as fairseq has it
 QUANTILES = [0.25, 0.5, 0.75, 1.0]
@@ -122,6 +122,9 @@ class Kind(ABC):
     parser: Callable[[], ArgumentParser]
     subset: ClassVar[str] = "gen-subset"
     shared: ClassVar[tuple[str, ...]] = ()
+
+    def check(self, train: Options) -> None:  # noqa: B027
+        """Raise InputError for options of all trainings after which there is nothing to score."""
 
     @abstractmethod
     def output_options(self, folder: Path) -> list[str]:

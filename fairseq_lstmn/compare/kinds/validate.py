@@ -29,7 +29,7 @@ class Recorder:
     def __init__(self, step: Callable[..., Any]) -> None:
         self._step, self._seconds = step, 0.0
         self._batches: list[dict[str, Tensor]] = []
-        self.classes: list[str] = []
+        self._classes: list[str] = []
 
     def valid_step(
         self, task: FairseqTask, sample: Sample, model: BaseFairseqModel, criterion: nn.Module
@@ -45,24 +45,21 @@ class Recorder:
         self._seconds += time.perf_counter() - began
         kind = kind_of(type(task))
         assert isinstance(kind, ValidatedKind)
-        self.classes = kind.classes(task)
+        self._classes = kind.classes(task)
         self._batches.append(kind.record(task, sample, model, outputs[0]))
         return result
 
     def save(self, path: str) -> None:
         """Write what was recorded to the file ``path``, all or nothing."""
-        recorded = {
+        arrays: dict[str, Any] = {
             name: torch.cat([batch[name] for batch in self._batches]).cpu().numpy()
             for name in self._batches[0]
         }
-        order = np.argsort(recorded["numbers"], kind="stable")
-        arrays: dict[str, Any] = {
-            "classes": np.array(self.classes),
-            "items_per_second": len(order) / self._seconds,
-            **{name: values[order] for name, values in recorded.items()},
-        }
+        order = np.argsort(arrays["numbers"], kind="stable")
+        arrays = {name: values[order] for name, values in arrays.items()}
+        speed = len(order) / self._seconds
         with open(f"{path}.part", "wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, classes=np.array(self._classes), items_per_second=speed, **arrays)
         os.replace(f"{path}.part", path)
 
 

@@ -9,7 +9,7 @@ from fairseq.dataclass.configs import CheckpointConfig, DatasetConfig
 from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
 
 from fairseq_lstmn.compare.kinds.kind import Kind, kind_of
-from fairseq_lstmn.compare.plan import lengths, parameters
+from fairseq_lstmn.compare.plan.models import ModelBuilder, Parameters, check_lengths, match
 from fairseq_lstmn.compare.plan.options import (
     DEFAULT_TASK,
     check_training,
@@ -19,7 +19,6 @@ from fairseq_lstmn.compare.plan.options import (
     score_options,
     task_options,
 )
-from fairseq_lstmn.compare.plan.parameters import ModelBuilder, Parameters
 from fairseq_lstmn.compare.plan.plan import Plan
 from fairseq_lstmn.compare.types import Options
 from fairseq_lstmn.errors import InputError
@@ -71,7 +70,7 @@ class Experiment:
                 check_training(plan.data, self.options(model, trial), f"models.{model}, tune")
         self.subsets = self._subsets()
         own = {name: plan.score[name] for name in task_options(self._task) & {*plan.score}}
-        self.warnings = lengths.check(plan, builders, self.subsets, scored_with=own)
+        self.warnings = check_lengths(plan, builders, self.subsets, own)
 
     def options(self, model: str, trial: Options | None = None) -> Options:
         """The options of fairseq-train for a model, in a trial of ``tune``."""
@@ -142,11 +141,7 @@ class Experiment:
                     f"score.metric: {metric}: not for the task {self._task} (it has {has})"
                 )
         assert kind is not None  # as a plan has a metric
-        if self.plan.train.get("regression-target"):
-            raise InputError(
-                f"train.regression-target: true: score.metric {self.plan.metrics[0]} is of "
-                "classes, and there is no other for numbers"
-            )
+        kind.check(self.plan.train)
         return kind
 
     def _matched(self) -> dict[str, ModelBuilder]:
@@ -158,7 +153,7 @@ class Experiment:
             if plan.match and model != plan.baseline:
                 target = self.parameters[plan.baseline].all
                 options = plan.options(model)
-                self.chosen[model] = parameters.match(plan.data, options, target, section)
+                self.chosen[model] = match(plan.data, options, target, section)
             builders[model] = ModelBuilder(plan.data, self.options(model), section)
             self.parameters[model] = builders[model].count()
         return builders

@@ -145,10 +145,8 @@ def read(path: str | Path, overrides: Iterable[str] = ()) -> Plan:
 
 def _in_one_line(error: Exception) -> str:
     """An error without what OmegaConf adds about types."""
-    lines = re.sub(
-        r"\s(reference|object)_type=.*|\sfull_key: *$", "", str(error), flags=re.MULTILINE
-    )
-    return " ".join(lines.split())
+    text = re.sub(r"(?m)\s(reference|object)_type=.*|\sfull_key: *$", "", str(error))
+    return " ".join(text.split())
 
 
 def _checked(values: dict[Any, Any]) -> Plan:
@@ -212,8 +210,7 @@ def _metrics_and_options(score: Options) -> tuple[list[str], Options]:
     for metric in metrics:
         if not isinstance(metric, str):
             raise InputError(f"score.metric: {metric}: must be a word")
-        if metrics.count(metric) > 1:
-            raise InputError(f"score.metric: {metric}: stands there twice")
+    _check_once("score.metric", metrics)
     return metrics, options
 
 
@@ -249,8 +246,7 @@ def _check_seeds(seeds: Any) -> None:
     for seed in seeds:
         if type(seed) is not int or not 0 <= seed < 2**32:
             raise InputError(f"seeds: {seed!r}: must be a whole number from 0 on, below 2^32")
-        if seeds.count(seed) > 1:
-            raise InputError(f"seeds: {seed}: stands there twice")
+    _check_once("seeds", seeds)
 
 
 def _check_tune(plan: Plan) -> None:
@@ -259,5 +255,10 @@ def _check_tune(plan: Plan) -> None:
             raise InputError(f"tune.{name}: {values!r}: must be a list of values")
         for value in values:
             _check_options("tune", {name: value})
-            if values.count(value) > 1:
-                raise InputError(f"tune.{name}: {value}: stands there twice")
+        _check_once(f"tune.{name}", values)
+
+
+def _check_once(section: str, values: list[Any]) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise InputError(f"{section}: {value}: stands there twice")

@@ -22,6 +22,8 @@ MODULES = {
     "fairseq-generate": "fairseq_cli.generate",
 }
 
+BEST = "checkpoint_best.pt"
+
 
 class Usage(TypedDict, total=False):
     """What the process of a stage took, all attempts together (see ``launcher``)."""
@@ -96,7 +98,7 @@ class Run:
 
     @property
     def best_checkpoint(self) -> Path:
-        return self.folder / "checkpoint_best.pt"
+        return self.folder / BEST
 
     def trained(self) -> bool:
         """Whether the training has come to its end."""
@@ -135,7 +137,7 @@ class Runs:
         self.versions = fingerprint.versions()
         data = experiment.plan.data
         self._data = [] if data is None else fingerprint.of_data(data)
-        self._trainings: dict[Path, TrainingLog] = {}
+        self._logs: dict[Path, TrainingLog] = {}
 
     def trials(self) -> dict[str, list[tuple[Options, Run]]]:
         """{model: [(options tried, Run with the first seed)]}; empty without ``tune``."""
@@ -154,12 +156,12 @@ class Runs:
         for model, trials in self.trials().items():
             tuned[model] = None
             if all(run.trained() for _, run in trials):
-                bests = [
-                    (run.training.best(experiment.valid_metric, experiment.maximize), trial)
+                values = [
+                    (best[1], trial)
                     for trial, run in trials
+                    # of a training that diverged there is none
+                    if (best := run.training.best(experiment.valid_metric, experiment.maximize))
                 ]
-                # of a training that diverged there is none
-                values = [(best[1], trial) for best, trial in bests if best is not None]
                 choose = max if experiment.maximize else min
                 tuned[model] = choose(values, key=lambda entry: entry[0], default=(0, None))[1]
         return tuned
@@ -177,45 +179,25 @@ class Runs:
         ]
 
     def _run(self, model: str, seed: int, trial: Options) -> Run:
-        experiment, plan = self.experiment, self.experiment.plan
-        options = experiment.options(model, trial)
-        results_of = [self._data, fingerprint.of_named_files(options), self.versions]
-        digest = fingerprint.digest([spelled(options), seed, results_of])
+        data, kind = self.experiment.plan.data, self.experiment.kind
+        options = self.experiment.options(model, trial)
+        depends_on = [self._data, fingerprint.of_named_files(options), self.versions]
+        digest = fingerprint.digest([spelled(options), seed, depends_on])
         folder = self.dest / "runs" / f"{model}-seed{seed}-{digest}"
-        scores = folder / f"score-{fingerprint.digest(spelled(plan.score))}"
         options = {"user-dir": str(fingerprint.PACKAGE), "distributed-world-size": 1, **options}
-        own = {
-            "seed": seed,
-            "save-dir": str(folder),
-            "log-format": "json",
-            "no-epoch-checkpoints": True,
-        }
-        best = {"path": str(folder / "checkpoint_best.pt")}
-        scoring = score_options(experiment.kind, options, plan.score)
-        train = Stage(
-            "train",
-            ["fairseq-train", *arguments(plan.data, {**options, **own})],
-            folder / "train.log",
-        )
-        score = Stage(
-            "score",
-            [
-                *experiment.kind.command,
-                *arguments(plan.data, {**scoring, **best}),
-                *experiment.kind.output_options(scores),
-            ],
-            scores / "score.log",
-        )
+        own = {"seed": seed, "save-dir": str(folder), "log-format": "json"}
+        training = {**options, **own, "no-epoch-checkpoints": True}
+        train = ["fairseq-train", *arguments(data, training)]
+        score_own = self.experiment.plan.score
+        scores = folder / f"score-{fingerprint.digest(spelled(score_own))}"
+        best = {"path": str(folder / BEST)}
+        scoring = {**score_options(kind, options, score_own), **best}
+        score = [*kind.command, *arguments(data, scoring), *kind.output_options(scores)]
+        log = folder / "train.log"
         return Run(
-            model=model,
-            seed=seed,
-            trial=trial,
-            options=options,
-            folder=folder,
-            train=train,
-            score=score,
-            kind=experiment.kind,
-            training=self._trainings.setdefault(
-                folder, TrainingLog(train.log, experiment.validated_on)
-            ),
+            *(model, seed, trial, options, folder),
+            Stage("train", train, log),
+            Stage("score", score, scores / "score.log"),
+            kind,
+            self._logs.setdefault(folder, TrainingLog(log, self.experiment.validated_on)),
         )
