@@ -32,12 +32,11 @@ def carry_out(runs: Runs, jobs: int | None = None) -> Results:
 
 
 def launch(runs: Runs, chosen: Sequence[Run], jobs: int | None, score: bool = True) -> None:
-    experiment = runs.experiment
-    devices = gpus(experiment.plan)
+    devices = gpus(runs.experiment.plan)
     environments = shares(
         jobs or max(1, len(devices)), devices, os.cpu_count() or 1, dict(os.environ)
     )
-    progress = Progress(chosen, experiment.valid_metric, experiment.validated_on)
+    progress = Progress(chosen, runs.experiment.valid_metric)
     Launcher(environments, progress.show).launch(chosen, score)
 
 
