@@ -3,7 +3,7 @@
     python examples/source_code/by_distance.py runs/source_code --dest runs/by_distance
     python examples/source_code/by_distance.py lstm=A.pt lstm=B.pt lstmn=C.pt --dest DIR
 
-reads the test text with the best checkpoints of a comparison, or with those given, a name for all
+reads the test text with the best checkpoints of a comparison, or with those named, a name for all
 seeds of a model. It prints perplexity and accuracy on all words, on identifiers that stood before
 in their file, by distance, on those that are new in it, and on what is no identifier. The first
 model is the baseline. DEST gets by_distance.json, by_distance.md and by_distance.png.
@@ -22,22 +22,22 @@ from identifier_scores import ByDistance, markdown, results_of
 from picture import draw
 
 from fairseq_lstmn.compare.report import finite
-from fairseq_lstmn.compare.report.record import Results
+from fairseq_lstmn.compare.report.schema import Results
 from fairseq_lstmn.data.data_folder import add_dest, atomic_folder, check_new
 from fairseq_lstmn.errors import InputError
 
 
 def checkpoints(sources: Sequence[str]) -> dict[str, dict[str, str]]:
     """{model: {seed: path}} of comparisons' folders and of words NAME=PATH."""
-    found: dict[str, dict[str, str]] = defaultdict(dict)
+    by_model: dict[str, dict[str, str]] = defaultdict(dict)
     for source in sources:
         name, equals, path = source.partition("=")
         if equals:
-            found[name][str(len(found[name]) + 1)] = path
+            by_model[name][str(len(by_model[name]) + 1)] = path
         else:
             for model, seed, path in of_comparison(Path(source)):
-                found[model][seed] = path
-    return found
+                by_model[model][seed] = path
+    return by_model
 
 
 def of_comparison(folder: Path) -> Iterator[tuple[str, str, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from fairseq import checkpoint_utils
 
-from fairseq_lstmn.compare.kinds.items import Tokens
+from fairseq_lstmn.compare.kinds.language import Tokens
 from fairseq_lstmn.compare.quiet import quiet
 from fairseq_lstmn.compare.types import Flags
 from fairseq_lstmn.errors import InputError
@@ -42,8 +42,8 @@ def guess(checkpoint: str | Path, subset: str) -> Guesses:
     parts = []
     for batch in task.eval_lm_dataloader(task.dataset(subset), batch_size=1, num_workers=0):
         scores = model.get_normalized_probs(model(**batch["net_input"]), log_probs=True)
-        wanted = batch["target"]
-        logs = scores.gather(2, wanted.unsqueeze(2)).squeeze(2)
-        parts.append((wanted, logs.double(), scores.argmax(dim=2) == wanted))
+        targets = batch["target"]
+        logs = scores.gather(2, targets.unsqueeze(2)).squeeze(2)
+        parts.append((targets, logs.double(), scores.argmax(dim=2) == targets))
     words, logs, right = (torch.cat(part, dim=1)[0].numpy() for part in zip(*parts))
     return Guesses([task.target_dictionary[word] for word in words], logs, right)

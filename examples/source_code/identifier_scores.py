@@ -10,13 +10,13 @@ import numpy as np
 from guesses import Guesses
 from kinds import KINDS, SEEN, kinds
 
-from fairseq_lstmn.compare.kinds.buckets import occupied
-from fairseq_lstmn.compare.report import score_tables
-from fairseq_lstmn.compare.report.markdown import bullets, table
-from fairseq_lstmn.compare.report.record import BucketEntry, MetricEntry, Results, ScoreEntry
+from fairseq_lstmn.compare.kinds.kind import Bucketing
+from fairseq_lstmn.compare.report import tables
+from fairseq_lstmn.compare.report.formats import bullets, markdown_table
+from fairseq_lstmn.compare.report.schema import BucketEntry, MetricEntry, Results, ScoreEntry
 from fairseq_lstmn.compare.report.scores import bucket_entries, score_entry
-from fairseq_lstmn.compare.report.sentences import verdicts
-from fairseq_lstmn.compare.stats.metrics import METRICS, Metric, grouped, share, units
+from fairseq_lstmn.compare.report.words import verdicts
+from fairseq_lstmn.compare.stats.metrics import METRICS, Metric, grouped, share
 from fairseq_lstmn.compare.stats.resampling import resample
 from fairseq_lstmn.compare.stats.significance import compare
 from fairseq_lstmn.compare.types import Flags, Floats
@@ -47,7 +47,7 @@ def right_words(items: Guesses) -> Floats:
 
 MEASURES = (
     METRICS["perplexity"],
-    Metric("accuracy", True, "%", (Guesses,), right_words, share),
+    Metric("accuracy", True, "%", right_words, share),
 )
 
 
@@ -60,7 +60,7 @@ def results_of(items: Items) -> ByDistance:
     [one, *_] = items[baseline].values()
     numbers = kinds(one.words)
     seen = numbers < len(SEEN)
-    cut = occupied("tokens since the identifier stood last", KINDS, numbers)
+    cut = Bucketing.occupied("tokens since the identifier stood last", KINDS, numbers)
     buckets: list[BucketEntry] = []
     for measure in MEASURES:
         by_model = {name: of_words(measure, seeds) for name, seeds in items.items()}
@@ -87,8 +87,8 @@ def of_words(measure: Metric, seeds: Mapping[str, Guesses]) -> Floats:
 def scores_on(chosen: Flags, items: Items, baseline: str) -> list[ModelScores]:
     """The models with their scores on the chosen words (N,), and how they differ in them."""
     [one, *_] = items[baseline].values()
-    files = units(one)
-    found: dict[str, dict[str, ScoreEntry]] = {name: {} for name in items}
+    files = one.units()
+    scores: dict[str, dict[str, ScoreEntry]] = {name: {} for name in items}
     for measure in MEASURES:
         by_model = {
             name: np.stack(
@@ -99,8 +99,8 @@ def scores_on(chosen: Flags, items: Items, baseline: str) -> list[ModelScores]:
         resampled = resample(by_model, measure.score)
         differences = compare(resampled, baseline, measure.score, measure.higher_is_better)
         for name, system in resampled.items():
-            found[name][measure.name] = score_entry(system, items[name], differences.get(name))
-    return [{"name": name, "scores": scores} for name, scores in found.items()]
+            scores[name][measure.name] = score_entry(system, items[name], differences.get(name))
+    return [{"name": name, "scores": own} for name, own in scores.items()]
 
 
 def as_comparison(results: ByDistance, models: list[ModelScores]) -> Results:
@@ -116,5 +116,5 @@ def markdown(results: ByDistance) -> str:
             blocks += [f"On {what}:", bullets(verdicts(as_comparison(results, models)))]
     everywhere = as_comparison(results, results["scores"]["all words"])
     for bucket in results["buckets"]:
-        blocks.append(table(score_tables.buckets(everywhere, bucket)))
+        blocks.append(markdown_table(tables.buckets(everywhere, bucket)))
     return "\n\n".join(blocks) + "\n"

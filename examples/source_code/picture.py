@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from identifier_scores import ByDistance, as_comparison
 from kinds import SEEN
 
-from fairseq_lstmn.compare.report.record import BucketEntry
-from fairseq_lstmn.compare.report.series import LIGHT, Look, looks
+from fairseq_lstmn.compare.report.charts import Look, looks
+from fairseq_lstmn.compare.report.schema import BucketEntry
 from fairseq_lstmn.drawings import quieten
 
 if TYPE_CHECKING:  # it must be quiet before
@@ -22,7 +22,7 @@ def draw(results: ByDistance, path: Path) -> None:
     quieten()
     from matplotlib.figure import Figure
 
-    every_look = looks(as_comparison(results, results["scores"]["all words"]), LIGHT)
+    every_look = looks(as_comparison(results, results["scores"]["all words"]))
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     for axes, bucket in zip(figure.subplots(1, 2), results["buckets"]):
         distances = [at for at, label in enumerate(bucket["labels"]) if label in SEEN]
@@ -30,7 +30,7 @@ def draw(results: ByDistance, path: Path) -> None:
         ends: dict[str, float] = {}
         for model, values in bucket["values"].items():
             look, shown = every_look[model], [values[at] for at in distances]
-            axes.plot(shown, color=look.colour, linestyle=look.dash, marker=look.marker)
+            axes.plot(shown, **look)
             if numbers := [value for value in shown if value is not None]:
                 ends[model] = numbers[-1]
         name_curves(axes, ends, every_look)
@@ -63,7 +63,7 @@ def name_curves(axes: "Axes", ends: Mapping[str, float], every_look: Mapping[str
             1.02,
             below,
             model,
-            color=every_look[model].colour,
+            color=every_look[model]["color"],
             transform=axes.transAxes,
             verticalalignment="center",
         )

@@ -45,19 +45,20 @@ def run(args: Namespace) -> int:
     from fairseq_lstmn.compare.plan import plan
     from fairseq_lstmn.compare.plan.experiment import Experiment
     from fairseq_lstmn.compare.run import execution
+    from fairseq_lstmn.compare.run.runs import Runs
 
     try:
-        experiment = Experiment(plan.read(args.plan, args.overrides), args.dest)
+        runs = Runs(Experiment(plan.read(args.plan, args.overrides)), args.dest)
         if args.dry_run:
-            print(*execution.commands(experiment), sep="\n")
+            print(*execution.commands(runs), sep="\n")
             return 0
         if args.report:
-            found = execution.write_report(experiment)
+            results = execution.write_report(runs)
         else:
-            found = execution.carry_out(experiment, args.jobs)
+            results = execution.carry_out(runs, args.jobs)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
-    print(report.summary(found))
+    print(report.summary(results))
     print(f"\n{args.dest / 'report.html'}")
-    return 1 if found["errors"] else 0
+    return 1 if results["errors"] else 0

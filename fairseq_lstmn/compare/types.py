@@ -1,7 +1,7 @@
 """Names for types that much of a comparison shares; docstrings say the shapes of arrays."""
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,3 +12,6 @@ Flags: TypeAlias = NDArray[np.bool_]
 Score: TypeAlias = Callable[[Floats], Floats]  # from sums of statistics (..., d) to scores (...)
 # of fairseq's commands, by their names without the dashes; values are what YAML holds
 Options: TypeAlias = dict[str, Any]
+Numbers: TypeAlias = Mapping[str, float | None]  # None for what is unknown
+State: TypeAlias = Literal["finished", "failed", "missing"]
+Verdict: TypeAlias = Literal["better", "worse", "inconclusive"]

@@ -2,14 +2,15 @@
 
 import math
 import random
+from statistics import fmean, stdev
 
-METRICS = {
-    "perplexity": {"name": "perplexity", "higher_is_better": False, "unit": ""},
-    "bleu": {"name": "bleu", "higher_is_better": True, "unit": ""},
-    "chrf": {"name": "chrf", "higher_is_better": True, "unit": ""},
-    "exact-match": {"name": "exact-match", "higher_is_better": True, "unit": "%"},
-    "accuracy": {"name": "accuracy", "higher_is_better": True, "unit": "%"},
-    "macro-f1": {"name": "macro-f1", "higher_is_better": True, "unit": "%"},
+METRICS = {  # whether higher is better, the unit, a usual score
+    "perplexity": (False, "", 58.0),
+    "bleu": (True, "", 26.5),
+    "chrf": (True, "", 51.0),
+    "exact-match": (True, "%", 41.0),
+    "accuracy": (True, "%", 82.0),
+    "macro-f1": (True, "%", 82.0),
 }
 KINDS = {
     "language": ["perplexity"],
@@ -20,7 +21,6 @@ NAMES = [
     *("lstm", "lstmn", "lstmn deep", "rnn", "lstm wide", "lstmn, span 5"),
     *("transformer_lm_gpt2_small_with_a_long_name", "t-cnn"),
 ]
-_BEST = {"perplexity": 58.0, "bleu": 26.5, "chrf": 51.0, "exact-match": 41.0}
 _BUCKETS = {
     "language": {
         "frequency in training": ["never", "1-10", "11-100", "101-1000", "more"],
@@ -38,10 +38,12 @@ _BUCKETS = {
 def results(models=2, seeds=3, kind="language", tuned=False, names=NAMES):
     """A comparison of the first ``models`` of ``names``, the first of which is the baseline."""
     draw = random.Random(f"{models} {seeds} {kind}")
-    metrics = [METRICS[name] for name in KINDS[kind]]
-    numbers = list(range(1, seeds + 1))
-    chosen = names[:models]
-    made = {
+    numbers, chosen = list(range(1, seeds + 1)), names[:models]
+    entries = []
+    for at, name in enumerate(chosen):
+        entries.append(model(draw, name, at, numbers, kind, entries[0] if at else None))
+    valid = "accuracy" if kind == "reading" else "perplexity"
+    return {
         "title": "LSTMN against LSTM on generated text",
         "errors": [],
         "warnings": [],
@@ -49,35 +51,39 @@ def results(models=2, seeds=3, kind="language", tuned=False, names=NAMES):
         "data": "quickstart/data-bin",
         "baseline": chosen[0],
         "seeds": numbers,
-        "metrics": metrics,
-        "curve": curve_of(kind),
-        "models": [model(draw, name, at, metrics, numbers, kind) for at, name in enumerate(chosen)],
+        "metrics": [
+            {"name": name, "higher_is_better": METRICS[name][0], "unit": METRICS[name][1]}
+            for name in KINDS[kind]
+        ],
+        "curve": {"name": f"validation {valid}", "higher_is_better": kind == "reading"},
+        "models": entries,
         "buckets": [
-            bucket(draw, metric["name"], name, labels, chosen)
-            for metric in metrics
+            bucket(draw, metric, name, labels, chosen)
+            for metric in KINDS[kind]
             for name, labels in _BUCKETS[kind].items()
         ],
-        "trials": list(trials(draw, chosen)) if tuned else [],
+        "trials": [
+            {"model": name, "options": {"dropout": rate}, "valid": 60 + rate, "chosen": rate == 0.1}
+            for name in (chosen if tuned else ())
+            for rate in (0.1, 0.3, 0.5)
+        ],
         "commands": [
-            {"run": f"{name}, seed {seed}", "stage": stage, "command": command(stage, at, seed)}
+            {
+                "run": f"{name}, seed {seed}",
+                "stage": stage,
+                "command": f"{tool} quickstart/data-bin --user-dir fairseq_lstmn --arch lstmn_lm "
+                f"--decoder-hidden-size {300 + at} --save-dir 'compared/{name} {seed}' --cpu",
+            }
             for at, name in enumerate(chosen)
             for seed in numbers
-            for stage in ("train", "score")
+            for stage, tool in (("train", "fairseq-train"), ("score", "fairseq-eval-lm"))
         ],
         "versions": {"fairseq-lstmn": "0.1.0", "fairseq": "0.12.2", "torch": "2.6.0"},
         "machine": {"processor": "x86-64, 16 cores", "GPU": "none", "system": "Linux 6.1"},
     }
-    against_baseline(made)
-    return made
 
 
-def curve_of(kind):
-    if kind == "reading":
-        return {"name": "validation accuracy", "higher_is_better": True}
-    return {"name": "validation perplexity", "higher_is_better": False}
-
-
-def model(draw, name, at, metrics, seeds, kind):
+def model(draw, name, at, seeds, kind, baseline):
     shift = draw.gauss(0, 1.5) if at else 0.0
     others = 1_450_300 + 90_001 * at
     return {
@@ -95,48 +101,36 @@ def model(draw, name, at, metrics, seeds, kind):
             **{"items_per_second": 812.0 / (1 + at), "peak_memory": (1 + at) * 700_000_000},
             "cpu_seconds": 252.0 + 78 * at,
         },
-        "scores": {metric["name"]: score(draw, metric, shift, seeds) for metric in metrics},
+        "scores": {metric: score(draw, metric, shift, seeds, baseline) for metric in KINDS[kind]},
         "runs": [run(draw, seed, shift, kind) for seed in seeds],
     }
 
 
-def score(draw, metric, shift, seeds):
-    best = _BEST.get(metric["name"], 82.0)
-    values = {str(seed): best + shift + draw.gauss(0, 0.4) for seed in seeds}
-    mean = sum(values.values()) / len(seeds)
-    squares = sum((value - mean) ** 2 for value in values.values())
+def score(draw, metric, shift, seeds, baseline):
+    values = {str(seed): METRICS[metric][2] + shift + draw.gauss(0, 0.4) for seed in seeds}
+    mean = fmean(values.values())
     return {
         "mean": mean,
         "seeds": values,
-        "deviation_seeds": math.sqrt(squares / (len(seeds) - 1)) if len(seeds) > 1 else None,
+        "deviation_seeds": stdev(values.values()) if len(seeds) > 1 else None,
         "deviation_items": 0.61,
-        "difference": None,
+        "difference": baseline
+        and difference(metric, mean - baseline["scores"][metric]["mean"], len(seeds)),
     }
 
 
-def against_baseline(made):
-    """Put in every model's difference from the first."""
-    baseline, *others = made["models"]
-    for metric in made["metrics"]:
-        least = baseline["scores"][metric["name"]]["mean"]
-        for other in others:
-            found = other["scores"][metric["name"]]
-            found["difference"] = difference(metric, found["mean"] - least, len(made["seeds"]))
-
-
 def difference(metric, value, seeds):
-    p = math.erfc(abs(value) / 0.9 / math.sqrt(2))
-    good = (value > 0) == metric["higher_is_better"]
-    verdict = "inconclusive" if p >= 0.05 or seeds == 1 else "better" if good else "worse"
-    least = 1 / math.comb(2 * seeds, seeds)
-    one_seed, chance = "one seed says nothing about other trainings", f"p = {p:.2g}"
+    """That of a model whose p are known: below 0.05 where the interval has no zero."""
+    some, several = abs(value) > 1.76, seeds > 1
+    good = (value > 0) == METRICS[metric][0]
+    verdict = ("better" if good else "worse") if some and several else "inconclusive"
+    p, p_items = (0.012, 0.004) if some else (0.25, 0.083)
     return {
         **{"value": value, "low": value - 1.76, "high": value + 1.76, "p": p, "p_holm": p},
-        **{"p_items": p / 3, "p_items_holm": p / 3},
-        "p_seeds": None if seeds == 1 else max(least, p / 2),
-        "p_seeds_least": None if seeds == 1 else least,
+        **{"p_items": p_items, "p_items_holm": p_items},
+        **{"p_seeds": 0.3 if several else None, "p_seeds_least": 0.05 if several else None},
         "verdict": verdict,
-        "reason": one_seed if seeds == 1 else chance,
+        "reason": f"p = {p}" if several else "one seed says nothing about other trainings",
     }
 
 
@@ -159,39 +153,17 @@ def run(draw, seed, shift, kind):
 
 
 def bucket(draw, metric, name, labels, models):
-    size = _BEST.get(metric, 82.0)
     factors = [9 / (1 + 2 * at) if metric == "perplexity" else 1.1 - 0.1 * at for at in range(9)]
-    values = {
-        model: [size * factor * (1 + draw.gauss(0, 0.02)) for factor in factors[: len(labels)]]
-        for model in models
-    }
-    differences = {
-        model: [value - base for value, base in zip(values[model], values[models[0]])]
-        for model in models[1:]
-    }
-    counts = [1204 * (at + 1) ** 2 for at in range(len(labels))]
+    sizes = [METRICS[metric][2] * factor for factor in factors[: len(labels)]]
+    values = {name: [size * (1 + draw.gauss(0, 0.02)) for size in sizes] for name in models}
+    bases = values[models[0]]
     return {
-        **{"metric": metric, "name": name, "labels": list(labels), "counts": counts},
-        **{"values": values, "differences": differences},
+        **{"metric": metric, "name": name, "labels": list(labels), "values": values},
+        "counts": [1204 * (at + 1) ** 2 for at in range(len(labels))],
+        "differences": {
+            name: [value - base for value, base in zip(values[name], bases)] for name in models[1:]
+        },
     }
-
-
-def trials(draw, models):
-    for model_name in models:
-        valid = {dropout: 60 + draw.gauss(0, 1) for dropout in (0.1, 0.3, 0.5)}
-        for dropout, value in valid.items():
-            chosen = value == min(valid.values())
-            options = {"dropout": dropout}
-            yield {"model": model_name, "options": options, "valid": value, "chosen": chosen}
-
-
-def command(stage, at, seed):
-    tool = {"train": "fairseq-train", "score": "fairseq-eval-lm"}[stage]
-    return (
-        f"{tool} quickstart/data-bin --user-dir fairseq_lstmn --task language_modeling "
-        f"--arch lstmn_lm --decoder-hidden-size {300 + at} --seed {seed} --optimizer adam "
-        f"--lr 0.004 --max-epoch 6 --cpu --save-dir 'compared/lstmn {at} {seed}'"
-    )
 
 
 def fail(model, seed, error):
@@ -199,7 +171,7 @@ def fail(model, seed, error):
     (broken,) = (run for run in model["runs"] if run["seed"] == seed)
     broken.update(state="failed", error=error, best_update=None, best_valid=None)
     broken["curve"] = broken["curve"][:3]
-    for found in model["scores"].values():
-        found["seeds"].pop(str(seed), None)
+    for score in model["scores"].values():
+        score["seeds"].pop(str(seed), None)
     if all(run["state"] != "finished" for run in model["runs"]):
         model.update(scores={}, budget=None, cost=None)

@@ -22,7 +22,7 @@ def test_all_code_but_commands_and_pictures_makes_a_result(room):
 
 def test_reports_do_not_make_a_result():
     code = {str(path.relative_to(fingerprint.PACKAGE)) for path in fingerprint.result_code()}
-    assert "compare/kinds/scoring.py" in code
+    assert "compare/kinds/kind.py" in code
     assert not any(path.startswith("compare/report/") for path in code)
 
 

@@ -5,8 +5,12 @@ import pytest
 from sacrebleu.metrics import BLEU, CHRF
 from sklearn.metrics import f1_score
 
-from fairseq_lstmn.compare.kinds.items import Answers, Recalled, Tokens, Translations
-from fairseq_lstmn.compare.stats.metrics import METRICS, grouped, units
+from fairseq_lstmn.compare.kinds.classification import Answers
+from fairseq_lstmn.compare.kinds.kind import KINDS
+from fairseq_lstmn.compare.kinds.language import Tokens
+from fairseq_lstmn.compare.kinds.recall import Recalled
+from fairseq_lstmn.compare.kinds.translation import Translations
+from fairseq_lstmn.compare.stats.metrics import METRICS, grouped
 
 
 def of_sums(name, items, rows=slice(None)):
@@ -39,11 +43,9 @@ def translations(count, seed=1, text=1):
     return Translations(["?"] * count, hypotheses, references)
 
 
-def recalled(right, logs, examples=None):
-    """Questions with such answers; their values and distances do not matter."""
-    count = len(right)
-    examples = np.arange(count) if examples is None else np.array(examples)
-    return Recalled(["v"] * count, examples, np.ones(count, int), np.array(right), np.array(logs))
+def recalled(right, logs):
+    """Questions with such answers; their values, examples and distances do not matter."""
+    return Recalled(["v"] * len(right), None, None, np.array(right), np.array(logs))
 
 
 def test_metrics_are_named_as_plans_spell_them():
@@ -127,38 +129,20 @@ def test_references_of_another_test_set_are_not_taken_from_the_cache():
 
 
 @pytest.mark.parametrize(
-    "name, kind", [(name, kind) for name, metric in METRICS.items() for kind in metric.items]
+    "name, kind", [(metric.name, type(kind).__name__) for kind in KINDS for metric in kind.metrics]
 )
 def test_scores_of_many_sums_are_those_of_each(name, kind):
     metric = METRICS[name]
-    items = {
-        Tokens: Tokens(["a"] * 24, -np.random.default_rng(1).random(24)),
-        Translations: translations(24),
-        Answers: answers(24, 3),
-        Recalled: recalled(*np.random.default_rng(1).random((2, 24)).round()),
+    predictions = {
+        "LanguageModelling": Tokens(["a"] * 24, -np.random.default_rng(1).random(24)),
+        "Translation": translations(24),
+        "Classification": answers(24, 3),
+        "Recall": recalled(*np.random.default_rng(1).random((2, 24)).round()),
     }[kind]
-    sums = metric.statistics(items).reshape(2, 3, 4, -1).sum(axis=2)
+    sums = metric.statistics(predictions).reshape(2, 3, 4, -1).sum(axis=2)
     scores = metric.score(sums)
     assert scores.shape == (2, 3)
-    assert scores[1, 2] == pytest.approx(of_sums(name, items, slice(20, 24)), rel=1e-12)
-
-
-def test_a_unit_of_tokens_is_a_sentence_with_its_end():
-    words = "a b </s> </s> c </s> d".split()
-    assert units(Tokens(words, None)).tolist() == [0, 0, 0, 1, 2, 2, 3]
-
-
-def test_a_text_without_sentences_is_cut_in_blocks():
-    assert np.bincount(units(Tokens(["a"] * 80, None))).tolist() == [35, 35, 10]
-
-
-def test_a_unit_of_what_is_recalled_is_an_example():
-    assert units(recalled([True] * 5, [0.0] * 5, [3, 3, 5, 7, 7])).tolist() == [0, 0, 1, 2, 2]
-
-
-def test_any_other_item_is_its_own_unit():
-    assert units(translations(3)).tolist() == [0, 1, 2]
-    assert units(answers(3, 2)).tolist() == [0, 1, 2]
+    assert scores[1, 2] == pytest.approx(of_sums(name, predictions, slice(20, 24)), rel=1e-12)
 
 
 def test_grouped_sums_rows_of_the_same_number():

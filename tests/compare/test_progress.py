@@ -1,13 +1,15 @@
 """Progress: a line a run in a terminal, drawn anew; lasting lines elsewhere; the time left."""
 
 import io
+import unicodedata
 from types import SimpleNamespace
 
 import pytest
 
 from fairseq_lstmn.compare.run import progress
 from fairseq_lstmn.compare.run.progress import Progress, duration
-from tests.compare.test_logs import epoch, inner, valid
+from fairseq_lstmn.compare.run.training_log import TrainingLog
+from tests.compare.test_training_log import epoch, inner, valid
 
 
 class Terminal(io.StringIO):
@@ -18,9 +20,9 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that stands still; ``clock.now`` sets it."""
-    found = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(progress.time, "monotonic", lambda: found.now)
-    return found
+    stopped = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: stopped.now)
+    return stopped
 
 
 @pytest.fixture
@@ -35,6 +37,7 @@ def make(tmp_path):
         run = SimpleNamespace(
             name=name,
             folder=path,
+            training=TrainingLog(path),
             train=train,
             score=score,
             options={"max-epoch": 4, **options},
@@ -51,14 +54,14 @@ LOG = inner(10, 0.5, wps=900) + valid(20, loss=5.5) + epoch(1, 20, wpb=10) + inn
 
 def test_a_run_is_a_line_with_its_updates_speed_and_validation(clock, make):
     out, child = io.StringIO(), make(log=LOG)
-    Progress([child.run], "loss", "valid", out).show([child])
+    Progress([child.run], "loss", out).show([child])
     assert out.getvalue() == "a, seed 1: update 30, 1,234 words/s, valid loss 5.5\n"
 
 
 def test_a_terminal_is_drawn_over_and_cut_to_its_width(clock, make, monkeypatch):
     monkeypatch.setenv("COLUMNS", "30")
     out, child = Terminal(), make(log=LOG)
-    shown = Progress([child.run], "loss", "valid", out)
+    shown = Progress([child.run], "loss", out)
     shown.show([child])
     clock.now += 3
     shown.show([child])
@@ -68,7 +71,7 @@ def test_a_terminal_is_drawn_over_and_cut_to_its_width(clock, make, monkeypatch)
 
 def test_elsewhere_only_what_is_new_is_said_until_a_minute_has_passed(clock, make):
     out, child = io.StringIO(), make()
-    shown = Progress([child.run], "loss", "valid", out)
+    shown = Progress([child.run], "loss", out)
     shown.show([child])
     before = out.getvalue()
     clock.now += 59
@@ -81,7 +84,7 @@ def test_elsewhere_only_what_is_new_is_said_until_a_minute_has_passed(clock, mak
 
 def test_the_time_left_is_by_the_share_of_all_that_was_done_since_the_start(clock, make):
     out, children = Terminal(), [make(name) for name in "ab"]
-    shown = Progress([child.run for child in children], "loss", "valid", out)
+    shown = Progress([child.run for child in children], "loss", out)
     children[0].run.train.log.write_text(epoch(2, 40, wpb=10))
     clock.now += 60
     shown.show(children)
@@ -91,7 +94,7 @@ def test_the_time_left_is_by_the_share_of_all_that_was_done_since_the_start(cloc
 
 def test_updates_limit_a_run_too(clock, make):
     out, child = Terminal(), make(log=epoch(1, 45, wpb=10), **{"max-update": 50})
-    Progress([child.run], "loss", "valid", out).show([child])
+    Progress([child.run], "loss", out).show([child])
     assert out.getvalue().endswith("all: 0.9 of 1 runs\n")
 
 
@@ -99,7 +102,7 @@ def test_a_run_that_ends_leaves_a_line_when_it_is_scored_and_when_it_fails(clock
     out = io.StringIO()
     children = [make("a", LOG), make("b", status=1, error="train: no more memory")]
     scoring = make("a", LOG, stage="score", status=0)
-    shown = Progress([child.run for child in children], "loss", "valid", out)
+    shown = Progress([child.run for child in children], "loss", out)
     shown.show(children)
     shown.show([scoring])
     shown.show([])
@@ -118,3 +121,11 @@ def test_durations_are_said_as_people_say_them():
         "118 min",
         "2 h 13 min",
     ]
+
+
+def test_wide_letters_do_not_break_the_lines_of_a_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    out = Terminal()
+    Progress([], "loss", out)._draw([], ["語" * 30])
+    (line,) = out.getvalue().splitlines()
+    assert sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in line) < 20

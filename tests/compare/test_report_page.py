@@ -34,7 +34,7 @@ def show(page, tmp_path):
         page.look(width, scheme=scheme)
         page.events.clear()
         page.open(address)
-        assert page.requests() == [address]
+        assert [asked for asked in page.requests() if not asked.startswith("data:")] == [address]
         assert page.complaints() == []
         return page
 
@@ -52,7 +52,7 @@ def test_page(show, models, seeds, kind, width, scheme):
     assert rows and min(rows) > 0
     assert fits(page, width)
     assert style(page, "body", "backgroundColor") == SCHEMES[scheme]
-    page.value("document.querySelectorAll('details').forEach(found => found.open = true)")
+    page.value("document.querySelectorAll('details').forEach(one => one.open = true)")
     assert fits(page, width)
 
 
@@ -82,18 +82,6 @@ def test_text_is_large_enough(show):
         assert float(style(page, selector, "fontSize")[:-2]) >= 16
 
 
-def test_charts_follow_the_scheme(show):
-    colours = {}
-    for scheme in SCHEMES:
-        page = show(fake_results.results(2, 2), scheme=scheme)
-        colours[scheme] = (
-            style(page, "svg text", "fill"),
-            style(page, "svg [style*='fill: var(--series-0']", "fill"),
-        )
-    assert colours["light"] == ("rgb(27, 31, 36)", "rgb(11, 69, 145)")
-    assert colours["dark"] == ("rgb(230, 233, 237)", "rgb(90, 104, 240)")
-
-
 @pytest.mark.parametrize("width", SCREENS)
 @pytest.mark.parametrize(
     "models, seeds, kind, names",
@@ -113,9 +101,9 @@ def test_no_table_is_cut_off_on_a_screen(show, models, seeds, kind, names, width
         many = [f"class {k}" for k in range(50)]
         bucket.update(labels=many, counts=[1204] * 50)
         for values in (bucket["values"], bucket["differences"]):
-            values.update({name: (found * 50)[:50] for name, found in values.items()})
+            values.update({name: (numbers * 50)[:50] for name, numbers in values.items()})
     page = show(results, width)
-    page.value("document.querySelectorAll('details').forEach(found => found.open = true)")
+    page.value("document.querySelectorAll('details').forEach(one => one.open = true)")
     cut_off = page.value(
         "[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth)"
         ".map(box => `${box.ariaLabel}: ${box.scrollWidth} of ${box.clientWidth}`)"
@@ -129,7 +117,7 @@ def test_one_validation_is_no_curve(show):
         for run in model["runs"]:
             run["curve"] = run["curve"][3:4]
     page = show(results)
-    headings = "[...document.querySelectorAll('h2')].map(found => found.textContent)"
+    headings = "[...document.querySelectorAll('h2')].map(one => one.textContent)"
     assert "Validation" in page.value(headings) and "Learning curves" not in page.value(headings)
 
 
@@ -146,5 +134,6 @@ def test_charts_have_an_alternative(show):
     page = show(fake_results.results(3, 2))
     tree = page.call("Accessibility.getFullAXTree")["nodes"]
     images = [node["name"]["value"] for node in tree if node["role"]["value"] == "image"]
-    assert len(images) == page.value("document.querySelectorAll('svg').length") == 4
+    shown = "[...document.images].filter(image => image.naturalWidth > 0).length"
+    assert len(images) == page.value(shown) == 4
     assert all("lstmn deep" in name for name in images)

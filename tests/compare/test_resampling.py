@@ -36,29 +36,29 @@ def test_every_draw_is_of_as_many_units_each_as_likely():
 
 def test_replicates_are_the_scores_of_the_drawn_units(monkeypatch):
     systems = {"a": perplexities(2), "b": perplexities(3, seed=2)}
-    found = resample(systems, perplexity, draws=50)
+    resampled = resample(systems, perplexity, draws=50)
     counts = unit_counts(np.random.default_rng(1), 50, 40)
     for name, statistics in systems.items():
         drawn = np.repeat(np.arange(40), counts[7].astype(int))
         expected = perplexity(statistics[:, drawn].sum(axis=1))
-        assert found[name].replicates[7] == pytest.approx(expected)
-        assert found[name].scores == pytest.approx(perplexity(statistics.sum(axis=1)))
+        assert resampled[name].replicates[7] == pytest.approx(expected)
+        assert resampled[name].scores == pytest.approx(perplexity(statistics.sum(axis=1)))
     monkeypatch.setattr(resampling, "NUMBERS", 40 * 7)
     in_pieces = resample(systems, perplexity, draws=50)
-    assert in_pieces["b"].replicates == pytest.approx(found["b"].replicates)
+    assert in_pieces["b"].replicates == pytest.approx(resampled["b"].replicates)
 
 
 def test_the_draws_are_of_the_same_units_for_every_system():
     system = perplexities(2)
-    found = resample({"a": system, "b": system[:1]}, perplexity, draws=20)
-    assert found["a"].replicates[:, 0] == pytest.approx(found["b"].replicates[:, 0])
+    resampled = resample({"a": system, "b": system[:1]}, perplexity, draws=20)
+    assert resampled["a"].replicates[:, 0] == pytest.approx(resampled["b"].replicates[:, 0])
 
 
 def test_a_score_that_is_not_finite_is_not_resampled():
     broken = perplexities(2)
     broken[1, 3, 0] = np.inf
-    found = resample({"a": broken, "b": perplexities(2)}, perplexity, draws=20)
-    assert not found["a"].finite and found["b"].finite
+    resampled = resample({"a": broken, "b": perplexities(2)}, perplexity, draws=20)
+    assert not resampled["a"].finite and resampled["b"].finite
 
 
 def monte_carlo_error(p):
@@ -82,8 +82,8 @@ def test_randomisation_agrees_with_scipy():
         n_resamples=10_000,
         random_state=np.random.default_rng(1),
     ).pvalue
-    found = resample({"ours": ours, "theirs": theirs}, perplexity)
-    p = randomisation(found["ours"], found["theirs"], perplexity)
+    resampled = resample({"ours": ours, "theirs": theirs}, perplexity)
+    p = randomisation(resampled["ours"], resampled["theirs"], perplexity)
     assert 0.02 < p < 0.5
     assert p == pytest.approx(expected, abs=monte_carlo_error(p))
 
@@ -92,12 +92,12 @@ def test_randomisation_agrees_with_sacrebleu():
     metric = METRICS["bleu"]
     outputs = {"baseline": translations(100), "other": translations(100, seed=5)}
     systems = {name: metric.statistics(items)[None] for name, items in outputs.items()}
-    found = resample(systems, metric.score)
-    p = randomisation(found["other"], found["baseline"], metric.score)
+    resampled = resample(systems, metric.score)
+    p = randomisation(resampled["other"], resampled["baseline"], metric.score)
     named = [(name, items.hypotheses) for name, items in outputs.items()]
     test = PairedTest(named, {"BLEU": BLEU()}, [outputs["other"].references], "ar")
     expected = test()[1]["BLEU"][1]
-    assert found["other"].scores[0] == pytest.approx(expected.score)
+    assert resampled["other"].scores[0] == pytest.approx(expected.score)
     assert 0.02 < p < 0.5
     assert p == pytest.approx(expected.p_value, abs=monte_carlo_error(p))
 
@@ -126,9 +126,9 @@ def test_randomisation_of_several_seeds_is_of_their_mean_score(seeds):
     ours, theirs = perplexities(seeds[0], units=8), perplexities(seeds[1], units=8, seed=2)
     ours[0, :, 0] *= 0.8
     ours[-1, ::2, 0] *= 1.6
-    found = resample({"ours": ours, "theirs": theirs}, perplexity)
+    resampled = resample({"ours": ours, "theirs": theirs}, perplexity)
     expected = of_every_swap(ours, theirs)
-    p = randomisation(found["ours"], found["theirs"], perplexity)
+    p = randomisation(resampled["ours"], resampled["theirs"], perplexity)
     assert 0.05 < expected < 0.1
     assert p == pytest.approx(expected, abs=monte_carlo_error(expected))
     again = resample({"ours": ours[::-1], "theirs": theirs}, perplexity)
@@ -143,28 +143,30 @@ def test_randomisation_sees_the_difference_that_is_reported():
         name: np.stack([np.add.outer(own, noise - noise.mean()), np.ones((3, 12))], axis=-1)
         for (name, own), noise in zip(losses.items(), spread)
     }
-    found = resample(systems, perplexity)
-    assert found["ours"].scores.mean() > found["theirs"].scores.mean()
+    resampled = resample(systems, perplexity)
+    assert resampled["ours"].scores.mean() > resampled["theirs"].scores.mean()
     expected = of_every_swap(*systems.values())
-    p = randomisation(found["ours"], found["theirs"], perplexity)
+    p = randomisation(resampled["ours"], resampled["theirs"], perplexity)
     assert p == pytest.approx(expected, abs=monte_carlo_error(expected))
 
 
 def test_a_swap_of_all_units_is_as_extreme_as_what_was_seen():
     """Of three units of one sign 2 of 8 swaps are, although these sums are rounded apart."""
     model = np.array([[[0.3], [0.6], [0.7]]])
-    found = resample({"model": model, "baseline": 0 * model + 0.9}, lambda sums: sums[..., 0])
-    p = randomisation(found["model"], found["baseline"], lambda sums: sums[..., 0])
+    resampled = resample({"model": model, "baseline": 0 * model + 0.9}, lambda sums: sums[..., 0])
+    p = randomisation(resampled["model"], resampled["baseline"], lambda sums: sums[..., 0])
     assert p == pytest.approx(0.25, abs=0.02)
 
 
 def test_the_least_p_is_that_of_what_was_seen_itself():
-    found = resample({"model": perplexities(1), "baseline": perplexities(1, shift=2)}, perplexity)
-    assert randomisation(found["model"], found["baseline"], perplexity) == 1 / 10_001
+    resampled = resample(
+        {"model": perplexities(1), "baseline": perplexities(1, shift=2)}, perplexity
+    )
+    assert randomisation(resampled["model"], resampled["baseline"], perplexity) == 1 / 10_001
 
 
 def test_seeds_that_are_all_the_same_are_as_one():
     model, baseline = perplexities(1), perplexities(1, seed=2, shift=0.1)
-    found = resample({"a": model, "b": baseline, "c": baseline.repeat(3, axis=0)}, perplexity)
-    p = randomisation(found["a"], found["b"], perplexity)
-    assert randomisation(found["a"], found["c"], perplexity) == pytest.approx(p, abs=0.001)
+    resampled = resample({"a": model, "b": baseline, "c": baseline.repeat(3, axis=0)}, perplexity)
+    p = randomisation(resampled["a"], resampled["b"], perplexity)
+    assert randomisation(resampled["a"], resampled["c"], perplexity) == pytest.approx(p, abs=0.001)

@@ -5,24 +5,27 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fairseq_lstmn.compare.kinds.items import Answers, Scored, Tokens, Translations
+from fairseq_lstmn.compare.kinds import language
+from fairseq_lstmn.compare.kinds.classification import Answers
+from fairseq_lstmn.compare.kinds.kind import Evaluation
+from fairseq_lstmn.compare.kinds.language import Tokens
 from fairseq_lstmn.compare.report.results import means
 from fairseq_lstmn.compare.report.scores import scored
-from fairseq_lstmn.compare.run.outcomes import (
-    Outcome,
+from fairseq_lstmn.compare.run.status import (
+    RunStatus,
     budget_errors,
     leave_out_other_tests,
     run_errors,
     unanswered,
 )
-from tests.compare.test_logs import epoch, valid
-
-DONE = "2026 | INFO | fairseq_cli.train | done training in 3.0 seconds\n"
+from fairseq_lstmn.compare.run.training_log import TrainingLog
+from fairseq_lstmn.compare.stats.metrics import METRICS
+from tests.compare.test_training_log import DONE, epoch, valid
 
 
 @pytest.fixture
 def outcome(tmp_path):
-    """Makes the Outcome of a run with this log of its training."""
+    """Makes the RunStatus of a run with this log of its training."""
 
     def make(model="a", seed=1, log="", items=None, error=None, numbers=(0, 1), left_out=0):
         path = tmp_path / f"{model}{seed}.log"
@@ -36,19 +39,28 @@ def outcome(tmp_path):
             train=stage,
             score=stage,
             trained=lambda: items is not None,
-            scored=lambda: Scored(items, 100.0, list(numbers), left_out),
+            scored=lambda: Evaluation(items, 100.0, list(numbers), left_out),
             error=lambda: error,
+            training=TrainingLog(path),
         )
         experiment = SimpleNamespace(
-            metric="loss", maximize=False, curve_metric="ppl", validated_on="valid"
+            valid_metric="loss", maximize=False, curve_metric="ppl", validated_on="valid"
         )
-        return Outcome(run, experiment)
+        return RunStatus(run, experiment)
 
     return make
 
 
 def plan(budget="updates", models="ab", seeds=(1,), **more):
     return SimpleNamespace(budget=budget, models=models, seeds=list(seeds), **more)
+
+
+def by_perplexity(data=None, **changes):
+    return SimpleNamespace(
+        plan=plan(baseline="a", data=data, **changes),
+        metrics=[METRICS["perplexity"]],
+        subsets={"train": "train"},
+    )
 
 
 def tokens(words="a b </s>", values=(-1.0, -2.0, -3.0)):
@@ -159,26 +171,8 @@ def test_what_a_model_did_not_answer_is_said_once(outcome):
     ]
 
 
-@pytest.mark.parametrize(
-    "one, other",
-    [
-        (
-            Translations(["s"], ["x"], ["r"]),
-            Translations(["s"], ["x"], ["q"]),
-        ),
-        (
-            Answers(["x", "y"], np.array([[0.5, 0.5]]), np.array([0]), np.array([3])),
-            Answers(["x", "y"], np.array([[0.5, 0.5]]), np.array([1]), np.array([3])),
-        ),
-    ],
-    ids=["translations", "answers"],
-)
-def test_what_was_asked_is_known_of_every_kind(one, other):
-    assert one.asked == one.asked != other.asked
-
-
 def test_scores_are_paired_item_by_item_and_cut_into_buckets(outcome, monkeypatch):
-    monkeypatch.setattr("fairseq_lstmn.compare.kinds.words.counts", lambda *where: {"a": 5})
+    monkeypatch.setattr(language, "word_counts", lambda *where: {"a": 5})
     rng = np.random.default_rng(1)
     words = "a b c </s> a d </s> e f </s> ".split() * 20
     easy = -rng.uniform(1, 3, (2, len(words)))
@@ -187,10 +181,7 @@ def test_scores_are_paired_item_by_item_and_cut_into_buckets(outcome, monkeypatc
         "b": [outcome("b", seed, items=Tokens(words, easy[seed - 1] - 1)) for seed in (1, 2)],
         "c": [outcome("c", error="train: gone")],
     }
-    experiment = SimpleNamespace(
-        plan=plan(models="abc", baseline="a", metrics=["perplexity"], data="", seeds=(1, 2)),
-        subsets={"train": "train"},
-    )
+    experiment = by_perplexity(models="abc", data="", seeds=(1, 2))
     found, table = scored(experiment, by_model)
     ours, base = (found[name]["perplexity"] for name in "ba")
     assert ours["mean"] == pytest.approx(np.e * base["mean"])
@@ -209,9 +200,7 @@ def test_scores_are_paired_item_by_item_and_cut_into_buckets(outcome, monkeypatc
 
 def test_without_data_words_are_not_cut_by_how_often_they_were_trained_on(outcome):
     """As of a task that makes its text itself."""
-    own = plan(models="a", baseline="a", metrics=["perplexity"], data=None)
-    experiment = SimpleNamespace(plan=own, subsets={"train": "train"})
-    _, table = scored(experiment, {"a": [outcome("a", items=tokens())]})
+    _, table = scored(by_perplexity(models="a"), {"a": [outcome("a", items=tokens())]})
     assert [cut["name"] for cut in table] == [
         "distance to its last occurrence",
         "position in the sentence",
@@ -219,10 +208,31 @@ def test_without_data_words_are_not_cut_by_how_often_they_were_trained_on(outcom
 
 
 def test_no_run_at_all_gives_no_scores():
-    experiment = SimpleNamespace(plan=plan(metrics=["bleu"]))
-    assert scored(experiment, {"a": [], "b": []}) == ({"a": {}, "b": {}}, [])
+    assert scored(by_perplexity(), {"a": [], "b": []}) == ({"a": {}, "b": {}}, [])
 
 
 def test_a_mean_of_what_is_partly_unknown_is_unknown():
     rows = [{"x": 1, "y": None}, {"x": 3, "y": 2}]
     assert means(rows) == {"x": 2, "y": None} and means([]) == {}
+
+
+def test_a_failed_seed_does_not_turn_the_verdict_unsaid(outcome):
+    """Of three seeds the one that is bad fails: what was inconclusive must not become better."""
+    draw, words = np.random.default_rng(1), "a b c d </s> ".split() * 40
+
+    def shifted(model, *shifts):
+        return [
+            outcome(model, seed, items=Tokens(words, -draw.uniform(1, 3, len(words)) - shift))
+            for seed, shift in enumerate(shifts, start=1)
+        ]
+
+    by_model = {"a": shifted("a", 0, 0, 0), "b": shifted("b", -0.4, -0.42, 3.0)}
+
+    def difference():
+        scores, _ = scored(by_perplexity(seeds=(1, 2, 3)), by_model)
+        return scores["b"]["perplexity"]["difference"]
+
+    assert difference()["verdict"] == "inconclusive"
+    by_model["b"][2].evaluation = None
+    assert difference()["verdict"] == "inconclusive"
+    assert "not all seeds have finished" in difference()["reason"]

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fairseq_lstmn.compare.report import score_tables
 from fairseq_lstmn.compare.stats import significance as statistics
 from fairseq_lstmn.compare.stats.metrics import METRICS
 from fairseq_lstmn.compare.stats.resampling import resample
@@ -23,7 +22,6 @@ from fairseq_lstmn.compare.stats.significance import (
     permutation,
     seed_noise,
 )
-from tests.compare import fake_results
 from tests.compare.test_resampling import perplexities, perplexity
 
 UNITS = 100
@@ -65,12 +63,12 @@ def verdicts(count, seeds, deviations, standard_errors=0.0, seed=1):
     of_trainings = (of_seed**2 + of_both**2) * sum(1 / one for one in seeds)
     difference = standard_errors * math.sqrt(of_trainings + 2 * of_items**2)
     generator = np.random.default_rng(seed)
-    found = []
+    result = []
     for number in range(count):
         systems = simulated(generator, seeds, deviations, difference)
         drawn = resample(systems, total, draws=1000, seed=number)
-        found.append(compare(drawn, "baseline", total, True, seed=number)["model"].verdict)
-    return found
+        result.append(compare(drawn, "baseline", total, True, seed=number)["model"].verdict)
+    return result
 
 
 def compared(model, baseline, score=perplexity, higher_is_better=False):
@@ -96,8 +94,8 @@ def quick(monkeypatch):
     ],
 )
 def test_no_difference_is_rarely_taken_for_one(quick, seeds, deviations):
-    found = verdicts(400, seeds, deviations)
-    assert 400 - found.count("inconclusive") <= 0.07 * 400
+    result = verdicts(400, seeds, deviations)
+    assert 400 - result.count("inconclusive") <= 0.07 * 400
 
 
 @pytest.mark.parametrize(
@@ -108,14 +106,14 @@ def test_a_difference_of_two_standard_errors_is_found_about_half_of_the_time(
     quick, seeds, deviations
 ):
     """Where noise of seeds or few of them leave more in doubt, ``compare`` says how much."""
-    found = verdicts(200, seeds, deviations, standard_errors=2.0)
-    assert found.count("better") >= 0.45 * 200
-    assert "worse" not in found
+    result = verdicts(200, seeds, deviations, standard_errors=2.0)
+    assert result.count("better") >= 0.45 * 200
+    assert "worse" not in result
 
 
 def test_three_seeds_find_about_a_quarter_where_they_make_the_noise(quick):
-    found = verdicts(200, (3, 3), SEEDS, standard_errors=2.0)
-    assert 0.15 * 200 <= found.count("better") <= 0.35 * 200
+    result = verdicts(200, (3, 3), SEEDS, standard_errors=2.0)
+    assert 0.15 * 200 <= result.count("better") <= 0.35 * 200
 
 
 def test_a_model_under_other_seeds_is_no_other_model():
@@ -124,7 +122,7 @@ def test_a_model_under_other_seeds_is_no_other_model():
     Each arrangement is three seeds against three others, whose effects are drawn anew.
     """
     generator = np.random.default_rng(1)
-    found = []
+    result = []
     for number in range(20):
         shifts = generator.normal(0, 0.3, size=(2, 3, 1))
         seeds = 6 * number + np.arange(6).reshape(2, 3)
@@ -132,26 +130,26 @@ def test_a_model_under_other_seeds_is_no_other_model():
             np.concatenate([perplexities(1, seed=seed, shift=shift) for seed, shift in zip(*own)])
             for own in zip(seeds, shifts[..., 0])
         )
-        found.append(compared(one, other))
-    assert sum(one.p_items < 0.01 for one in found) >= 12
-    unsure = [one for one in found if one.verdict == "inconclusive"]
+        result.append(compared(one, other))
+    assert sum(one.p_items < 0.01 for one in result) >= 12
+    unsure = [one for one in result if one.verdict == "inconclusive"]
     assert len(unsure) >= 18
     assert all(one.low < 0 < one.high and "chance" in one.reason for one in unsure)
 
 
 def test_a_system_against_itself_is_exactly_nothing():
     model = perplexities(3)
-    found = compared(model, model.copy())
-    assert (found.value, found.p, found.p_items) == (0.0, 1.0, 1.0)
-    assert found.verdict == "inconclusive"
+    result = compared(model, model.copy())
+    assert (result.value, result.p, result.p_items) == (0.0, 1.0, 1.0)
+    assert result.verdict == "inconclusive"
 
 
 @pytest.mark.parametrize("higher_is_better, verdict", [(False, "worse"), (True, "better")])
 def test_a_large_difference_has_the_direction_of_the_metric(higher_is_better, verdict):
     model, baseline = perplexities(3, shift=0.5), perplexities(3, seed=2)
-    found = compared(model, baseline, higher_is_better=higher_is_better)
-    assert found.verdict == verdict and 0 < found.low < found.value < found.high
-    assert found.p < 0.01 and found.p_seeds == found.p_seeds_least == 1 / 20
+    result = compared(model, baseline, higher_is_better=higher_is_better)
+    assert result.verdict == verdict and 0 < result.low < result.value < result.high
+    assert result.p < 0.01 and result.p_seeds == result.p_seeds_least == 1 / 20
     assert compared(baseline, model).p_seeds == 1 / 20
 
 
@@ -171,25 +169,25 @@ def test_the_interval_of_one_seed_is_that_of_scipy():
         vectorized=True,
         random_state=np.random.default_rng(3),
     ).confidence_interval
-    found = compared(ours, theirs)
+    result = compared(ours, theirs)
     width = expected.high - expected.low
-    assert found.low == pytest.approx(expected.low, abs=0.04 * width)
-    assert found.high == pytest.approx(expected.high, abs=0.04 * width)
+    assert result.low == pytest.approx(expected.low, abs=0.04 * width)
+    assert result.high == pytest.approx(expected.high, abs=0.04 * width)
 
 
 def test_one_seed_gives_no_verdict():
-    found = compared(perplexities(1, shift=2.0), perplexities(3))
-    assert found.verdict == "inconclusive" and "one seed" in found.reason
-    assert max(found.p, found.p_items) < 0.01
-    assert found.p_seeds is found.p_seeds_least is None
+    result = compared(perplexities(1, shift=2.0), perplexities(3))
+    assert result.verdict == "inconclusive" and "one seed" in result.reason
+    assert max(result.p, result.p_items) < 0.01
+    assert result.p_seeds is result.p_seeds_least is None
 
 
 def test_p_is_below_a_twentieth_where_the_interval_has_no_zero():
     agreed = set()
     for seed in range(30):
-        found = compared(perplexities(3, seed=seed, shift=0.1), perplexities(4, seed=seed + 100))
-        assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
-        agreed.add(found.p < 0.05)
+        result = compared(perplexities(3, seed=seed, shift=0.1), perplexities(4, seed=seed + 100))
+        assert (result.p < 0.05) == (result.low > 0 or result.high < 0)
+        agreed.add(result.p < 0.05)
     assert agreed == {True, False}
 
 
@@ -202,19 +200,19 @@ def test_without_an_effect_of_items_the_interval_is_as_wide_as_that_of_student()
         model, baseline = (
             np.broadcast_to(own[:, None, None] / UNITS, (len(own), UNITS, 1)) for own in scores
         )
-        found = compared(model, baseline, total)
+        result = compared(model, baseline, total)
         low, high = stats.ttest_ind(*scores, equal_var=False).confidence_interval()
-        ratios.append((found.high - found.low) / (high - low))
+        ratios.append((result.high - result.low) / (high - low))
     assert np.mean(ratios) == pytest.approx(1.0, abs=0.02)
     assert np.std(ratios) < 0.03
 
 
 def test_noise_of_two_seeds_has_no_least_value():
     """The percentiles of a mean of two that are drawn again are all the least or the greatest."""
-    found = resample({"system": perplexities(2)}, perplexity, draws=4000)["system"]
-    noise = seed_noise(found, np.random.default_rng(1))
+    result = resample({"system": perplexities(2)}, perplexity, draws=4000)["system"]
+    noise = seed_noise(result, np.random.default_rng(1))
     assert len(set(noise.draws)) == 4000
-    assert noise.draws.std() == pytest.approx(found.scores.std(ddof=1) / math.sqrt(2), rel=0.05)
+    assert noise.draws.std() == pytest.approx(result.scores.std(ddof=1) / math.sqrt(2), rel=0.05)
 
 
 def test_mixtures_that_are_drawn_are_the_same_every_time():
@@ -232,37 +230,34 @@ def test_mixtures_that_are_drawn_are_the_same_every_time():
 def test_what_cannot_be_told_is_said():
     broken = perplexities(2)
     broken[1, 3, 0] = np.inf
-    found = compared(perplexities(2, shift=5.0), broken)
-    assert (found.value, found.low, found.p, found.verdict) == (None, None, None, "inconclusive")
-    assert "finite" in found.reason
-    found = compared(perplexities(3, units=1), perplexities(3, units=1, shift=5.0))
-    assert (found.low, found.p_items, found.verdict) == (None, None, "inconclusive")
-    assert "one test item" in found.reason
+    result = compared(perplexities(2, shift=5.0), broken)
+    assert (result.value, result.low, result.p, result.verdict) == (
+        None,
+        None,
+        None,
+        "inconclusive",
+    )
+    assert "finite" in result.reason
+    result = compared(perplexities(3, units=1), perplexities(3, units=1, shift=5.0))
+    assert (result.low, result.p_items, result.verdict) == (None, None, "inconclusive")
+    assert "one test item" in result.reason
 
 
-def test_a_p_that_nobody_computed_is_a_dash_and_no_test_of_the_others():
+def test_a_p_that_nobody_computed_is_no_test_of_the_others():
     broken = np.full((3, 40, 2), np.inf)
     systems = {"model": perplexities(3, shift=0.1), "broken": broken, "baseline": perplexities(3)}
     with np.errstate(invalid="ignore"):
         drawn = resample(systems, perplexity, draws=4000)
-        found = compare(drawn, "baseline", perplexity, False)
-    assert found["model"].p_holm == found["model"].p
-    assert found["broken"].p_holm is found["broken"].p_items_holm is None
-    results = fake_results.results(2, 3)
-    score = results["models"][1]["scores"]["perplexity"]
-    score["difference"] = dataclasses.asdict(found["broken"])
-    row = {}
-    for table in score_tables.scores, score_tables.seeds:
-        shown = table(results, results["metrics"][0])
-        row.update(zip(shown.header, shown.rows[1]))
-    assert row["p"] == row["p over items"] == row["p over seeds"] == row["95% interval"] == "–"
+        result = compare(drawn, "baseline", perplexity, False)
+    assert result["model"].p_holm == result["model"].p
+    assert result["broken"].p_holm is result["broken"].p_items_holm is None
 
 
 def test_no_variance_at_all_is_certain():
     same = np.ones((3, UNITS, 1))
-    found = compared(2 * same, same, total, True)
-    assert (found.value, found.low, found.high, found.p) == (UNITS, UNITS, UNITS, 0.0)
-    assert found.verdict == "better"
+    result = compared(2 * same, same, total, True)
+    assert (result.value, result.low, result.high, result.p) == (UNITS, UNITS, UNITS, 0.0)
+    assert result.verdict == "better"
 
 
 def test_the_verdict_is_corrected_for_the_number_of_models():
@@ -274,17 +269,17 @@ def test_the_verdict_is_corrected_for_the_number_of_models():
     others = {f"other {number}": baseline[:, ::-1] for number in range(7)}
     systems = {"model": model, "baseline": baseline, **others}
     drawn = resample(systems, perplexity, draws=4000)
-    found = compare(drawn, "baseline", perplexity, False)
-    assert "baseline" not in found and len(found) == 8
-    assert found["model"].p == alone.p and found["model"].p_holm == pytest.approx(8 * alone.p)
-    assert found["model"].verdict == "inconclusive"
+    result = compare(drawn, "baseline", perplexity, False)
+    assert "baseline" not in result and len(result) == 8
+    assert result["model"].p == alone.p and result["model"].p_holm == pytest.approx(8 * alone.p)
+    assert result["model"].verdict == "inconclusive"
 
 
 @pytest.mark.parametrize("p, p_items", [(0.06, 0.01), (0.01, 0.06)])
 def test_seeds_and_items_must_both_tell(p, p_items):
-    found = Difference(value=1.0, p_holm=p, p_items_holm=p_items)
-    assert judged(found, True).verdict == "inconclusive"
-    both = dataclasses.replace(found, p_holm=0.04, p_items_holm=0.04)
+    result = Difference(value=1.0, p_holm=p, p_items_holm=p_items)
+    assert judged(result, True).verdict == "inconclusive"
+    both = dataclasses.replace(result, p_holm=0.04, p_items_holm=0.04)
     assert judged(both, True).verdict == "better"
 
 
@@ -307,11 +302,11 @@ def test_deviations_over_seeds_and_over_items():
     scores = np.random.default_rng(1).standard_normal((200, 1)) + 5
     items = np.random.default_rng(2).standard_normal((1, UNITS)) * math.sqrt(UNITS) * 3
     system = (scores + items)[..., None] / UNITS
-    found = resample({"system": system, "one": system[:1]}, total)
-    over_seeds, over_items = deviations(found["system"])
+    result = resample({"system": system, "one": system[:1]}, total)
+    over_seeds, over_items = deviations(result["system"])
     assert over_seeds == pytest.approx(scores.std(ddof=1))
     assert over_items == pytest.approx(items.std(ddof=1) / math.sqrt(UNITS), rel=0.03)
-    assert deviations(found["one"])[0] is None
+    assert deviations(result["one"])[0] is None
 
 
 def test_deviation_over_items_is_that_of_the_mean_over_seeds():
@@ -326,5 +321,5 @@ def test_deviation_over_items_is_that_of_the_mean_over_seeds():
 def test_deviations_of_what_is_not_finite_are_unknown():
     broken = np.full((2, 3, 2), np.inf)
     with np.errstate(invalid="ignore"):
-        found = resample({"broken": broken}, METRICS["perplexity"].score, draws=10)
-    assert deviations(found["broken"]) == (None, None)
+        result = resample({"broken": broken}, METRICS["perplexity"].score, draws=10)
+    assert deviations(result["broken"]) == (None, None)

@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from fairseq_lstmn.cli import main
-from fairseq_lstmn.compare.plan.arguments import arguments
+from fairseq_lstmn.compare.plan.options import arguments
 from tests.examples.example import EXAMPLES, assert_same_training, flags_training, plain
 
 SHORT = (
@@ -50,7 +50,7 @@ def assert_trains_as(name, model, words, matched=()):
         matched: options that the plan's ``match`` sets.
     """
     written, flags = plain(OmegaConf.load(path_of(name))), flags_training(words)
-    given = arguments({**written["train"], **written["models"][model], **dict(matched)})
+    given = arguments(None, {**written["train"], **written["models"][model], **dict(matched)})
     own = [*OWN, "--save-dir", flags.checkpoint.save_dir]
     data = words[1 : words.index("--user-dir")]
     planned = flags_training(["fairseq-train", *data, "--user-dir", "", *given, *own])

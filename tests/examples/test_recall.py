@@ -19,9 +19,9 @@ def test_plan(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("pairs", [2, 64])
-def test_models_are_equally_large_for_any_number_of_pairs(tmp_path, pairs):
+def test_models_are_equally_large_for_any_number_of_pairs(pairs):
     changes = f"train.pairs={pairs}", f"train.num-keys={2 * pairs}", "train.max-update=9"
-    found = Experiment(plan.read(path_of("recall/recall"), changes), tmp_path / "dest")
+    found = Experiment(plan.read(path_of("recall/recall"), changes))
     sizes = [parameters.all for parameters in found.parameters.values()]
     assert len(sizes) == 6 and max(sizes) - min(sizes) <= 0.02 * sizes[0]
     # the rate falls until the last update, however many there are

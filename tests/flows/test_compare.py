@@ -312,7 +312,7 @@ def reading_plan(task, archs, **options):
         ({"num-classes": 2}, "models.lstmn_classifier: --num-classes 2: .* has 3 labels"),
         (
             {"num-classes": 1, "regression-target": True},
-            "train.regression-target: true: score.metric accuracy is of classes",
+            "train.regression-target: true: score.metric is of classes",
         ),
     ],
 )

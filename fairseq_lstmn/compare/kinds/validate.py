@@ -1,11 +1,9 @@
-"""fairseq-validate that also keeps what was answered on every item.
+"""fairseq-validate that also writes what was predicted, as the kind of the task records it.
 
     python -m fairseq_lstmn.compare.kinds.validate --answers FILE.npz [options of fairseq-validate]
 
-FILE gets ``classes`` (C), the names of all answers, and ``items_per_second``; item by item, in the
-order of the data, ``numbers`` (N) of the examples, ``labels`` (N), and of a classifier
-``probabilities`` (N, C) and ``lengths`` (N), of the task recall ``distances``, ``right`` and
-``log_probabilities`` (N).
+FILE gets ``classes``, the names of all answers, ``items_per_second``, and every array of
+``ValidatedKind.record`` in the order of the data.
 """
 
 import argparse
@@ -13,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,57 +20,21 @@ from fairseq.tasks.fairseq_task import FairseqTask
 from fairseq_cli import validate
 from torch import Tensor, nn
 
-from fairseq_lstmn.data.labels import classes
-from fairseq_lstmn.tasks.recall import RecallTask
-
-Sample: TypeAlias = dict[str, Any]  # a batch as fairseq has it
-
-
-def classified(
-    task: FairseqTask, sample: Sample, model: BaseFairseqModel, output: Any
-) -> dict[str, Tensor]:
-    """A batch of ``sentence_prediction``, an item an example."""
-    pad = task.source_dictionary.pad()
-    texts = [part for part in sample["net_input"].values() if part.dim() == 2]
-    return {
-        "numbers": sample["id"],
-        "labels": sample["target"].view(-1),
-        "probabilities": output[0].float().softmax(dim=1),
-        "lengths": torch.stack([text.ne(pad).sum(dim=1) for text in texts]).sum(dim=0),
-    }
-
-
-def recalled(
-    task: FairseqTask, sample: Sample, model: BaseFairseqModel, output: Any
-) -> dict[str, Tensor]:
-    """A batch of ``recall``, an item a question."""
-    tokens, targets = sample["net_input"]["src_tokens"], sample["target"]
-    rows, questions = targets.ne(task.target_dictionary.pad()).nonzero(as_tuple=True)
-    asked_again = tokens[rows].eq(tokens[rows, questions, None])
-    values = asked_again.int().argmax(dim=1) + 1  # behind the first occurrence of the key
-    labels = targets[rows, questions]
-    scores = model.get_normalized_probs(output, log_probs=True)[rows, questions]
-    return {
-        "numbers": sample["id"][rows],
-        "labels": labels,
-        "distances": questions - values,
-        "right": scores.argmax(dim=1) == labels,
-        "log_probabilities": scores.gather(1, labels[:, None])[:, 0],
-    }
+from fairseq_lstmn.compare.kinds.kind import Sample, ValidatedKind, kind_of
 
 
 class Recorder:
-    """Collects the answers of every ``valid_step``."""
+    """Collects the predictions of every ``valid_step``."""
 
     def __init__(self, step: Callable[..., Any]) -> None:
         self._step, self._seconds = step, 0.0
         self._batches: list[dict[str, Tensor]] = []
-        self.classes: list[str] = []
+        self._classes: list[str] = []
 
     def valid_step(
         self, task: FairseqTask, sample: Sample, model: BaseFairseqModel, criterion: nn.Module
     ) -> Any:
-        """fairseq's, which calls the model once; what it answers is kept."""
+        """fairseq's, which calls the model once; its output is recorded."""
         outputs: list[Any] = []
         hook = model.register_forward_hook(lambda module, inputs, output: outputs.append(output))
         began = time.perf_counter()
@@ -81,26 +43,23 @@ class Recorder:
         finally:
             hook.remove()
         self._seconds += time.perf_counter() - began
-        recalls = isinstance(task, RecallTask)
-        self.classes = task.target_dictionary.symbols if recalls else classes(task)
-        answered = recalled if recalls else classified
-        self._batches.append(answered(task, sample, model, outputs[0]))
+        kind = kind_of(type(task))
+        assert isinstance(kind, ValidatedKind)
+        self._classes = kind.classes(task)
+        self._batches.append(kind.record(task, sample, model, outputs[0]))
         return result
 
     def save(self, path: str) -> None:
-        """Write the answers to the file ``path``, all or nothing."""
-        found = {
+        """Write what was recorded to the file ``path``, all or nothing."""
+        arrays: dict[str, Any] = {
             name: torch.cat([batch[name] for batch in self._batches]).cpu().numpy()
             for name in self._batches[0]
         }
-        order = np.argsort(found["numbers"], kind="stable")
-        arrays: dict[str, Any] = {
-            "classes": np.array(self.classes),
-            "items_per_second": len(order) / self._seconds,
-            **{name: values[order] for name, values in found.items()},
-        }
+        order = np.argsort(arrays["numbers"], kind="stable")
+        arrays = {name: values[order] for name, values in arrays.items()}
+        speed = len(order) / self._seconds
         with open(f"{path}.part", "wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, classes=np.array(self._classes), items_per_second=speed, **arrays)
         os.replace(f"{path}.part", path)
 
 

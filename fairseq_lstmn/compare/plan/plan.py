@@ -1,8 +1,14 @@
-"""What a comparison is: a YAML file, read and checked before anything runs."""
+"""What a comparison is: a YAML file, read and checked before anything runs.
+
+It is read by the core schema of YAML 1.2; PyYAML reads plain scalars by 1.1, where ``on`` is true,
+``032`` is 26 and ``1:30`` is 90.
+"""
 
 import difflib
+import json
 import re
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from itertools import product
 from pathlib import Path
@@ -12,8 +18,6 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fairseq_lstmn.compare.plan import plan_file
-from fairseq_lstmn.compare.stats.metrics import METRICS
 from fairseq_lstmn.compare.types import Options
 from fairseq_lstmn.errors import InputError
 
@@ -27,6 +31,7 @@ BUDGETS = {
 OPTION = re.compile("[A-Za-z0-9][A-Za-z0-9_-]*")
 WORDS = "task", "arch", "criterion"  # of the options, those that choose other options
 LONGEST = 200  # letters of a model's name, which a folder has too
+TEXTS = frozenset({"data", "title", "baseline", "budget"})  # keys whose values stay as written
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,61 @@ class Plan:
         return [dict(zip(self.tune, values)) for values in product(*self.tune.values())]
 
 
+STRING, NULL, INTEGER = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "null", "int"))
+MERGE = "tag:yaml.org,2002:merge"
+SCHEMA = {
+    NULL: r"(null|Null|NULL|~|)\Z",
+    "tag:yaml.org,2002:bool": r"(true|True|TRUE|false|False|FALSE)\Z",
+    INTEGER: r"([-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z",
+    "tag:yaml.org,2002:float": r"([-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))\Z",
+    MERGE: r"<<\Z",  # of 1.1, for what models share
+}
+
+
+class PlanLoader(yaml.SafeLoader):
+    """Reads keys as text, whatever they look like; a key that stands there twice is an error."""
+
+    # None: for scalars that begin with any letter
+    yaml_implicit_resolvers = {None: [(tag, re.compile(form)) for tag, form in SCHEMA.items()]}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """PyYAML's, which calls this for every mapping."""
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != MERGE:
+                key.tag = STRING
+                if key.value in TEXTS and isinstance(value, yaml.ScalarNode) and value.tag != NULL:
+                    value.tag = STRING
+        keys = Counter(key.value for key, _ in node.value if key.tag == STRING)
+        for name, count in keys.items():
+            if count > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"found duplicate key {name}", node.start_mark
+                )
+        return super().construct_mapping(node, deep=deep)
+
+    def construct_integer(self, node: yaml.ScalarNode) -> int:
+        """The number of ``032`` (32), ``0o40`` (32) or ``0x20`` (32)."""
+        text = self.construct_scalar(node)
+        return int(text, base=0 if text[:2] in ("0o", "0x") else 10)
+
+
+PlanLoader.add_constructor(INTEGER, PlanLoader.construct_integer)
+
+
+def load_yaml(text: str | bytes) -> Any:
+    """What a YAML text says; raises yaml.YAMLError or ValueError if it is none."""
+    return yaml.load(text, Loader=PlanLoader)
+
+
+def override(text: str) -> tuple[str, Any]:
+    """The key and the value, read as in a plan, of ``key=value``; None without a value."""
+    key, _, value = text.partition("=")
+    name = json.dumps(key.rpartition(".")[2], ensure_ascii=False)
+    [value] = load_yaml(f"{name}:\n {value}").values()
+    return key, value
+
+
 def read(path: str | Path, overrides: Iterable[str] = ()) -> Plan:
     """The Plan in the YAML file ``path``.
 
@@ -66,50 +126,45 @@ def read(path: str | Path, overrides: Iterable[str] = ()) -> Plan:
     Raises InputError, naming the key and its value, for all that can be told from the file alone.
     """
     try:
-        written = plan_file.load(Path(path).read_bytes())
+        written = load_yaml(Path(path).read_bytes())
         if not isinstance(written, dict):
-            raise InputError(f"{path}: is no plan (no keys and values)")
+            raise InputError("is no plan (no keys and values)")
         changes = OmegaConf.create()
-        for key, value in map(plan_file.override, overrides):
+        for key, value in map(override, overrides):
             OmegaConf.update(changes, key, value, merge=True)
-        found = OmegaConf.to_container(OmegaConf.merge(written, changes), resolve=True)
+        values = OmegaConf.to_container(OmegaConf.merge(written, changes), resolve=True)
+        assert isinstance(values, dict)
+        return _checked(values)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except InputError:
-        raise
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
-        raise InputError(f"{path}: is no plan ({_in_one_line(error)})") from None
-    try:
-        assert isinstance(found, dict)
-        return _checked(found)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
+        raise InputError(f"{path}: is no plan ({_in_one_line(error)})") from None
 
 
 def _in_one_line(error: Exception) -> str:
     """An error without what OmegaConf adds about types."""
-    lines = re.sub(
-        r"\s(reference|object)_type=.*|\sfull_key: *$", "", str(error), flags=re.MULTILINE
-    )
-    return " ".join(lines.split())
+    text = re.sub(r"(?m)\s(reference|object)_type=.*|\sfull_key: *$", "", str(error))
+    return " ".join(text.split())
 
 
-def _checked(found: dict[Any, Any]) -> Plan:
+def _checked(values: dict[Any, Any]) -> Plan:
     known = {part.name: part for part in fields(Plan) if part.name != "metrics"}
-    for key in found:
+    for key in values:
         check_known("key", key, known)
     for key, part in known.items():
         needed = part.default is MISSING and part.default_factory is MISSING
-        if needed and found.get(key) is None:
+        if needed and values.get(key) is None:
             raise InputError(f"{key}: is missing")
-    if found.get("data") is None:
-        found.pop("data", None)
+    if values.get("data") is None:
+        values.pop("data", None)
     for key in ("train", "score", "models", "tune"):
-        _check_kind(found, key, dict, "keys and values")
-    for key in plan_file.TEXTS:
-        _check_kind(found, key, str, "one word or sentence")
-    metrics, score = _metrics_and_options(found["score"])
-    plan = Plan(**{**found, "metrics": metrics, "score": score})
+        _check_type(values, key, dict, "keys and values")
+    for key in TEXTS:
+        _check_type(values, key, str, "one word or sentence")
+    metrics, score = _metrics_and_options(values["score"])
+    plan = Plan(**{**values, "metrics": metrics, "score": score})
     _check_options("train", plan.train)
     _check_options("score", plan.score)
     _check_models(plan)
@@ -141,9 +196,9 @@ def _missing(section: str, key: str, options: Options) -> InputError:
     return InputError(f"{section}.{key}: is missing")
 
 
-def _check_kind(found: dict[str, Any], key: str, kind: type | tuple[type, ...], words: str) -> None:
-    if key in found and not isinstance(found[key], kind):
-        raise InputError(f"{key}: {found[key]!r}: must be {words}")
+def _check_type(values: dict[str, Any], key: str, kind: type, words: str) -> None:
+    if key in values and not isinstance(values[key], kind):
+        raise InputError(f"{key}: {values[key]!r}: must be {words}")
 
 
 def _metrics_and_options(score: Options) -> tuple[list[str], Options]:
@@ -153,10 +208,9 @@ def _metrics_and_options(score: Options) -> tuple[list[str], Options]:
     if not metrics or metrics == [None]:
         raise _missing("score", "metric", options)
     for metric in metrics:
-        if not isinstance(metric, str) or metric not in METRICS:
-            raise InputError(f"score.metric: {metric}: must be one of {', '.join(METRICS)}")
-        if metrics.count(metric) > 1:
-            raise InputError(f"score.metric: {metric}: stands there twice")
+        if not isinstance(metric, str):
+            raise InputError(f"score.metric: {metric}: must be a word")
+    _check_once("score.metric", metrics)
     return metrics, options
 
 
@@ -192,8 +246,7 @@ def _check_seeds(seeds: Any) -> None:
     for seed in seeds:
         if type(seed) is not int or not 0 <= seed < 2**32:
             raise InputError(f"seeds: {seed!r}: must be a whole number from 0 on, below 2^32")
-        if seeds.count(seed) > 1:
-            raise InputError(f"seeds: {seed}: stands there twice")
+    _check_once("seeds", seeds)
 
 
 def _check_tune(plan: Plan) -> None:
@@ -202,5 +255,10 @@ def _check_tune(plan: Plan) -> None:
             raise InputError(f"tune.{name}: {values!r}: must be a list of values")
         for value in values:
             _check_options("tune", {name: value})
-            if values.count(value) > 1:
-                raise InputError(f"tune.{name}: {value}: stands there twice")
+        _check_once(f"tune.{name}", values)
+
+
+def _check_once(section: str, values: list[Any]) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise InputError(f"{section}: {value}: stands there twice")

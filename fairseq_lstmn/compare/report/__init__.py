@@ -1,19 +1,18 @@
-"""What a comparison found, for people: a page, Markdown, a table for a paper and its curves.
+"""What came out of a comparison, for people: a page, Markdown, a table for a paper and its curves.
 
-Everything is made from the ``results`` alone. ``numbers`` says how a number looks, ``sentences``
-and ``tables`` what is said, whatever the format; ``page``, ``markdown`` and ``latex`` are the
-formats; ``curves`` and ``bars`` draw, in the looks of ``series``, and ``svg`` makes drawings text.
+All of it is made of ``results``, whose shape is ``schema``: ``words`` says numbers and verdicts,
+``tables`` and ``charts`` show them, ``formats`` has the page, the Markdown and the LaTeX.
 """
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
-from fairseq_lstmn.compare.report import curves, latex, markdown, page
-from fairseq_lstmn.compare.report.files import replace
-from fairseq_lstmn.compare.report.record import Results
-from fairseq_lstmn.compare.report.sentences import verdicts
+from fairseq_lstmn.compare.report import charts, formats
+from fairseq_lstmn.compare.report.schema import Results
+from fairseq_lstmn.compare.report.words import verdicts
 
 
 def write(results: Results, dest: Path) -> None:
@@ -24,10 +23,20 @@ def write(results: Results, dest: Path) -> None:
     """
     results = finite(results)
     replace(dest / "results.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    replace(dest / "report.md", markdown.report(results))
-    replace(dest / "table.tex", latex.table(results))
-    replace(dest / "curves.svg", curves.for_paper(results))
-    replace(dest / "report.html", page.report(results))
+    replace(dest / "report.md", formats.markdown(results))
+    replace(dest / "table.tex", formats.latex(results))
+    replace(dest / "curves.svg", charts.curves(results).svg)
+    replace(dest / "report.html", formats.html(results))
+
+
+def replace(path: Path, content: str) -> None:
+    """Put ``content`` (UTF-8) where ``path`` is, in one step: nobody sees it half written."""
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        beside.write_text(content, encoding="utf-8", newline="\n")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def summary(results: Results) -> str:

@@ -1,4 +1,4 @@
-"""Everything that a comparison has found, as one dict that JSON can hold (see ``report``).
+"""What came out of an experiment, as one dict that JSON can hold (see ``schema``).
 
 What is measured in time or memory stands under ``cost`` and ``machine``; all else is the same
 whenever the same comparison is made.
@@ -13,61 +13,55 @@ from statistics import fmean
 import torch
 
 from fairseq_lstmn.compare.plan.experiment import Experiment
-from fairseq_lstmn.compare.report.record import (
+from fairseq_lstmn.compare.report.schema import (
     ModelEntry,
-    Numbers,
     Results,
     RunEntry,
     ScoreEntry,
     TrialEntry,
 )
 from fairseq_lstmn.compare.report.scores import scored
-from fairseq_lstmn.compare.run.outcomes import (
-    Outcome,
+from fairseq_lstmn.compare.run.runs import Runs
+from fairseq_lstmn.compare.run.status import (
+    RunStatus,
     Trials,
     budget_errors,
     leave_out_other_tests,
     run_errors,
     unanswered,
 )
-from fairseq_lstmn.compare.stats.metrics import METRICS
-from fairseq_lstmn.compare.types import Options
+from fairseq_lstmn.compare.types import Numbers, Options
 
 
-def collect(experiment: Experiment) -> Results:
-    """The results of what a Comparison has finished so far."""
-    plan, tuned = experiment.plan, experiment.tuned()
-    outcomes = [Outcome(run, experiment) for run in experiment.runs(tuned)]
+def collect(runs: Runs) -> Results:
+    """The results of the runs that have finished so far."""
+    experiment, tuned = runs.experiment, runs.tuned()
+    plan = experiment.plan
+    outcomes = [RunStatus(run, experiment) for run in runs.of_all_seeds(tuned)]
     trials = {
-        model: [(trial, Outcome(run, experiment)) for trial, run in tried]
-        for model, tried in experiment.trials().items()
+        model: [(trial, RunStatus(run, experiment)) for trial, run in tried]
+        for model, tried in runs.trials().items()
     }
     leave_out_other_tests(outcomes)
     by_model = {name: [o for o in outcomes if o.run.model == name] for name in plan.models}
-    scores, table = scored(experiment, by_model)
+    scores, buckets = scored(experiment, by_model)
     unequal = budget_errors(plan, by_model)
+    equal = [f"Equal {plan.budget} for every model, as the runs logged them."]
     return {
         "title": str(plan.title),
         "errors": [*unequal, *run_errors(plan, outcomes, trials)],
         "warnings": [*experiment.warnings, *unanswered(outcomes)],
-        "notes": [
-            *(
-                []
-                if unequal
-                else [f"Equal {plan.budget} for every model, as the runs logged them."]
-            ),
-            *notes(experiment),
-        ],
+        "notes": [*([] if unequal else equal), *notes(experiment)],
         "data": plan.data,
         "baseline": plan.baseline,
         "seeds": plan.seeds,
         "metrics": [
             {
-                "name": name,
-                "higher_is_better": METRICS[name].higher_is_better,
-                "unit": METRICS[name].unit,
+                "name": metric.name,
+                "higher_is_better": metric.higher_is_better,
+                "unit": metric.unit,
             }
-            for name in plan.metrics
+            for metric in experiment.metrics
         ],
         "curve": {
             "name": f"validation {experiment.curve_metric}",
@@ -77,14 +71,14 @@ def collect(experiment: Experiment) -> Results:
             model_entry(experiment, name, by_model[name], scores[name], tuned[name])
             for name in plan.models
         ],
-        "buckets": table,
+        "buckets": buckets,
         "trials": trial_entries(trials, tuned),
         "commands": [
             {"run": outcome.run.name, "stage": stage.name, "command": stage.line()}
             for outcome in outcomes
             for stage in (outcome.run.train, outcome.run.score)
         ],
-        "versions": experiment.versions,
+        "versions": runs.versions,
         "machine": machine(),
     }
 
@@ -92,23 +86,19 @@ def collect(experiment: Experiment) -> Results:
 def model_entry(
     experiment: Experiment,
     name: str,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[RunStatus],
     scores: dict[str, ScoreEntry],
     tuned: Options | None,
 ) -> ModelEntry:
     """All about one model."""
-    plan, parameters = experiment.plan, experiment.count(name, tuned)
-    done = [outcome for outcome in outcomes if outcome.items is not None]
+    count = experiment.count(name, tuned)
+    done = [outcome for outcome in outcomes if outcome.evaluation is not None]
     return {
         "name": name,
         "arch": experiment.options(name)["arch"],
-        "options": plan.models[name],
+        "options": experiment.plan.models[name],
         "chosen": {**experiment.chosen[name], **(tuned or {})},
-        "parameters": {
-            "all": parameters.all,
-            "embeddings": parameters.embeddings,
-            "others": parameters.others,
-        },
+        "parameters": {part: getattr(count, part) for part in ("all", "embeddings", "others")},
         "budget": means([o.budget for o in done]),
         "cost": means([outcome.cost for outcome in done]),
         "scores": scores,
@@ -125,7 +115,7 @@ def means(rows: Sequence[Numbers]) -> Numbers:
     }
 
 
-def run_entry(outcome: Outcome) -> RunEntry:
+def run_entry(outcome: RunStatus) -> RunEntry:
     return {
         "seed": outcome.run.seed,
         "state": outcome.state,
@@ -152,19 +142,19 @@ def trial_entries(trials: Trials, tuned: Mapping[str, Options | None]) -> list[T
 def notes(experiment: Experiment) -> list[str]:
     """What a reader has to know of the plan, a sentence each."""
     plan = experiment.plan
-    found: list[str] = []
-    for model, options in experiment.chosen.items():
-        for name, value in options.items():
-            found.append(f"{model} has {name} {value}, which matches the parameters.")
+    sentences = [
+        f"{model} has {name} {value}, which matches the parameters."
+        for model, options in experiment.chosen.items()
+        for name, value in options.items()
+    ]
     if plan.tune:
-        tried = len(plan.trials())
-        found.append(
-            f"{tried} trials for every model with seed {plan.seeds[0]}, the best chosen by "
-            f"validation {experiment.curve_metric}."
+        sentences.append(
+            f"{len(plan.trials())} trials for every model with seed {plan.seeds[0]}, the best "
+            f"chosen by validation {experiment.curve_metric}."
         )
     if len(plan.seeds) == 1:
-        found.append("One seed: nothing is known of other trainings, so there is no verdict.")
-    return found
+        sentences.append("One seed: nothing is known of other trainings, so there is no verdict.")
+    return sentences
 
 
 def machine() -> dict[str, str]:

@@ -1,30 +1,29 @@
 """How the models of a comparison score: as a whole, against the baseline, and in buckets."""
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import cast
 
 import numpy as np
 
-from fairseq_lstmn.compare.kinds import words
-from fairseq_lstmn.compare.kinds.buckets import Bucketing, applies, bucket_scores, bucketings
-from fairseq_lstmn.compare.kinds.items import Items, Tokens
+from fairseq_lstmn.compare.kinds.kind import Bucketing, Predictions
 from fairseq_lstmn.compare.plan.experiment import Experiment
 from fairseq_lstmn.compare.plan.plan import Plan
-from fairseq_lstmn.compare.report.record import BucketEntry, DifferenceEntry, ScoreEntry
-from fairseq_lstmn.compare.run.outcomes import Outcome
-from fairseq_lstmn.compare.stats.metrics import METRICS, Metric, grouped, units
+from fairseq_lstmn.compare.report.schema import BucketEntry, DifferenceEntry, ScoreEntry
+from fairseq_lstmn.compare.run.status import RunStatus
+from fairseq_lstmn.compare.stats.metrics import Metric, grouped
 from fairseq_lstmn.compare.stats.resampling import Resampled, resample
 from fairseq_lstmn.compare.stats.significance import Difference, compare, deviations
 from fairseq_lstmn.compare.types import Floats, Indices
 
 
 def scored(
-    experiment: Experiment, by_model: Mapping[str, Sequence[Outcome]]
+    experiment: Experiment, by_model: Mapping[str, Sequence[RunStatus]]
 ) -> tuple[dict[str, dict[str, ScoreEntry]], list[BucketEntry]]:
     """({model: {metric: scores}}, buckets) of the runs that have been scored."""
     plan = experiment.plan
     items = {
-        name: {o.run.seed: o.items for o in outcomes if o.items is not None}
+        name: {o.run.seed: o.predictions for o in outcomes if o.predictions is not None}
         for name, outcomes in by_model.items()
     }
     items = {name: seeds for name, seeds in items.items() if seeds}
@@ -33,8 +32,8 @@ def scored(
     if not items:
         return found, table
     [one, *_] = next(iter(items.values())).values()
-    groups, cuts = units(one), bucketings(one, word_counts(experiment, one))
-    for metric in map(METRICS.__getitem__, plan.metrics):
+    groups, cuts = one.units(), one.bucketings(plan.data, experiment.subsets["train"])
+    for metric in experiment.metrics:
         statistics = {
             name: np.stack([metric.statistics(answers) for answers in seeds.values()])
             for name, seeds in items.items()
@@ -45,20 +44,12 @@ def scored(
     return found, table
 
 
-def word_counts(experiment: Experiment, items: Items) -> Mapping[str, int] | None:
-    """How often words occur in training, where the items are words."""
-    data = experiment.plan.data
-    if data is None or not isinstance(items, Tokens):
-        return None
-    return words.counts(data, experiment.subsets["train"])
-
-
 def score_entries(
     plan: Plan,
     metric: Metric,
     statistics: Mapping[str, Floats],
     groups: Indices,
-    items: Mapping[str, Mapping[int, Items]],
+    items: Mapping[str, Mapping[int, Predictions]],
 ) -> dict[str, ScoreEntry]:
     """{model: its scores by a metric}, from the statistics (K, N, d) of every model's items."""
     resampled = resample(
@@ -74,7 +65,7 @@ def score_entries(
     unfinished = {name for name, seeds in items.items() if len(seeds) < len(plan.seeds)}
     for name, difference in differences.items():
         if unfinished & {name, plan.baseline}:
-            differences[name] = dataclasses.replace(
+            differences[name] = replace(
                 difference,
                 verdict="inconclusive",
                 reason="not all seeds have finished, and those that failed may be the bad ones",
@@ -90,28 +81,13 @@ def score_entry(
 ) -> ScoreEntry:
     """A model's scores by one metric, and its Difference (None for the baseline)."""
     over_seeds, over_items = deviations(system)
+    entry = None if difference is None else cast(DifferenceEntry, asdict(difference))
     return {
         "mean": float(system.scores.mean()),
         "seeds": {str(seed): float(score) for seed, score in zip(seeds, system.scores)},
         "deviation_seeds": over_seeds,
         "deviation_items": over_items,
-        "difference": None if difference is None else difference_entry(difference),
-    }
-
-
-def difference_entry(difference: Difference) -> DifferenceEntry:
-    return {
-        "value": difference.value,
-        "low": difference.low,
-        "high": difference.high,
-        "p": difference.p,
-        "p_items": difference.p_items,
-        "p_seeds": difference.p_seeds,
-        "p_seeds_least": difference.p_seeds_least,
-        "p_holm": difference.p_holm,
-        "p_items_holm": difference.p_items_holm,
-        "verdict": difference.verdict,
-        "reason": difference.reason,
+        "difference": entry,
     }
 
 
@@ -124,9 +100,9 @@ def bucket_entries(
     """The scores of all models in the buckets of every way to cut the items."""
     entries: list[BucketEntry] = []
     for cut in cuts:
-        if not applies(metric, cut):
+        if metric.name in cut.excludes:
             continue
-        values = {name: bucket_scores(metric, cut, own) for name, own in statistics.items()}
+        values = {name: cut.scores(metric, own) for name, own in statistics.items()}
         base = values.get(baseline)
         entries.append(
             {

@@ -1,4 +1,4 @@
-"""Carries a comparison out in its folder: the trials first, then every run, then the report."""
+"""Carries an experiment out in its folder: the trials first, then every run, then the report."""
 
 import fcntl
 import os
@@ -11,36 +11,33 @@ from pathlib import Path
 import torch
 
 from fairseq_lstmn.compare import report
-from fairseq_lstmn.compare.plan.experiment import Experiment
 from fairseq_lstmn.compare.plan.plan import Plan
 from fairseq_lstmn.compare.report import results
-from fairseq_lstmn.compare.report.record import Results
+from fairseq_lstmn.compare.report.schema import Results
 from fairseq_lstmn.compare.run.launcher import Launcher, shares
 from fairseq_lstmn.compare.run.progress import Progress
-from fairseq_lstmn.compare.run.runs import Run
+from fairseq_lstmn.compare.run.runs import Run, Runs
 from fairseq_lstmn.errors import InputError
 
 
-def carry_out(experiment: Experiment, jobs: int | None = None) -> Results:
+def carry_out(runs: Runs, jobs: int | None = None) -> Results:
     """Run what is missing, ``jobs`` runs at a time, and write the report; the results.
 
     Raises InputError if another process does so in the same folder.
     """
-    with only_one(experiment.dest), ended_by_termination():
-        launch(experiment, experiment.trial_runs(), jobs, score=False)
-        launch(experiment, experiment.runs(experiment.tuned()), jobs)
-        return write_report(experiment)
+    with only_one(runs.dest), ended_by_termination():
+        launch(runs, runs.of_trials(), jobs, score=False)
+        launch(runs, runs.of_all_seeds(runs.tuned()), jobs)
+        return write_report(runs)
 
 
-def launch(
-    experiment: Experiment, runs: Sequence[Run], jobs: int | None, score: bool = True
-) -> None:
-    devices = gpus(experiment.plan)
+def launch(runs: Runs, chosen: Sequence[Run], jobs: int | None, score: bool = True) -> None:
+    devices = gpus(runs.experiment.plan)
     environments = shares(
         jobs or max(1, len(devices)), devices, os.cpu_count() or 1, dict(os.environ)
     )
-    progress = Progress(runs, experiment.metric, experiment.validated_on)
-    Launcher(environments, progress.show).launch(runs, score)
+    progress = Progress(chosen, runs.experiment.valid_metric)
+    Launcher(environments, progress.show).launch(chosen, score)
 
 
 def gpus(plan: Plan) -> list[str]:
@@ -54,29 +51,27 @@ def gpus(plan: Plan) -> list[str]:
     return [",".join(named[first : first + each]) for first in range(0, whole, each)]
 
 
-def write_report(experiment: Experiment) -> Results:
+def write_report(runs: Runs) -> Results:
     """Write the report of what is there; the results.
 
     Raises InputError if there is no such folder.
     """
-    if not experiment.dest.is_dir():
-        raise InputError(f"--dest {experiment.dest}: no such folder")
-    found = results.collect(experiment)
-    report.write(found, experiment.dest)
-    return found
+    if not runs.dest.is_dir():
+        raise InputError(f"--dest {runs.dest}: no such folder")
+    collected = results.collect(runs)
+    report.write(collected, runs.dest)
+    return collected
 
 
-def commands(experiment: Experiment) -> list[str]:
+def commands(runs: Runs) -> list[str]:
     """Lines for a shell that do what is missing, in order."""
-    tuned = experiment.tuned()
-    runs = experiment.runs(tuned)
-    stages = [run.train for run in experiment.trial_runs() if not run.trained()]
-    stages += [
-        stage
-        for run in runs
-        for stage, done in ((run.train, run.trained()), (run.score, run.scored() is not None))
-        if not done and stage not in stages
-    ]
+    tuned = runs.tuned()
+    stages = [run.train for run in runs.of_trials() if not run.trained()]
+    for run in runs.of_all_seeds(tuned):
+        if not run.trained() and run.train not in stages:
+            stages.append(run.train)
+        if run.scored() is None:
+            stages.append(run.score)
     folders = dict.fromkeys(str(stage.log.parent) for stage in stages)
     lines = [f"mkdir -p {shlex.join(folders)}"] if folders else []
     lines += [stage.line() for stage in stages]

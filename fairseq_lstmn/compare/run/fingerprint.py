@@ -36,17 +36,12 @@ def of_files(folder: Path, paths: Iterable[Path]) -> str:
 
 def of_data(data: str) -> list[str]:
     """The fingerprint of what fairseq reads from the folders ``data`` (colons between them)."""
-    return [
-        of_files(
-            folder,
-            (
-                path
-                for path in folder.rglob("*")
-                if path.suffix in (".bin", ".idx", ".label") or path.name.startswith("dict.")
-            ),
-        )
-        for folder in map(Path, data.split(":"))
-    ]
+
+    def is_read(path: Path) -> bool:
+        return path.suffix in (".bin", ".idx", ".label") or path.name.startswith("dict.")
+
+    folders = map(Path, data.split(":"))
+    return [of_files(folder, filter(is_read, folder.rglob("*"))) for folder in folders]
 
 
 def of_named_files(options: Options) -> dict[str, str]:
@@ -58,8 +53,8 @@ def of_named_files(options: Options) -> dict[str, str]:
         for name, value in options.items()
         if isinstance(value, str) and Path(value).is_file()
     }
-    found = {name: _of_file(path, path.stat().st_mtime_ns) for name, path in files.items()}
-    return {**found, **modules}
+    hashes = {name: _of_file(path, path.stat().st_mtime_ns) for name, path in files.items()}
+    return {**hashes, **modules}
 
 
 @cache
@@ -70,9 +65,9 @@ def _of_file(path: Path, changed: int) -> str:
 def versions() -> dict[str, str]:
     """The versions of what a result depends on; our own models' code by its contents."""
     fairseq = sorted(set(metadata.packages_distributions()["fairseq"]))  # it has two names
-    found = {name: metadata.version(name) for name in (*fairseq, "torch", "numpy")}
+    others = {name: metadata.version(name) for name in (*fairseq, "torch", "numpy")}
     own = f"{fairseq_lstmn.__version__} (code {of_files(PACKAGE, result_code())[:8]})"
-    return {"python": platform.python_version(), "fairseq-lstmn": own, **found}
+    return {"python": platform.python_version(), "fairseq-lstmn": own, **others}
 
 
 def result_code(package: Path = PACKAGE) -> list[Path]:

@@ -10,7 +10,6 @@ from typing import TextIO
 from unicodedata import east_asian_width
 
 from fairseq_lstmn.compare.run.launcher import Child
-from fairseq_lstmn.compare.run.logs import Follower
 from fairseq_lstmn.compare.run.runs import Run, Stage
 
 SECONDS = {True: 2, False: 60}  # between two looks, in a terminal and elsewhere
@@ -22,16 +21,12 @@ class Progress:
     Args:
         runs: all that will be launched, finished ones among them.
         metric: name of the validation metric.
-        subset: the part of the data it is of.
         out: a text stream, stderr if None; lines are drawn again and again if it is a terminal.
     """
 
-    def __init__(
-        self, runs: Sequence[Run], metric: str, subset: str, out: TextIO | None = None
-    ) -> None:
+    def __init__(self, runs: Sequence[Run], metric: str, out: TextIO | None = None) -> None:
         self._metric, self._out = metric, out or sys.stderr
         self._terminal = self._out.isatty()
-        self._followers = {run.folder: Follower(run.train.log, subset) for run in runs}
         self._shares = {run.folder: self._share(run) for run in runs}
         self._before = sum(self._shares.values())
         self._began = self._looked = time.monotonic()
@@ -67,7 +62,7 @@ class Progress:
     def _line(self, run: Run, stage: Stage) -> str:
         if stage is run.score:
             return f"{run.name}: scoring"
-        training = self._followers[run.folder].read()
+        training = run.training.read()
         self._shares[run.folder] = self._share(run)
         parts = [f"{run.name}: update {training.updates:,}"]
         if training.words_per_second:
@@ -79,7 +74,7 @@ class Progress:
 
     def _share(self, run: Run) -> float:
         """How much of a training is done, 0..1, by the limits that its options set."""
-        training = self._followers[run.folder].read()
+        training = run.training.read()
         limits = {"max-update": training.updates, "max-epoch": training.progress}
         shares = [
             done / float(run.options[name])

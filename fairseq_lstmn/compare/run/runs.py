@@ -1,20 +1,19 @@
-"""Runs: one model with one seed, its folder, its two commands, and how far it has got."""
+"""The runs of an experiment: one model with one seed, its folder, two commands, how far it is."""
 
 import json
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-from fairseq_lstmn.compare.kinds.items import Scored
-from fairseq_lstmn.compare.kinds.scoring import Scoring, score_options
-from fairseq_lstmn.compare.plan.arguments import arguments, behind, spelled
-from fairseq_lstmn.compare.plan.plan import Plan
-from fairseq_lstmn.compare.run import logs
-from fairseq_lstmn.compare.run.fingerprint import PACKAGE, digest
+from fairseq_lstmn.compare.kinds.kind import Evaluation, Kind
+from fairseq_lstmn.compare.plan.experiment import Experiment
+from fairseq_lstmn.compare.plan.options import arguments, score_options, spelled
+from fairseq_lstmn.compare.run import fingerprint
+from fairseq_lstmn.compare.run.training_log import TrainingLog
 from fairseq_lstmn.compare.types import Options
 
 MODULES = {
@@ -22,6 +21,8 @@ MODULES = {
     "fairseq-eval-lm": "fairseq_cli.eval_lm",
     "fairseq-generate": "fairseq_cli.generate",
 }
+
+BEST = "checkpoint_best.pt"
 
 
 class Usage(TypedDict, total=False):
@@ -58,14 +59,21 @@ class Stage:
     def usage(self) -> Usage:
         """What its process took (see ``launcher``), {} where it was started by other means."""
         try:
-            found: Usage = json.loads(self.usage_path.read_text())
+            usage: Usage = json.loads(self.usage_path.read_text())
         except (OSError, ValueError):
             return {}
-        return found
+        return usage
+
+    def text(self) -> str:
+        """What stands in its log so far; nothing if there is none."""
+        try:
+            return self.log.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
 
     def last_line(self) -> str:
         """The last line of its log, which says why it failed."""
-        lines = logs.text(self.log).strip().splitlines()
+        lines = self.text().strip().splitlines()
         return lines[-1] if lines else "wrote nothing"
 
 
@@ -80,7 +88,8 @@ class Run:
     folder: Path
     train: Stage
     score: Stage
-    how: Scoring
+    kind: Kind
+    training: TrainingLog = field(compare=False)
 
     @property
     def name(self) -> str:
@@ -89,15 +98,15 @@ class Run:
 
     @property
     def best_checkpoint(self) -> Path:
-        return self.folder / "checkpoint_best.pt"
+        return self.folder / BEST
 
     def trained(self) -> bool:
         """Whether the training has come to its end."""
-        return self.best_checkpoint.exists() and logs.is_finished(logs.text(self.train.log))
+        return self.best_checkpoint.exists() and self.training.read().finished
 
-    def scored(self) -> Scored | None:
-        """(items, items a second) of the test set; None while they are not all there."""
-        return self.how.read(self.score.log.parent, logs.text(self.score.log))
+    def scored(self) -> Evaluation | None:
+        """What it answered of the test set; None while that is not all there."""
+        return self.kind.read(self.score.log.parent, self.score.text())
 
     def forget_scores(self) -> None:
         """Remove what was scored of another training than the one to come."""
@@ -106,7 +115,7 @@ class Run:
 
     def error(self) -> str | None:
         """Why it has come to an end without its result, one line; None if it has not."""
-        if not self.best_checkpoint.exists() and logs.is_finished(logs.text(self.train.log)):
+        if not self.best_checkpoint.exists() and self.training.read().finished:
             # fairseq would find that all is done, and write no other
             return f"train: {self.best_checkpoint} is missing; without its folder it is made anew"
         stage = self.score if self.trained() else self.train
@@ -116,45 +125,79 @@ class Run:
         return f"{stage.name}: {stage.last_line() if status else 'ended without its result'}"
 
 
-def make_run(
-    plan: Plan,
-    dest: Path,
-    how: Scoring,
-    made_by: Sequence[object],
-    model: str,
-    seed: int,
-    trial: Options,
-    options: Options,
-) -> Run:
-    """The Run of a model of ``plan`` in a folder of ``dest``.
+class Runs:
+    """The runs of an Experiment, in the folder ``dest``.
 
-    Args:
-        how: the Scoring of the plan's metrics.
-        made_by: what the results depend on beside the options: the data, files, versions.
-        trial: what ``tune`` chose or tries, for the run's name.
-        options: of fairseq-train, all but those that are set here.
+    Attributes:
+        versions: of what results depend on.
     """
-    folder = dest / "runs" / f"{model}-seed{seed}-{digest([spelled(options), seed, made_by])}"
-    options = {"user-dir": str(PACKAGE), "distributed-world-size": 1, **options}
-    own = {
-        "seed": seed,
-        "save-dir": str(folder),
-        "log-format": "json",
-        "no-epoch-checkpoints": True,
-    }
-    train = ["fairseq-train", *behind(plan.data), *arguments({**options, **own})]
-    scores = folder / f"score-{digest(spelled(plan.score))}"
-    best = {"path": str(folder / "checkpoint_best.pt")}
-    scored = score_options(how, options, plan.score)
-    named = [*behind(plan.data), *arguments({**scored, **best})]
-    score = [*how.command, *named, *how.extra(scores)]
-    return Run(
-        model=model,
-        seed=seed,
-        trial=trial,
-        options=options,
-        folder=folder,
-        train=Stage("train", train, folder / "train.log"),
-        score=Stage("score", score, scores / "score.log"),
-        how=how,
-    )
+
+    def __init__(self, experiment: Experiment, dest: Path) -> None:
+        self.experiment, self.dest = experiment, dest
+        self.versions = fingerprint.versions()
+        data = experiment.plan.data
+        self._data = [] if data is None else fingerprint.of_data(data)
+        self._logs: dict[Path, TrainingLog] = {}
+
+    def trials(self) -> dict[str, list[tuple[Options, Run]]]:
+        """{model: [(options tried, Run with the first seed)]}; empty without ``tune``."""
+        plan = self.experiment.plan
+        if not plan.tune:
+            return {}
+        return {
+            model: [(trial, self._run(model, plan.seeds[0], trial)) for trial in plan.trials()]
+            for model in plan.models
+        }
+
+    def tuned(self) -> dict[str, Options | None]:
+        """{model: the best trial's options by validation}; None while trials are missing."""
+        experiment = self.experiment
+        tuned: dict[str, Options | None] = {model: {} for model in experiment.plan.models}
+        for model, trials in self.trials().items():
+            tuned[model] = None
+            if all(run.trained() for _, run in trials):
+                values = [
+                    (best[1], trial)
+                    for trial, run in trials
+                    # of a training that diverged there is none
+                    if (best := run.training.best(experiment.valid_metric, experiment.maximize))
+                ]
+                choose = max if experiment.maximize else min
+                tuned[model] = choose(values, key=lambda entry: entry[0], default=(0, None))[1]
+        return tuned
+
+    def of_trials(self) -> list[Run]:
+        return [run for tried in self.trials().values() for _, run in tried]
+
+    def of_all_seeds(self, tuned: Mapping[str, Options | None]) -> list[Run]:
+        """Of all models, seed by seed, so that no model waits for the last."""
+        return [
+            self._run(model, seed, trial)
+            for seed in self.experiment.plan.seeds
+            for model in self.experiment.plan.models
+            if (trial := tuned[model]) is not None
+        ]
+
+    def _run(self, model: str, seed: int, trial: Options) -> Run:
+        data, kind = self.experiment.plan.data, self.experiment.kind
+        options = self.experiment.options(model, trial)
+        depends_on = [self._data, fingerprint.of_named_files(options), self.versions]
+        digest = fingerprint.digest([spelled(options), seed, depends_on])
+        folder = self.dest / "runs" / f"{model}-seed{seed}-{digest}"
+        options = {"user-dir": str(fingerprint.PACKAGE), "distributed-world-size": 1, **options}
+        own = {"seed": seed, "save-dir": str(folder), "log-format": "json"}
+        training = {**options, **own, "no-epoch-checkpoints": True}
+        train = ["fairseq-train", *arguments(data, training)]
+        score_own = self.experiment.plan.score
+        scores = folder / f"score-{fingerprint.digest(spelled(score_own))}"
+        best = {"path": str(folder / BEST)}
+        scoring = {**score_options(kind, options, score_own), **best}
+        score = [*kind.command, *arguments(data, scoring), *kind.output_options(scores)]
+        log = folder / "train.log"
+        return Run(
+            *(model, seed, trial, options, folder),
+            Stage("train", train, log),
+            Stage("score", score, scores / "score.log"),
+            kind,
+            self._logs.setdefault(folder, TrainingLog(log, self.experiment.validated_on)),
+        )

@@ -105,11 +105,11 @@ def randomisation(model: Resampled, baseline: Resampled, score: Score, seed: int
     draws, extreme = len(model.replicates), 0
     for rows in chunks(draws, max(model.units, len(theirs) * ours.size)):
         swapped = generator.integers(2, size=(rows.stop - rows.start, model.units), dtype=bool)
-        given, taken = (
+        ours_moved, theirs_moved = (
             np.tensordot(swapped.astype(float), system.statistics, axes=(1, 1))
             for system in (model, baseline)
         )
-        moved = given[:, :, None] - taken[:, None]  # (rows, K, K', d)
+        moved = ours_moved[:, :, None] - theirs_moved[:, None]  # (rows, K, K', d)
         gains = score(ours[:, None] - moved) - score(theirs + moved)
         extreme += int((abs(gains.mean(axis=(1, 2))) >= seen).sum())
     return (extreme + 1) / (draws + 1)

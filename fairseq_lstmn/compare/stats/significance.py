@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from fairseq_lstmn.compare.report.record import Verdict
 from fairseq_lstmn.compare.stats.resampling import Resampled, randomisation
-from fairseq_lstmn.compare.types import Floats, Score
+from fairseq_lstmn.compare.types import Floats, Score, Verdict
 
 LEVEL = 0.05  # of the verdict and, as 1 - LEVEL, of the interval
 MIXTURES = 200_000  # of seeds that are all tried, up to ten against ten; of more, so many at random
@@ -93,18 +92,17 @@ def compare(
     Returns:
         name -> Difference, without the baseline.
     """
-    found = {
+    differences = {
         name: difference(system, systems[baseline], score, seed)
         for name, system in systems.items()
         if name != baseline
     }
-    p = holm([one.p for one in found.values()])
-    p_items = holm([one.p_items for one in found.values()])
-    corrected = {
-        name: replace(one, p_holm=p[number], p_items_holm=p_items[number])
-        for number, (name, one) in enumerate(found.items())
+    ps = holm([one.p for one in differences.values()])
+    ps_items = holm([one.p_items for one in differences.values()])
+    return {
+        name: judged(replace(one, p_holm=p, p_items_holm=p_items), higher_is_better)
+        for (name, one), p, p_items in zip(differences.items(), ps, ps_items)
     }
-    return {name: judged(one, higher_is_better) for name, one in corrected.items()}
 
 
 def difference(model: Resampled, baseline: Resampled, score: Score, seed: int) -> Difference:
@@ -128,19 +126,17 @@ def difference(model: Resampled, baseline: Resampled, score: Score, seed: int) -
     )
 
 
-def judged(found: Difference, higher_is_better: bool) -> Difference:
+def judged(one: Difference, higher_is_better: bool) -> Difference:
     """The difference with its verdict: both corrected p must be below ``LEVEL``."""
-    if found.reason:
-        return found
-    assert found.value is not None
-    assert found.p_holm is not None and found.p_items_holm is not None
-    chance = (
-        f"p = {found.p_holm:.2g} over seeds and items, {found.p_items_holm:.2g} over items alone"
-    )
-    if max(found.p_holm, found.p_items_holm) >= LEVEL:
-        return replace(found, reason=f"could be chance: {chance}")
-    better = (found.value > 0) == higher_is_better
-    return replace(found, verdict="better" if better else "worse", reason=chance)
+    if one.reason:
+        return one
+    value, p, p_items = one.value, one.p_holm, one.p_items_holm
+    assert value is not None and p is not None and p_items is not None
+    chance = f"p = {p:.2g} over seeds and items, {p_items:.2g} over items alone"
+    if max(p, p_items) >= LEVEL:
+        return replace(one, reason=f"could be chance: {chance}")
+    better = (value > 0) == higher_is_better
+    return replace(one, verdict="better" if better else "worse", reason=chance)
 
 
 def noises(model: Resampled, baseline: Resampled, value: float, seed: int) -> list[Noise]:

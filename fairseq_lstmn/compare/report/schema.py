@@ -1,16 +1,11 @@
-"""What a comparison has found, as JSON holds it: the shape of results.json.
+"""What came out of a comparison, as JSON holds it: the shape of results.json.
 
 In the file, numbers that are not finite are None as well.
 """
 
-from collections.abc import Mapping
-from typing import Literal, TypeAlias, TypedDict
+from typing import TypedDict
 
-from fairseq_lstmn.compare.types import Options
-
-Numbers: TypeAlias = Mapping[str, float | None]  # None for what is unknown
-State: TypeAlias = Literal["finished", "failed", "missing"]
-Verdict: TypeAlias = Literal["better", "worse", "inconclusive"]
+from fairseq_lstmn.compare.types import Numbers, Options, State, Verdict
 
 
 class MetricEntry(TypedDict):
@@ -27,7 +22,7 @@ class CurveEntry(TypedDict):
 
 
 class DifferenceEntry(TypedDict):
-    """See ``statistics.Difference``."""
+    """See ``significance.Difference``."""
 
     value: float | None
     low: float | None
