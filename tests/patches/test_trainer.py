@@ -10,8 +10,8 @@ from fairseq.data import Dictionary
 from fairseq.trainer import Trainer
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.modules.output_layer import AttentionalOutput
 from fairseq_lstmn.modules.embeddings import WordEmbedding
+from fairseq_lstmn.modules.output_layer import AttentionalOutput
 from fairseq_lstmn.patches import trainer as steps
 from fairseq_lstmn.patches.non_finite import check_weights
 
