@@ -121,6 +121,8 @@ def test_a_decoder_attends_what_it_has_read_and_what_it_starts_from():
         "fusion, layer 1",
     ]
     assert reading.maps[1].rows()[1].tolist() == [1]
+    [stranger] = read("translation", [b"w1\tw2 zzz"])
+    assert stranger.unknown == {"source": [], "decoder": [3], "target": [1]}
     assert reading.alignment == reading.maps[2].weights.argmax(axis=1).tolist()
 
 
