@@ -71,6 +71,7 @@ def test_a_dictionary_of_another_form_is_named(tmp_path, content):
     with pytest.raises(InputError, match=f"^{path}: cannot be read as a dictionary") as error:
         Dictionary.load(str(path))
     assert "\n" not in str(error.value)
+    assert "InputError" not in str(error.value)  # said once, not of the open file too
 
 
 def test_a_folder_without_a_dictionary_is_named(tmp_path):

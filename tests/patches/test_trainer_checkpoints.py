@@ -7,6 +7,7 @@ import torch
 from fairseq import checkpoint_utils
 
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.modules.attentional_output import AttentionalOutput
 from fairseq_lstmn.modules.language_decoder import CarriedTapes
 from fairseq_lstmn.ops import Tape
 from fairseq_lstmn.patches import checkpoint_saving, trainer_checkpoints
@@ -21,12 +22,16 @@ def load_to_cpu(trainer, filename):
     return checkpoint_utils.load_checkpoint_to_cpu(filename)
 
 
-def go_on(path, restore_file="checkpoint_last.pt"):
-    """Go on from a file, as a training that was asked to go on from ``restore_file``."""
+def go_on(path, restore_file="checkpoint_last.pt", value=1.0):
+    """Go on from a file, as a training that was asked to go on from ``restore_file``.
+
+    All weights of its model, one of this package, are ``value`` then.
+    """
     settings = Namespace(save_dir=str(path.parent), restore_file=str(restore_file))
-    trainer = Namespace(
-        cfg=Namespace(checkpoint=settings), checkpoint_suffix="", model=torch.nn.Linear(1, 1)
-    )
+    model = AttentionalOutput(2)
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, value)
+    trainer = Namespace(cfg=Namespace(checkpoint=settings), checkpoint_suffix="", model=model)
     return trainer_checkpoints.load_or_go_back(load_to_cpu, trainer, str(path))
 
 
@@ -66,6 +71,13 @@ def test_a_refused_checkpoint_is_not_replaced(tmp_path):
     save(last, extra_state={"payload": CreatesFile(tmp_path / "created")})
     with pytest.raises(InputError, match="refused"):
         go_on(last)
+
+
+def test_weights_that_are_nan_are_named_with_their_checkpoint(tmp_path):
+    path = tmp_path / "checkpoint_last.pt"
+    save(path)
+    with pytest.raises(InputError, match=f"^{path}: .* NaN or infinity$"):
+        go_on(path, value=float("nan"))
 
 
 def trainer(decoder=None, processes=1):
