@@ -109,6 +109,25 @@ def logged(output, kind):
     return [json.loads(line.split(marker, 1)[1]) for line in output.splitlines() if marker in line]
 
 
+def assert_resuming_repeats(train, folder):
+    """Three epochs, resumed after the first and amid the second, have the losses that they had.
+
+    Args:
+        train: called with the folder to save in and options; returns what is printed.
+    """
+    options = "--dropout", 0, "--max-epoch", 3, "--save-interval-updates", 3
+    whole = logged(train(folder, *options), "train_inner")
+    [amid, *_] = folder.glob("checkpoint_2_*.pt")
+    for restart, done in (
+        (folder / "checkpoint1.pt", len(whole) // 3),
+        (amid, int(amid.stem.rpartition("_")[2])),
+    ):
+        again = train(folder / "again", *options, "--restore-file", restart)
+        resumed = logged(again, "train_inner")
+        assert resumed and len(resumed) == len(whole) - done
+        assert [e["loss"] for e in resumed] == [e["loss"] for e in whole[done:]]
+
+
 def write_sentences(path, count, words=LETTERS):
     """Write ``count`` lines of 2 to 12 ``words``, separated by spaces; the same for a file name."""
     draw = random.Random(path.name)
