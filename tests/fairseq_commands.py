@@ -25,12 +25,13 @@ _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["fairseq_cli.train", "torch._dynamo"])
 
 
-def run(command, *arguments, cwd=None, env=None, stdin="", check=True):
+def run(command, *arguments, cwd=None, env=None, stdin="", check=True, before=None):
     """Run ``fairseq-COMMAND arguments`` (train, eval-lm, ...) in a process of its own.
 
     Nothing is added to ``arguments``: pass ``"--user-dir", PLUGIN`` where the plugin is wanted.
-    ``env`` adds to the environment, ``stdin`` is text. The result's ``stdout`` holds what the
-    command wrote to both streams. With ``check`` a failing command fails the test, output shown.
+    ``env`` adds to the environment, ``stdin`` is text, ``before`` is called in the process first.
+    The result's ``stdout`` holds what the command wrote to both streams. With ``check`` a failing
+    command fails the test, output shown.
     """
     line = [f"fairseq-{command}", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
@@ -39,7 +40,7 @@ def run(command, *arguments, cwd=None, env=None, stdin="", check=True):
         streams[0].write_text(stdin)
         streams[1].touch()
         process = _processes.Process(
-            target=_run, args=(line, cwd or Path.cwd(), environment, *streams)
+            target=_run, args=(line, cwd or Path.cwd(), environment, *streams, before)
         )
         process.start()
         process.join(_TIME_LIMIT)
@@ -52,7 +53,7 @@ def run(command, *arguments, cwd=None, env=None, stdin="", check=True):
     return CompletedProcess(line, process.exitcode, output)
 
 
-def _run(line, cwd, environment, stdin, output):
+def _run(line, cwd, environment, stdin, output, before):
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
@@ -64,6 +65,8 @@ def _run(line, cwd, environment, stdin, output):
     sys.argv = line
     multiprocessing.set_start_method("fork", force=True)  # the default of programs
     command = line[0].removeprefix("fairseq-").replace("-", "_")
+    if before is not None:
+        before()
     try:
         import_module(f"fairseq_cli.{command}").cli_main()
     except Exception:  # told as any program tells it, not as multiprocessing does
@@ -104,6 +107,25 @@ def logged(output, kind):
     """
     marker = f"| {kind} | "
     return [json.loads(line.split(marker, 1)[1]) for line in output.splitlines() if marker in line]
+
+
+def assert_resuming_repeats(train, folder):
+    """Three epochs, resumed after the first and amid the second, have the losses that they had.
+
+    Args:
+        train: called with the folder to save in and options; returns what is printed.
+    """
+    options = "--dropout", 0, "--max-epoch", 3, "--save-interval-updates", 3
+    whole = logged(train(folder, *options), "train_inner")
+    [amid, *_] = folder.glob("checkpoint_2_*.pt")
+    for restart, done in (
+        (folder / "checkpoint1.pt", len(whole) // 3),
+        (amid, int(amid.stem.rpartition("_")[2])),
+    ):
+        again = train(folder / "again", *options, "--restore-file", restart)
+        resumed = logged(again, "train_inner")
+        assert resumed and len(resumed) == len(whole) - done
+        assert [e["loss"] for e in resumed] == [e["loss"] for e in whole[done:]]
 
 
 def write_sentences(path, count, words=LETTERS):

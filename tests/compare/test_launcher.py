@@ -9,11 +9,20 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+import yaml
 
+from fairseq_lstmn.compare.plan import plan
+from fairseq_lstmn.compare.plan.experiment import Experiment
+from fairseq_lstmn.compare.run import server
 from fairseq_lstmn.compare.run.launcher import Launcher, shares
 from fairseq_lstmn.compare.run.runs import Stage
-from tests.fairseq_commands import CHECKOUT
+from tests.fairseq_commands import CHECKOUT, PLUGIN
+
+PATIENCE = 300  # seconds; only there so that what hangs cannot hang the tests
+FORKED = (str(PLUGIN),)  # what a command of this package has among its arguments
 
 
 @dataclass(frozen=True)
@@ -21,7 +30,7 @@ class PythonStage(Stage):
     """A stage of a line of Python, done when its log ends in "done"."""
 
     def argv(self):
-        return [sys.executable, "-c", *self.command]
+        return [sys.executable, "-m", "tests.compare.program", *self.command]
 
     def done(self):
         return self.log.exists() and self.log.read_text().endswith("done\n")
@@ -46,10 +55,10 @@ class FakeRun:
 def make(tmp_path):
     """Makes a run of two programs, which have the folder as their second argument."""
 
-    def run(name, train="print('done')", score="print('done')"):
+    def run(name, train="print('done')", score="print('done')", more=()):
         folder = tmp_path / name
         stages = (
-            PythonStage(kind, [code, str(folder)], folder / f"{kind}.log")
+            PythonStage(kind, [code, str(folder), *more], folder / f"{kind}.log")
             for kind, code in (("train", train), ("score", score))
         )
         return FakeRun(*stages)
@@ -57,8 +66,8 @@ def make(tmp_path):
     return run
 
 
-def launch(runs, count=1, show=lambda children: None, **options):
-    Launcher([{} for _ in range(count)], show).launch(runs, **options)
+def launch(runs, count=1, show=lambda children: None, share=None, **options):
+    Launcher([share or {} for _ in range(count)], show).launch(runs, **options)
 
 
 def test_stages_come_in_turn_and_finished_ones_not_again(make):
@@ -131,37 +140,125 @@ def test_peak_memory_is_the_childs_own(make):
     assert 100 << 20 < run.train.usage()["peak_memory"] < len(ours)
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
-def test_an_interrupt_ends_the_children_too(make, number, status, tmp_path):
-    program = start_elsewhere(tmp_path)
+ENDS = {
+    "works": """
+import os, torch
+print(os.getcwd(), sys.argv[2], repr(sys.stdin.read()), os.environ['CUDA_VISIBLE_DEVICES'])
+print(os.environ['LOGLEVEL'], torch.get_num_threads(), torch.__config__.parallel_info())
+print(os.getsid(0) == os.getpid(), len(os.listdir('/proc/self/fd')), 'done')""",
+    "leaves": "sys.exit('no more memory')",
+    "raises": "{}['key']",
+    "refuses": "from fairseq_lstmn.errors import InputError; raise InputError('--lr 0')",
+    "aborts": "import os; os.abort()",
+}
+
+
+def test_a_fork_ends_as_a_new_process_does(make):
+    """All but the lines of a traceback, which are of the server too."""
+    share = {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": "0"}
+    ends = []
+    for more in FORKED, ():
+        runs = [make(name, code, more=more) for name, code in ENDS.items()]
+        launch(runs, 2, share=share, score=False)
+        logs = [run.train.log.read_text() for run in runs]
+        ends.append(
+            [logs[0], *((run.train.last_line(), run.train.usage()["status"]) for run in runs)]
+        )
+        for run in runs:
+            run.train.log.unlink()
+    assert ends[0] == ends[1]
+    assert [status for _, status in ends[0][1:]] == [0, 1, 1, 1, -signal.SIGABRT]
+
+
+IS_FORKED = "print('fairseq.trainer' in sys.modules); print('done')"
+
+
+def test_what_is_read_before_a_fork_does_not_differ_between_forks(make):
+    runs = [make(name, IS_FORKED, more=FORKED) for name in ("threads", "device")]
+    shares = [
+        {"OMP_NUM_THREADS": threads, "CUDA_VISIBLE_DEVICES": device}
+        for threads, device in (("1", "0"), ("1", "1"), ("2", "0"))
+    ]
+    Launcher(shares, lambda children: None).launch(runs, score=False)
+    assert [run.train.log.read_text() for run in runs] == ["False\ndone\n", "True\ndone\n"]
+
+
+def test_a_server_with_threads_forks_none(make, tmp_path, monkeypatch):
+    """They would be missing in a fork; the run is a process of its own."""
+    code = "import threading, time; threading.Thread(target=time.sleep, args=[99], daemon=True)"
+    (tmp_path / "sitecustomize.py").write_text(f"{code}.start()\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    run = make("a", IS_FORKED, more=FORKED)
+    launch([run], score=False)
+    assert run.train.log.read_text() == "False\ndone\n"
+
+
+RECALL = {
+    "train": {
+        **{"task": "recall", "pairs": 3, "num-keys": 6, "train-examples": 99, "test-examples": 99},
+        **{"criterion": "label_smoothed_cross_entropy", "report-accuracy": True, "cpu": True},
+        **{"decoder-embed-dim": 64, "decoder-out-embed-dim": 64, "dropout": 0.3},
+        **{"optimizer": "adam", "lr": 0.01, "max-update": 4, "batch-size": 32, "num-workers": 1},
+        **{"best-checkpoint-metric": "accuracy", "maximize-best-checkpoint-metric": True},
+    },
+    "score": {"metric": "accuracy"},
+    "models": {"lstmn": {"arch": "lstmn_lm"}},
+    "baseline": "lstmn",
+    "seeds": [1],
+}
+
+
+def test_a_fork_trains_and_scores_bit_for_bit_as_a_new_process_does(tmp_path, monkeypatch):
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(RECALL))
+    results = []
+    for name in "forked", "anew":
+        experiment = Experiment(plan.read(str(tmp_path / "plan.yaml"), []), tmp_path / name)
+        [run] = experiment.runs(experiment.tuned())
+        launch([run], share={"OMP_NUM_THREADS": "2"})
+        [answers] = run.folder.glob("score-*/answers.npz")
+        numbers = torch.load(run.best_checkpoint, weights_only=False)["model"]
+        numbers.update(np.load(answers))
+        del numbers["items_per_second"]
+        results.append(numbers)
+        monkeypatch.setattr(server.sys, "platform", "one without such forks")
+    forked, anew = results
+    assert forked.keys() == anew.keys()
+    assert all(np.array_equal(numbers, anew[name]) for name, numbers in forked.items())
+
+
+@pytest.mark.parametrize("number, more", [(signal.SIGINT, ()), (signal.SIGTERM, FORKED)])
+def test_an_interrupt_ends_the_children_too(number, more, tmp_path):
+    program = start_elsewhere(tmp_path, more)
     child = wait_for(tmp_path / "a" / "pid")
     program.send_signal(number)
-    assert program.wait(timeout=20) == status
+    assert program.wait(PATIENCE) == 130
     assert not alive(child)
 
 
-def test_a_kill_ends_the_children_too(tmp_path):
-    program = start_elsewhere(tmp_path)
+@pytest.mark.parametrize("more", [(), FORKED], ids=["anew", "forked"])
+def test_a_kill_ends_the_children_too(more, tmp_path):
+    program = start_elsewhere(tmp_path, more)
     child = wait_for(tmp_path / "a" / "pid")
     program.kill()
     program.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while alive(child) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(child)
 
 
-def start_elsewhere(folder):
+def start_elsewhere(folder, more):
     """A process of its own that launches a run which says its number and sleeps."""
     code = f"""
 import pathlib, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells turn off for a job
 from fairseq_lstmn.compare.run.execution import ended_by_termination
 from tests.compare.test_launcher import FakeRun, PythonStage, launch
-sleep = "import os, pathlib, sys, time; p = pathlib.Path(sys.argv[1]); " \\
+sleep = "import os, pathlib, sys, time; p = pathlib.Path(sys.argv[2]); " \\
     "(p / 'new').write_text(str(os.getpid())); (p / 'new').rename(p / 'pid'); time.sleep(600)"
 folder = pathlib.Path({str(folder / "a")!r})
-stages = [PythonStage(kind, [sleep, str(folder)], folder / kind) for kind in ("train", "score")]
+command = [sleep, str(folder), *{more}]
+stages = [PythonStage(kind, command, folder / kind) for kind in ("train", "score")]
 try:
     with ended_by_termination():
         launch([FakeRun(*stages)])
@@ -174,7 +271,7 @@ except KeyboardInterrupt:
 
 
 def wait_for(path):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not path.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)

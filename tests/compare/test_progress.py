@@ -43,8 +43,7 @@ def make(tmp_path):
             options={"max-epoch": 4, **options},
             error=lambda: error,
         )
-        process = SimpleNamespace(returncode=status)
-        return SimpleNamespace(run=run, stage=getattr(run, stage), process=process)
+        return SimpleNamespace(run=run, stage=getattr(run, stage), status=status)
 
     return child
 

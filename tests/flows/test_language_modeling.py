@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import partial
 
 import hydra
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.fairseq_commands import (
     CHECKOUT,
     PLUGIN,
+    assert_resuming_repeats,
     logged,
     monolingual_data,
     run,
@@ -169,15 +171,7 @@ def test_scores_while_generating_are_those_of_the_reference(data, checkpoint):
 
 
 def test_resuming_repeats_the_uninterrupted_run(data, tmp_path):
-    options = "--dropout", 0, "--max-epoch", 3, "--save-interval-updates", 3
-    whole = logged(train(data, tmp_path, *options), "train_inner")
-    for restart in ("checkpoint1.pt", "checkpoint_2_12.pt"):
-        resumed = logged(
-            train(data, tmp_path / "again", *options, "--restore-file", tmp_path / restart),
-            "train_inner",
-        )
-        assert resumed
-        assert [e["loss"] for e in resumed] == [e["loss"] for e in whole[-len(resumed) :]]
+    assert_resuming_repeats(partial(train, data), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fairseq_commands import PLUGIN, logged, run
+from tests.fairseq_commands import PLUGIN, assert_resuming_repeats, logged, run
 
 TASK = ("--user-dir", PLUGIN, "--task", "recall", "--pairs", "2-4", "--num-keys", 8)
 SIZES = ("--decoder-embed-dim", 8, "--decoder-hidden-size", 10, "--decoder-out-embed-dim", 10)
@@ -33,14 +33,7 @@ def test_accuracy_is_logged_and_chooses_the_checkpoint(tmp_path, arch):
 
 
 def test_resuming_repeats_the_uninterrupted_run(tmp_path):
-    options = "--max-epoch", 3, "--save-interval-updates", 3, "--num-workers", 0
-    whole = logged(train(tmp_path, *options).stdout, "train_inner")
-    assert len(whole) == 24
-    for restart in ("checkpoint1.pt", "checkpoint_2_12.pt"):
-        output = train(tmp_path / "again", *options, "--restore-file", tmp_path / restart).stdout
-        resumed = logged(output, "train_inner")
-        assert resumed
-        assert [e["loss"] for e in resumed] == [e["loss"] for e in whole[-len(resumed) :]]
+    assert_resuming_repeats(lambda *options: train(*options, "--num-workers", 0).stdout, tmp_path)
 
 
 def test_a_bad_option_ends_in_one_line(tmp_path):

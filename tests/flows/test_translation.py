@@ -6,7 +6,14 @@ import sys
 
 import pytest
 
-from tests.fairseq_commands import CHECKOUT, PLUGIN, logged, parallel_data, run
+from tests.fairseq_commands import (
+    CHECKOUT,
+    PLUGIN,
+    assert_resuming_repeats,
+    logged,
+    parallel_data,
+    run,
+)
 
 USER_DIR = ("--user-dir", PLUGIN)
 SIZES = (
@@ -174,14 +181,7 @@ def test_interactive_answers_an_empty_line_too(data, checkpoints, arch):
 
 @BOTH_FUSIONS
 def test_resuming_repeats_the_uninterrupted_run(data, tmp_path, arch):
-    options = "--dropout", 0, "--max-epoch", 3, "--save-interval-updates", 3
-    whole = logged(train(data, tmp_path, arch, *options), "train_inner")
-    for restart in ("checkpoint1.pt", "checkpoint_2_12.pt"):
-        restore = "--restore-file", tmp_path / restart
-        again = train(data, tmp_path / "again", arch, *options, *restore)
-        resumed = logged(again, "train_inner")
-        assert resumed
-        assert [e["loss"] for e in resumed] == [e["loss"] for e in whole[-len(resumed) :]]
+    assert_resuming_repeats(lambda folder, *options: train(data, folder, arch, *options), tmp_path)
 
 
 @BOTH_FUSIONS

@@ -1,25 +1,24 @@
 """Runs commands side by side: each run's stages in turn, each run with its share of the machine."""
 
-import ctypes
 import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from resource import struct_rusage
 from typing import TypeAlias
 
 from fairseq_lstmn.compare.run.runs import Run, Stage, Usage
+from fairseq_lstmn.compare.run.server import Server, die_with_parent
 
 POLL = 0.2  # seconds between two looks at the children
 PATIENCE = 10  # seconds for a child to end when it is asked to
 # fairseq's loader threads now and then abort the interpreter after the work is done
 ABORTED = (-signal.SIGABRT, 128 + signal.SIGABRT)
-PR_SET_PDEATHSIG = 1
 
 Share: TypeAlias = dict[str, str]  # of the machine, as variables of the environment
 
@@ -51,10 +50,11 @@ class Child:
     run: Run
     stage: Stage
     share: Share
-    process: subprocess.Popen[bytes]
+    pid: int
     began: float
     attempt: int = 1
     interrupted: bool = False
+    status: int | None = None  # of its end
     peak_memory: int = 0  # bytes
 
 
@@ -69,6 +69,8 @@ class Launcher:
     def __init__(self, shares: Iterable[Share], show: Callable[[Sequence[Child]], None]) -> None:
         self._free, self._show = list(shares), show
         self._children: list[Child] = []
+        self._environment = {"PYTHONWARNINGS": "ignore", **os.environ, "LOGLEVEL": "INFO"}
+        self._server = Server({**self._environment, **self._free[0]})
 
     def launch(self, runs: Iterable[Run], score: bool = True) -> None:
         """Run what is missing of ``runs``; a run that fails does not hold the others.
@@ -103,27 +105,21 @@ class Launcher:
 
     def _start(self, run: Run, stage: Stage, share: Share, attempt: int = 1) -> None:
         stage.log.parent.mkdir(parents=True, exist_ok=True)
-        with stage.log.open("ab") as log:
-            process = subprocess.Popen(
-                stage.argv(),
-                env={"PYTHONWARNINGS": "ignore", **os.environ, **share, "LOGLEVEL": "INFO"},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # an interrupt from the terminal reaches this process only
-                preexec_fn=_die_with_parent,
-            )
-        self._children.append(Child(run, stage, share, process, time.monotonic(), attempt))
+        try:
+            pid = self._server.start(stage.argv(), share, stage.log)
+        except OSError:
+            pid = spawn(stage.argv(), {**self._environment, **share}, stage.log)
+        self._children.append(Child(run, stage, share, pid, time.monotonic(), attempt))
 
     def _look_at(self, child: Child) -> None:
-        child.peak_memory = max(child.peak_memory, _peak_memory(child.process.pid))
+        child.peak_memory = max(child.peak_memory, _peak_memory(child.pid))
         if not _ended(child):
             return
         self._children.remove(child)
         done = child.run.trained() if child.stage is child.run.train else child.run.scored()
         if done:
             self._go_on(child.run, child.share)
-        elif child.process.returncode in ABORTED and child.attempt == 1:
+        elif child.status in ABORTED and child.attempt == 1:
             self._start(child.run, child.stage, child.share, attempt=2)
         else:
             self._free.append(child.share)
@@ -131,29 +127,40 @@ class Launcher:
     def _stop(self) -> None:
         for child in self._children:
             child.interrupted = True
-            child.process.terminate()
+            os.kill(child.pid, signal.SIGTERM)
         killed_at = time.monotonic() + PATIENCE
         while self._children:
             self._children = [child for child in self._children if not _ended(child)]
             if time.monotonic() > killed_at:
                 for child in self._children:
-                    child.process.kill()
+                    os.kill(child.pid, signal.SIGKILL)
             time.sleep(POLL if self._children else 0)
+        self._server.close()
+
+
+def spawn(argv: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
+    """The number of a new process, a child as those of ``Server.start`` are."""
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            argv,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # an interrupt from the terminal reaches this process only
+            preexec_fn=die_with_parent,
+        )
+    process.returncode = 0  # it is waited for here, not by subprocess
+    return process.pid
 
 
 def _ended(child: Child) -> bool:
     """Whether the process has ended; if so, what it took is noted."""
-    pid, status, usage = os.wait4(child.process.pid, os.WNOHANG)
+    pid, status, usage = os.wait4(child.pid, os.WNOHANG)
     if pid:
-        child.process.returncode = os.waitstatus_to_exitcode(status)
+        child.status = os.waitstatus_to_exitcode(status)
         _note_usage(child, usage)
     return bool(pid)
-
-
-def _die_with_parent() -> None:
-    """Between fork and exec: even if this process is killed, its children do not go on alone."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _peak_memory(pid: int) -> int:
@@ -174,7 +181,7 @@ def _note_usage(child: Child, usage: struct_rusage) -> None:
     """Write what the process took beside its log, added to what earlier attempts took."""
     before = child.stage.usage()
     found: Usage = {
-        "status": None if child.interrupted else child.process.returncode,
+        "status": None if child.interrupted else child.status,
         "seconds": before.get("seconds", 0) + time.monotonic() - child.began,
         "cpu_seconds": before.get("cpu_seconds", 0) + usage.ru_utime + usage.ru_stime,
         "peak_memory": max(before.get("peak_memory", 0), child.peak_memory),

@@ -53,7 +53,7 @@ class Progress:
     def _end(self, child: Child) -> str | None:
         """The line that stays of a stage that has ended; None if a later one will tell."""
         run, stage = child.run, child.stage
-        if child.process.returncode and run.error():
+        if child.status and run.error():
             return f"{run.name}: failed, {run.error()}"
         if stage is run.train and (run.folder, run.score.name) in self._at_work:
             return None

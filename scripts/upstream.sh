@@ -2,7 +2,7 @@
 # fairseq's own tests of its commands under the plugin, first as they are, then with this package's
 # architectures in place of fairseq's:
 #
-#     bash scripts/robustness/upstream.sh FAIRSEQ [LOGS]
+#     bash scripts/upstream.sh FAIRSEQ [LOGS]
 #
 # FAIRSEQ is a checkout of fairseq, of which tests/ and examples/ are copied; what is tested is the
 # fairseq that is installed. Each run's output is in the folder LOGS (default: a new one). It takes
