@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from fairseq_lstmn.modules.lstmn_stack import LSTMNStack
 from fairseq_lstmn.ops import Tape
-from fairseq_lstmn.ops.ragged import empty_slots
+from fairseq_lstmn.ops.padding import empty_slots
 
 
 class PairReader(nn.Module):

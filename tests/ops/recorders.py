@@ -5,13 +5,13 @@ from threading import Lock
 
 import torch
 
-from fairseq_lstmn.ops.triton import cuda_graphs, graphs
+from fairseq_lstmn.ops.triton import graphs
 
 from .cases import DEVICE
 
 
 def device_to_record_on():
-    return cuda_graphs.Cuda(torch.device("cuda", 0)) if DEVICE == "cuda" else StandIn()
+    return graphs.Cuda(torch.device("cuda", 0)) if DEVICE == "cuda" else StandIn()
 
 
 def counts(recorder):
@@ -20,7 +20,7 @@ def counts(recorder):
 
 
 class StandIn:
-    """As ``cuda_graphs.Cuda``, which needs a device: a launch calls the pass again.
+    """As ``graphs.Cuda``, which needs a device: a launch calls the pass again.
 
     After a turn nothing is left of the results, as when others use their memory.
     """

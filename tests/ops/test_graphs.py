@@ -6,8 +6,9 @@ from functools import partial
 import pytest
 import torch
 
-from fairseq_lstmn.ops import backends, lstmn
-from fairseq_lstmn.ops.passes import operators, recompute
+from fairseq_lstmn.ops import backends, cpp, lstmn, triton
+from fairseq_lstmn.ops.passes import operators, step_kernels
+from fairseq_lstmn.ops.passes.recompute import Recompute
 from fairseq_lstmn.ops.triton import graphs
 from fairseq_lstmn.ops.types import mapped
 
@@ -29,7 +30,7 @@ LIMIT = 1e-12  # float64; measured at most 4e-15
 EVERYTHING = dict(steps=11, prefix=3, source=5, ragged=MAY_BE_RAGGED, distances=2)
 CASES = {
     "plain": dict(steps=5),
-    "a whole bucket": dict(steps=graphs.BUCKET, source=graphs.BUCKET),
+    "a whole bucket": dict(steps=triton.BUCKET, source=triton.BUCKET),
     "span": dict(steps=5, prefix=2, memory_span=2, ragged=("steps",)),
     "deep": EVERYTHING,
     "shallow": dict(EVERYTHING, fusion="shallow"),
@@ -47,13 +48,16 @@ def without_values(function):
 def recorder(monkeypatch):
     """The graphs by which the backend ``recompute`` runs its passes."""
     recorder = graphs.Graphs(device_to_record_on())
-    patch_layer(monkeypatch, lambda inputs: graphs.layer(inputs, recompute.IN_TORCH, recorder))
+    train_in_graphs(monkeypatch, step_kernels, recorder)
+    layer = partial(backends.trained_in_graphs, "recorded", "recompute")
+    backend = backends.BACKENDS["recompute"]._replace(layer=layer)
+    monkeypatch.setitem(backends.BACKENDS, "recompute", backend)
     return recorder
 
 
-def patch_layer(monkeypatch, layer):
-    backend = backends.BACKENDS["recompute"]._replace(layer=layer)
-    monkeypatch.setitem(backends.BACKENDS, "recompute", backend)
+def train_in_graphs(monkeypatch, kernels_of_a_step, recorder):
+    kernels = triton.InGraphs(Recompute(kernels_of_a_step), lambda device: recorder)
+    monkeypatch.setitem(operators.KERNELS, "recorded", lambda: kernels)
 
 
 def compare(arguments):
@@ -187,11 +191,7 @@ def test_threads_take_turns(recorder):
 
 @pytest.mark.skipif("cpp" not in BACKENDS or DEVICE != "cpu", reason="needs kernels of the CPU")
 def test_compiled_steps(recorder, monkeypatch):
-    def layer(inputs):
-        arithmetic = operators.Arithmetic(torch.ops.fairseq_lstmn)
-        return graphs.layer(inputs, arithmetic, recorder)
-
-    patch_layer(monkeypatch, layer)
+    train_in_graphs(monkeypatch, cpp.step_kernels(), recorder)
     for seed in range(3):
         compare(build(**EVERYTHING, seed=seed))
     assert counts(recorder) == (2, 0)

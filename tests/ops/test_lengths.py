@@ -6,8 +6,8 @@ from torch.overrides import TorchFunctionMode
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops import GrowingTape, Source, lstmn
-from fairseq_lstmn.ops.prepare import checked, complete
-from fairseq_lstmn.ops.types import Inputs
+from fairseq_lstmn.ops.passes.inputs import Inputs
+from fairseq_lstmn.ops.prepare import checked, fill_in
 
 from .cases import MAY_BE_RAGGED, assert_close, build, gradients, run
 
@@ -144,4 +144,4 @@ def test_only_rows_that_have_a_step_take_it():
     lengths = torch.tensor([3, 0, 5, 3], dtype=torch.int8)
     del arguments["lengths"]
     inputs, batch = checked(Inputs(**arguments), lengths)
-    assert batch.longest_first(complete(inputs)).rows == [3, 3, 3, 1, 1]
+    assert batch.longest_first(fill_in(inputs)).rows == [3, 3, 3, 1, 1]

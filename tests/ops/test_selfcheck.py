@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.ops import backends, lstmn, selfcheck
-from fairseq_lstmn.ops.passes import recompute
+from fairseq_lstmn.ops import backends, lstmn, reference, selfcheck, triton
+from fairseq_lstmn.ops.passes import autograd, operators, step_kernels
+from fairseq_lstmn.ops.passes.recompute import Recompute
 from fairseq_lstmn.ops.triton import graphs
 
 from .cases import assert_close, build, run
@@ -21,7 +22,7 @@ CPU = torch.device("cpu")
 
 
 def honest(inputs):
-    return recompute.layer(inputs)
+    return autograd.layer("recompute", inputs)
 
 
 class Scaled(torch.autograd.Function):
@@ -133,9 +134,9 @@ def test_a_backend_that_lies_is_passed_over(put, caplog, lie):
 
 def test_the_layer_has_every_part_in_it():
     """No result and no gradient vanishes: none would be missed if it were wrong."""
-    for part in selfcheck.compute("reference", CPU, 0).values():
+    for part in selfcheck.compute(reference.layer, CPU, 0).values():
         assert part.square().mean().sqrt() > 0.05
-    assert selfcheck.verdict("reference", CPU).worst()[1] < 1e-5  # measured 1.2e-6
+    assert backends.verdict("reference", CPU).worst()[1] < 1e-5  # measured 1.2e-6
 
 
 @pytest.mark.parametrize(
@@ -198,8 +199,10 @@ class Recorder(StandIn):
 @pytest.mark.parametrize("fails", ["raise", "left open", "hang", "replay nothing", None])
 def test_triton_goes_without_graphs_if_these_fail(put, caplog, monkeypatch, fails):
     recorder = graphs.Graphs(Recorder(fails))
+    kernels = triton.InGraphs(Recompute(step_kernels), lambda device: recorder)
+    monkeypatch.setitem(operators.KERNELS, "recorded", lambda: kernels)
     put(
-        triton=lambda inputs: graphs.layer(inputs, recompute.IN_TORCH, recorder),
+        triton=partial(backends.trained_in_graphs, "recorded", "recompute"),
         triton_eager=honest,
     )
     if fails == "hang":
@@ -247,7 +250,7 @@ def test_threads_that_come_at_once_find_one_verdict(put, caplog):
 def test_it_waits_until_nothing_is_recorded(put, monkeypatch):
     put(triton=honest)
     cuda = torch.device("cuda", 0)
-    monkeypatch.setattr(selfcheck, "examine", lambda backend, device: selfcheck.Verdict({}))
+    monkeypatch.setattr(selfcheck, "examine", lambda *of: selfcheck.Verdict({}))
     monkeypatch.setattr(selfcheck, "is_capturing", lambda device: device == cuda)
     assert backends.choose("auto", cuda) == "recompute"
     monkeypatch.setattr(selfcheck, "is_capturing", lambda device: False)
