@@ -72,7 +72,7 @@ class Weights(NamedTuple):
 
 
 class Source(NamedTuple):
-    """An encoder layer's tapes, read at every step.
+    """An encoder layer's tapes, attended at every step.
 
     With the memory tape in its slots, deep fusion (12)-(16): the query follows g~_{t-1}. With
     the hidden tape alone, shallow fusion: the query follows h~_t, and the context g~_t joins

@@ -157,7 +157,7 @@ class Kernels(Protocol):
         """
 
     def backward(self, saved: SavedForBackward, grad_results: Results) -> Inputs:
-        """The gradients of all floating ``Inputs``, given those of ``Results``, any of them None.
+        """The gradients of all floating ``Inputs``, from those of ``Results``, any of them None.
 
         The source has a sentence for each row.
         """

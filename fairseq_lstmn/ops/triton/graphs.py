@@ -47,7 +47,7 @@ def free_graphs(device: str | torch.device | None = None) -> None:
 
 
 def is_capturing(device: torch.device) -> bool:
-    """Whether somebody records what the current stream of ``device`` is given."""
+    """Whether somebody records what goes into the current stream of ``device``."""
     with torch.cuda.device(device):
         return torch.cuda.is_current_stream_capturing()
 
@@ -77,7 +77,7 @@ class Cuda:
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:
-        """What the current stream is given here runs behind what earlier turns were given."""
+        """What goes into the current stream here runs behind what went in during earlier turns."""
         stream = torch.cuda.current_stream(self.device)
         stream.wait_event(self.launched)
         try:
@@ -206,8 +206,8 @@ class Graph:
         )
 
     def run(self, arguments: tuple[Any, ...]) -> Any:
-        for place, given in zip(tensors_in(self.arguments), tensors_in(arguments)):
-            place.copy_(given)
+        for place, argument in zip(tensors_in(self.arguments), tensors_in(arguments)):
+            place.copy_(argument)
         self.replay()
         return mapped(Tensor.clone, self.results)
 
