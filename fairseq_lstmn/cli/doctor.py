@@ -151,10 +151,10 @@ def backends_on_trial(device: str) -> list[Row]:
     """(backend, how far it is off on ``device``) of all that ``auto`` does not take unseen."""
     import torch
 
-    from fairseq_lstmn.ops import backends, selfcheck
+    from fairseq_lstmn.ops import backends
 
     verdicts = [
-        (name, selfcheck.verdict(name, torch.device(device))) for name in backends.on_trial(device)
+        (name, backends.verdict(name, torch.device(device))) for name in backends.on_trial(device)
     ]
     return [row for name, verdict in verdicts if verdict for row in described(name, verdict)]
 

@@ -2,7 +2,7 @@
 
 from fairseq_lstmn.ops.growing import GrowingTape
 from fairseq_lstmn.ops.lstmn import lstmn
-from fairseq_lstmn.ops.triton.cuda_graphs import free_graphs
+from fairseq_lstmn.ops.triton.graphs import free_graphs
 from fairseq_lstmn.ops.types import Attention, Source, Tape, Weights
 
 __all__ = ["Attention", "GrowingTape", "Source", "Tape", "Weights", "free_graphs", "lstmn"]

@@ -3,15 +3,16 @@
 import logging
 import platform
 from collections.abc import Callable
+from functools import partial
 from threading import Lock
 from typing import NamedTuple
 
 import torch
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.ops import cpp, reference, triton
-from fairseq_lstmn.ops.passes import recompute
-from fairseq_lstmn.ops.types import Inputs, Results
+from fairseq_lstmn.ops import cpp, reference, selfcheck, triton
+from fairseq_lstmn.ops.passes import autograd
+from fairseq_lstmn.ops.passes.inputs import Inputs, Results
 
 logger = logging.getLogger(__name__)
 
@@ -29,19 +30,34 @@ def runs_anywhere(device: torch.device) -> None:
     """No obstacle."""
 
 
+def by_triton(inputs: Inputs) -> Results:
+    """A layer whose training launches recorded CUDA graphs, which a compiler has no use for."""
+    if not inputs.query_inputs.is_cuda or torch.compiler.is_compiling():
+        return autograd.layer("triton_eager", inputs)
+    return trained_in_graphs("triton", "triton_eager", inputs)
+
+
+def trained_in_graphs(in_graphs: str, eager: str, inputs: Inputs) -> Results:
+    """A layer by the kernels ``in_graphs`` where gradients are enabled and the tape can move."""
+    recorded = torch.is_grad_enabled() and inputs.cache is None
+    return autograd.layer(in_graphs if recorded else eager, inputs)
+
+
 # fastest first: ``auto`` takes the first that can run
 BACKENDS = {
-    "cpp": Backend(cpp.layer, cpp.obstacle, "compiled for this machine"),
+    "cpp": Backend(partial(autograd.layer, "cpp"), cpp.obstacle, "compiled for this machine"),
     "triton": Backend(
-        *(triton.layer, triton.obstacle, "compiled for this device by Triton, in CUDA graphs"),
+        *(by_triton, triton.obstacle, "compiled for this device by Triton, in CUDA graphs"),
         on_trial=True,
     ),
     "triton_eager": Backend(
-        *(triton.eager_layer, triton.obstacle, "compiled for this device by Triton"),
+        *(partial(autograd.layer, "triton_eager"), triton.obstacle),
+        "compiled for this device by Triton",
         on_trial=True,
     ),
     "recompute": Backend(
-        recompute.layer, runs_anywhere, "linear memory in plain torch, on any device"
+        *(partial(autograd.layer, "recompute"), runs_anywhere),
+        "linear memory in plain torch, on any device",
     ),
     "reference": Backend(reference.layer, runs_anywhere, "the equations by plain autograd"),
 }
@@ -59,6 +75,12 @@ def report(device: str | torch.device = "cpu") -> list[tuple[str, str | None]]:
 def on_trial(device: str | torch.device) -> list[str]:
     """Names of the able backends that ``auto`` takes only where ``selfcheck`` finds no fault."""
     return [name for name, obstacle in report(device) if not obstacle and BACKENDS[name].on_trial]
+
+
+def verdict(name: str, device: torch.device) -> selfcheck.Verdict | None:
+    """The self-check's on a backend: whether it computes what ``recompute`` does on ``device``."""
+    layers = BACKENDS[name].layer, BACKENDS["recompute"].layer
+    return selfcheck.verdict(name, device, *layers)
 
 
 def choose(name: str, device: str | torch.device) -> str:
@@ -86,19 +108,17 @@ def known(name: str) -> None:
 
 
 def _fastest(device: torch.device) -> str:
-    from fairseq_lstmn.ops import selfcheck  # not above: it calls ``lstmn``, which calls this
-
     faults = []
     for name, backend in BACKENDS.items():
         if backend.obstacle(device) is not None:
             continue
         if not backend.on_trial:
             break
-        verdict = selfcheck.verdict(name, device)
-        if verdict is not None:
-            if verdict.fault is None:
+        judged = verdict(name, device)
+        if judged is not None:
+            if judged.fault is None:
                 break
-            faults.append(f"{name} {verdict.fault}")
+            faults.append(f"{name} {judged.fault}")
     _announce(name, device, faults)
     return name
 

@@ -3,16 +3,14 @@
 B batch, T steps, P prefix slots, S source length, H hidden width, R distances.
 """
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
 from fairseq_lstmn.ops import backends
 from fairseq_lstmn.ops.growing import GrowingTape
-from fairseq_lstmn.ops.prepare import cast, checked, complete, precision
-from fairseq_lstmn.ops.ragged import RaggedBatch
-from fairseq_lstmn.ops.types import Attention, Inputs, Source, Tape, Weights
+from fairseq_lstmn.ops.passes.inputs import Inputs
+from fairseq_lstmn.ops.prepare import cast, checked, fill_in, precision
+from fairseq_lstmn.ops.types import Attention, Source, Tape, Weights
 
 
 def lstmn(
@@ -35,7 +33,7 @@ def lstmn(
             order: input, forget, candidate, output.
         weights (Weights): what multiplies the recurrence's own vectors.
         tape (Tape): slots that stand there before the first step; none by default. A
-            ``GrowingTape`` grows in place, for reading on step by step.
+            ``GrowingTape`` grows in place, for going on step by step.
         source (Source): an encoder layer's tapes, for deep or shallow fusion.
         lengths (B,): steps of each row of a right-padded batch, integers; all T by default.
         memory_span: how many of the latest slots a step attends; 0 for all.
@@ -48,8 +46,8 @@ def lstmn(
         each row, of which later steps need the ``latest(memory_span)`` slots; ``Attention`` or
         None. Feeding a sequence in pieces, the tape handed on, equals feeding it whole.
 
-    A given ``Tape`` is left as it was, and the new one shares no memory with it: that copies the
-    P slots in every call, which a ``GrowingTape`` spares whoever reads on token by token.
+    A ``Tape`` is left as it was, and the new one shares no memory with it: that copies the
+    P slots in every call, which a ``GrowingTape`` spares whoever goes on token by token.
     float16 and bfloat16 inputs are computed in float32 and come back in their own type, to which
     all other arguments are cast.
 
@@ -59,37 +57,16 @@ def lstmn(
     """
     inputs = Inputs(
         *(query_inputs, gate_inputs, weights),
-        tape,  # type: ignore[arg-type]  # which is made complete below
+        tape,  # type: ignore[arg-type]  # which is filled in below
         *(source, memory_span, distance_bias),
         discard_attention=not return_attention,
     )
-    layer = partial(read, backend=backend)
+    layer = backends.BACKENDS[backends.choose(backend, query_inputs.device)].layer
     with torch.autocast(query_inputs.device.type, enabled=False):
         if isinstance(tape, GrowingTape):
             outputs, attention = tape.grow(inputs, lengths, layer)
         else:
             inputs, batch = checked(inputs, lengths)
-            outputs, tape, attention = layer(complete(cast(inputs, precision(inputs))), batch)
+            outputs, tape, attention = batch.run(layer, fill_in(cast(inputs, precision(inputs))))
             tape = cast(tape, query_inputs.dtype)
     return cast(outputs, query_inputs.dtype), tape, cast(attention, query_inputs.dtype)
-
-
-def read(inputs: Inputs, batch: RaggedBatch, backend: str) -> tuple[Tensor, Tape, Attention | None]:
-    """Outputs, tape and attention of complete ``Inputs`` whose rows are those of ``batch``."""
-    chosen = backends.BACKENDS[backends.choose(backend, inputs.query_inputs.device)]
-    made = chosen.layer(batch.longest_first(inputs))
-    if inputs.discard_attention:
-        made = made._replace(attention=None, source_attention=None)
-    made = batch.as_given(made)
-    # a copy: callers may write into outputs, but not into the tape
-    outputs = batch.zero_padding(made.hidden[:, inputs.tape.hidden.size(1) :])
-    outputs = outputs.clone(memory_format=torch.contiguous_format)
-    attention = None
-    if made.attention is not None:
-        attention = Attention(batch.zero_padding(made.attention))
-        if inputs.source is not None:
-            attention = attention._replace(
-                source=batch.zero_padding(made.source_attention),
-                context=batch.zero_padding(made.source_summaries),
-            )
-    return outputs, batch.extend(inputs.tape, made), attention

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairseq_lstmn.ops.types import Inputs, Results, Source, Weights
+from fairseq_lstmn.ops.passes.inputs import Inputs, Results
+from fairseq_lstmn.ops.types import Source, Weights
 
 
 def layer(inputs: Inputs) -> Results:
     """All steps of a layer: ``Results`` of ``Inputs``.
 
-    Nobody looks at step t of other rows than the first ``rows[t]``; here they are made as well.
+    Nobody looks at step t of other rows than the first ``rows[t]``; here they are computed as well.
     """
     query_inputs, gate_inputs, weights, tape, source, memory_span, distance_bias, *_ = inputs
     hidden, memory, keys, summary, source_summary, lengths = tape
@@ -24,7 +25,7 @@ def layer(inputs: Inputs) -> Results:
     prefix = hidden.size(1)
     source = source and source.for_each(len(hidden))
     lengths = hidden.new_full((len(hidden),), prefix) if lengths is None else lengths
-    made = []
+    steps = []
     for t in range(query_inputs.size(1)):
         distance = torch.arange(prefix + t, 0, -1, device=hidden.device)
         allowed = distance <= t + lengths.unsqueeze(1)
@@ -43,25 +44,25 @@ def layer(inputs: Inputs) -> Results:
         to_gates: Tensor | int = 0
         to_cell: Tensor | int = 0
         if source is not None:
-            source_attention, source_summary, to_gates, to_cell = read_source(
+            source_attention, source_summary, to_gates, to_cell = attend_source(
                 source, t, summary, source_summary, weights
             )
         gates = gate_inputs[:, t] + summary @ weights.summary_gates.T + to_gates  # (7)
-        write, keep, candidate, show = gates.chunk(4, dim=-1)
-        cell = keep.sigmoid() * memory_summary + write.sigmoid() * candidate.tanh()  # (8)
+        input_, forget, candidate, output = gates.chunk(4, dim=-1)
+        cell = forget.sigmoid() * memory_summary + input_.sigmoid() * candidate.tanh()  # (8)
         cell = cell + to_cell  # (15)
-        state = show.sigmoid() * cell.tanh()  # (9), (16)
+        state = output.sigmoid() * cell.tanh()  # (9), (16)
 
         key = state @ weights.key.T
         hidden, memory, keys = (
             torch.cat([slots, new.unsqueeze(1)], dim=1)
             for slots, new in ((hidden, state), (memory, cell), (keys, key))
         )
-        made.append((summary, source_summary, attention, source_attention))
-    return collect(hidden, memory, keys, *zip(*made))
+        steps.append((summary, source_summary, attention, source_attention))
+    return collect(hidden, memory, keys, *zip(*steps))
 
 
-def read_source(
+def attend_source(
     source: Source, t: int, summary: Tensor, source_summary: Tensor, weights: Weights
 ) -> tuple[Tensor, Tensor, Tensor | int, Tensor | int]:
     """Attention (B, S), context g~_t (B, H), and what joins the gates (B, 4H) and c_t (B, H)."""
@@ -101,7 +102,7 @@ def collect(
     attention: Any,
     source_attention: Any,
 ) -> Results:
-    """Stack what the steps made; the attention rows grow by a slot a step and are padded."""
+    """Stack what steps have computed; the attention rows grow by a slot a step and are padded."""
     rows = [torch.nn.functional.pad(row, (0, hidden.size(1) - row.size(1))) for row in attention]
     return Results(
         hidden,

@@ -1,4 +1,4 @@
-"""Whether a backend computes on a device what `recompute` does, before anybody relies on it.
+"""Whether a layer comes out on a device as by another backend, before anybody relies on it.
 
 B batch, T steps, P prefix slots, S source length, H hidden width, R distances.
 """
@@ -6,14 +6,17 @@ B batch, T steps, P prefix slots, S source length, H hidden width, R distances.
 from collections.abc import Callable
 from math import sqrt
 from threading import Lock, Thread
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-from fairseq_lstmn.ops.lstmn import lstmn
-from fairseq_lstmn.ops.triton.cuda_graphs import is_capturing, precision
+from fairseq_lstmn.ops import prepare
+from fairseq_lstmn.ops.passes.inputs import Inputs, Results
+from fairseq_lstmn.ops.triton.graphs import is_capturing, precision
 from fairseq_lstmn.ops.types import Source, Tape, Weights
+
+Layer: TypeAlias = Callable[[Inputs], Results]
 
 B, T, P, S, H, R = 3, 5, 3, 4, 20, 2
 BATCHES = 3  # of one size: where there are graphs, they are recorded at the second
@@ -26,7 +29,7 @@ _lock = Lock()
 
 
 class Verdict(NamedTuple):
-    """What became of a backend on a device."""
+    """What is known of a backend on a device."""
 
     errors: dict[str, float]  # the largest of each result and gradient
     fault: str | None = None  # what is wrong, in words for one line
@@ -36,55 +39,56 @@ class Verdict(NamedTuple):
         return max(self.errors.items(), key=lambda item: item[1])
 
 
-def verdict(backend: str, device: torch.device) -> Verdict | None:
-    """The ``Verdict`` on ``backend`` on ``device``, found once in a process.
+def verdict(name: str, device: torch.device, actual: Layer, expected: Layer) -> Verdict | None:
+    """The ``Verdict`` on the backend ``name``, which computes ``actual``, once in a process.
 
     None, and to be asked again, while the caller records a CUDA graph, which it would spoil.
     """
-    key = backend, device
+    key = name, device
     if key not in _verdicts:
         if device.type == "cuda" and is_capturing(device):
             return None
         with _lock:
             if key not in _verdicts:
-                _verdicts[key] = examine(backend, device)
+                _verdicts[key] = examine(device, actual, expected)
     return _verdicts[key]
 
 
-def examine(backend: str, device: torch.device) -> Verdict:
-    """The ``Verdict`` on ``backend`` on ``device``, whatever it does.
+def examine(device: torch.device, actual: Layer, expected: Layer) -> Verdict:
+    """The ``Verdict`` on ``actual``, whatever it does.
 
     The work is done in a thread of its own, out of reach of the caller's modes: inference, no
     gradients, autocast, fake tensors, a stream.
     """
-    found: list[Verdict] = []
-    thread = Thread(target=lambda: found.append(judge(backend, device)), daemon=True)
+    verdicts: list[Verdict] = []
+    thread = Thread(target=lambda: verdicts.append(judge(device, actual, expected)), daemon=True)
     thread.start()
     thread.join(PATIENCE)
-    return found[0] if found else Verdict({}, f"does not end within {PATIENCE:g} seconds")
+    return verdicts[0] if verdicts else Verdict({}, f"does not end within {PATIENCE:g} seconds")
 
 
-def judge(backend: str, device: torch.device) -> Verdict:
-    """The ``Verdict`` on ``backend`` on ``device``, if it ends."""
+def judge(device: torch.device, actual: Layer, expected: Layer) -> Verdict:
+    """The ``Verdict`` on ``actual``, if it ends."""
     try:
-        errors = compare(backend, device)
+        errors = compare(device, actual, expected)
     except BaseException as raised:  # nobody interrupts this thread: the backend did
-        said = str(raised).strip().splitlines() or [""]
-        return Verdict({}, f"raises {type(raised).__name__}: {said[0]}")
-    found = Verdict(errors)
-    name, error = found.worst()
+        message = str(raised).strip().splitlines() or [""]
+        return Verdict({}, f"raises {type(raised).__name__}: {message[0]}")
+    agrees = Verdict(errors)
+    name, error = agrees.worst()
     if error <= (LIMIT_IN_TF32 if precision() in ("tf32", "high", "medium") else LIMIT):
-        return found
-    return found._replace(fault=f"computes a wrong {name}, off by {error:.1e}")
+        return agrees
+    return agrees._replace(fault=f"computes a wrong {name}, off by {error:.1e}")
 
 
-def compare(backend: str, device: torch.device) -> dict[str, float]:
+def compare(device: torch.device, actual: Layer, expected: Layer) -> dict[str, float]:
     """{name of a result or gradient: its largest error} over batches of other values."""
-    found = []
+    errors, names = [], []
     for seed in range(BATCHES):
-        expected, actual = (compute(name, device, seed) for name in ("recompute", backend))
-        found.append(torch.stack([error(actual[name], expected[name]) for name in expected]))
-    return dict(zip(expected, torch.stack(found).amax(dim=0).tolist()))
+        right, tested = (compute(layer, device, seed) for layer in (expected, actual))
+        names = list(right)
+        errors.append(torch.stack([error(tested[name], right[name]) for name in names]))
+    return dict(zip(names, torch.stack(errors).amax(dim=0).tolist()))
 
 
 def error(actual: Tensor, expected: Tensor) -> Tensor:
@@ -93,7 +97,7 @@ def error(actual: Tensor, expected: Tensor) -> Tensor:
     return ratio.nan_to_num(nan=torch.inf, posinf=torch.inf)
 
 
-def compute(backend: str, device: torch.device, seed: int) -> dict[str, Tensor]:
+def compute(layer: Layer, device: torch.device, seed: int) -> dict[str, Tensor]:
     """All results and gradients of a layer by name."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -101,21 +105,24 @@ def compute(backend: str, device: torch.device, seed: int) -> dict[str, Tensor]:
         drawn = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
         return drawn.to(device)
 
-    arguments = layer(normal, device, seed)
-    leaves = tensors(arguments)
+    inputs, lengths = arguments(normal, device, seed)
+    leaves = tensors(inputs)
     for leaf in leaves.values():
         leaf.requires_grad_()
-    outputs, tape, attention = lstmn(**arguments, return_attention=True, backend=backend)
+    inputs, batch = prepare.checked(inputs, lengths)
+    outputs, tape, attention = batch.run(layer, prepare.fill_in(inputs))
     results = tensors({"outputs": outputs, "tape": tape, "attention": attention})
     parts = [(normal(*result.shape) * result).sum() for result in results.values()]
     loss = torch.stack(parts).sum()
-    found = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
-    results = {name: result.detach() for name, result in results.items()}
-    return {**results, **{f"gradient of {name}": gradient for name, gradient in zip(leaves, found)}}
+    gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+    by_name = {f"gradient of {name}": gradient for name, gradient in zip(leaves, gradients)}
+    return {name: result.detach() for name, result in results.items()} | by_name
 
 
-def layer(normal: Callable[..., Tensor], device: torch.device, seed: int) -> dict[str, Any]:
-    """Arguments of ``lstmn``: ragged, with a prefix, a source for deep fusion, and a bias."""
+def arguments(
+    normal: Callable[..., Tensor], device: torch.device, seed: int
+) -> tuple[Inputs, Tensor]:
+    """``Inputs`` and lengths: ragged, with a prefix, a source for deep fusion, and a bias."""
 
     def matrix(outputs: int) -> Tensor:
         return normal(outputs, H) / sqrt(H)
@@ -128,7 +135,7 @@ def layer(normal: Callable[..., Tensor], device: torch.device, seed: int) -> dic
         return torch.tensor(values, device=device).roll(seed, dims=0)
 
     slots = torch.arange(S, device=device)
-    return dict(
+    inputs = Inputs(
         query_inputs=normal(B, T, H),
         gate_inputs=normal(B, T, 4 * H),
         weights=Weights(
@@ -142,10 +149,10 @@ def layer(normal: Callable[..., Tensor], device: torch.device, seed: int) -> dic
             *(normal(B, S, H), normal(B, S, 2 * H), normal(B, T, H), normal(B, T, H)),
             mask=slots < each(1, S, 3).unsqueeze(1),
         ),
-        lengths=each(T, 2, 3),
         memory_span=T,
         distance_bias=normal(R + 1),
     )
+    return inputs, each(T, 2, 3)
 
 
 def tensors(value: Any, name: str = "") -> dict[str, Tensor]:
@@ -154,7 +161,7 @@ def tensors(value: Any, name: str = "") -> dict[str, Tensor]:
         return {name: value} if value.is_floating_point() else {}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
-    found: dict[str, Tensor] = {}
+    by_name: dict[str, Tensor] = {}
     for key, part in value.items() if isinstance(value, dict) else ():
-        found.update(tensors(part, f"{name}.{key}" if name else key))
-    return found
+        by_name.update(tensors(part, f"{name}.{key}" if name else key))
+    return by_name

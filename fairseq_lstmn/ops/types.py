@@ -1,18 +1,16 @@
-"""What goes into the recurrence and what comes out of it.
+"""The tensors of the recurrence that its callers hold: weights, tapes, sources and attention.
 
-B batch, T steps, S source length, G sentences, P prefix slots, H hidden width, R distances.
+B batch, T steps, S source length, G sentences, P prefix slots, H hidden width.
 All vectors are row vectors; equation numbers are those of Cheng et al. 2016.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from torch import Tensor
 from torch.serialization import add_safe_globals
-
-from fairseq_lstmn.ops.room import Room
 
 
 def mapped(function: Callable[[Tensor], Any], value: Any) -> Any:
@@ -31,7 +29,7 @@ class Tape(NamedTuple):
     Row b's valid slots are its last ``lengths[b]``, so that the newest slot of every
     row is the last one and distances agree. ``None`` fields are filled in by
     ``lstmn``: keys are projected, summaries are zero, all slots are valid. Slots that are not
-    valid are not read, whatever stands there. ``torch.load`` takes it with ``weights_only``.
+    valid are not attended, whatever stands there. ``torch.load`` takes it with ``weights_only``.
     """
 
     hidden: Tensor  # (B, P, H)
@@ -50,8 +48,7 @@ class Tape(NamedTuple):
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Tape:
         """The tape with ``function`` applied to every tensor."""
-        made: Tape = mapped(function, self)
-        return made
+        return cast(Tape, mapped(function, self))
 
     def reorder(self, rows: Tensor) -> Tape:
         """The tape with ``rows`` (B',) for its rows."""
@@ -75,12 +72,12 @@ class Weights(NamedTuple):
 
 
 class Source(NamedTuple):
-    """An encoder layer's tapes, read at every step.
+    """An encoder layer's tapes, attended at every step.
 
     With the memory tape in its slots, deep fusion (12)-(16): the query follows g~_{t-1}. With
     the hidden tape alone, shallow fusion: the query follows h~_t, and the context g~_t joins
     [h~_t; x_t] in (7). Slots that the mask leaves out get no attention, but must be finite.
-    G sentences may be fewer than rows: each is then read by B / G successive rows.
+    G sentences may be fewer than rows: each is then attended by B / G successive rows.
     """
 
     keys: Tensor  # (G, S, H), W_g g_j
@@ -93,9 +90,9 @@ class Source(NamedTuple):
         """The source with a sentence for each of ``rows`` rows."""
         if len(self.keys) == rows:
             return self
-        readers = rows // len(self.keys)
+        queries = rows // len(self.keys)
         keys, slots, mask = mapped(
-            lambda part: part.repeat_interleave(readers, dim=0), (self.keys, self.slots, self.mask)
+            lambda part: part.repeat_interleave(queries, dim=0), (self.keys, self.slots, self.mask)
         )
         return self._replace(keys=keys, slots=slots, mask=mask)
 
@@ -105,34 +102,7 @@ class Attention(NamedTuple):
 
     tape: Tensor  # (B, T, P + T), s of (5) over prefix slots, then this call's own
     source: Tensor | None = None  # (B, T, S), p of (13)
-    context: Tensor | None = None  # (B, T, H), what it read, g~_t of (13)
-
-
-class Inputs(NamedTuple):
-    """What a backend is given: the arguments of ``lstmn``, complete and in one precision."""
-
-    query_inputs: Tensor  # (B, T, H)
-    gate_inputs: Tensor  # (B, T, 4H)
-    weights: Weights
-    tape: Tape  # of which only lengths may be None
-    source: Source | None  # with its mask
-    memory_span: int
-    distance_bias: Tensor | None  # (R + 1,)
-    rows: list[int] | None = None  # T counts, falling: step t is the first rows[t] rows'
-    room: Room | None = None  # where the tape ends, for a backend that writes behind it
-    discard_attention: bool = False  # nobody asks for the weights that ``Results`` have
-
-
-class Results(NamedTuple):
-    """What a backend returns: the tape grown by T steps, padded ones included, and the rest."""
-
-    hidden: Tensor  # (B, P + T, H)
-    memory: Tensor  # (B, P + T, H)
-    keys: Tensor  # (B, P + T, H)
-    summaries: Tensor  # (B, T, H), h~_t
-    attention: Tensor | None  # (B, T, P + T); None, or any numbers, if nobody asks for it
-    source_summaries: Tensor  # (B, T, H), g~_t; what the tape held before without a source
-    source_attention: Tensor | None  # (B, T, S), likewise; None without a source
+    context: Tensor | None = None  # (B, T, H), what it attends to, g~_t of (13)
 
 
 add_safe_globals([Tape, Weights, Source, Attention])

@@ -64,7 +64,7 @@ def test_backends_that_auto_tries_first_are_tried_and_measured(capsys, monkeypat
 
     verdict = selfcheck.Verdict({"outputs": 1e-7, "gradient of score": 2.0}, fault)
     monkeypatch.setattr(backends, "on_trial", lambda device: ["triton"])
-    monkeypatch.setattr(selfcheck, "verdict", lambda name, device: verdict)
+    monkeypatch.setattr(backends, "verdict", lambda name, device: verdict)
     assert main(["doctor"]) == 0
     lines = words(capsys.readouterr().out)
     start = lines.index("recurrence backends on cpu against recompute".split())

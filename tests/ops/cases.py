@@ -6,6 +6,8 @@ B batch, T steps, P prefix slots, S source length, H hidden width, R distances.
 import zlib
 
 import torch
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 
 from fairseq_lstmn.ops import Source, Tape, Weights, backends, lstmn
 from fairseq_lstmn.ops.types import mapped
@@ -212,3 +214,28 @@ def assert_close(actual, expected, limit):
     errors = {name: error(actual[name], expected[name]) for name in expected}
     beyond = {name: value for name, value in errors.items() if not value <= limit}
     assert not beyond, f"RMS(difference) / RMS(expected) above {limit}: {beyond}"
+
+
+# small arguments of every shape for property tests
+SMALL = dict(
+    steps=st.integers(1, 6),
+    width=st.integers(1, 3),
+    prefix=st.integers(0, 4),
+    source=st.integers(0, 3),
+    memory_span=st.integers(0, 4),
+    distances=st.none() | st.integers(0, 3),
+    fusion=st.sampled_from(["deep", "shallow", "token"]),
+    seed=st.integers(0, 1000),
+)
+whole_rows = st.builds(build, batch=st.just(1), **SMALL)
+any_arguments = st.builds(
+    build, batch=st.integers(1, 3), ragged=st.sets(st.sampled_from(MAY_BE_RAGGED)), **SMALL
+)
+
+# the same examples every time
+repeatable = settings(
+    derandomize=True,
+    database=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from fairseq_lstmn.ops.triton import cuda_graphs
+from fairseq_lstmn.ops.triton import graphs
 
 DEVICE = torch.device("cuda", 0)
 
@@ -81,7 +81,7 @@ def cuda(monkeypatch):
 
 
 def test_a_turn_waits_for_the_one_before_on_another_stream(cuda):
-    device = cuda_graphs.Cuda(DEVICE)
+    device = graphs.Cuda(DEVICE)
     other = torch.cuda.Stream()
     with device.in_turn():
         cuda.log.append("stream 1 launches and copies")
@@ -96,7 +96,7 @@ def test_a_turn_waits_for_the_one_before_on_another_stream(cuda):
 
 
 def test_a_turn_that_fails_is_waited_for_as_well(cuda):
-    device = cuda_graphs.Cuda(DEVICE)
+    device = graphs.Cuda(DEVICE)
     with pytest.raises(ValueError), device.in_turn():
         cuda.log.append("stream 1 launches")
         raise ValueError
@@ -109,7 +109,7 @@ def test_recordings_use_one_stream_and_one_pool(cuda):
         cuda.log.append(f"{cuda.current.name} runs")
         return "results"
 
-    device = cuda_graphs.Cuda(DEVICE)
+    device = graphs.Cuda(DEVICE)
     first = device.record(function, None)
     second = device.record(function, first.pool)
     assert first.results == "results" and first.pool == second.pool == "a pool of stream 2"
@@ -123,35 +123,35 @@ def test_recordings_use_one_stream_and_one_pool(cuda):
 
 
 def test_a_recording_that_fails_leaves_the_current_stream_and_its_own_behind(cuda):
-    device = cuda_graphs.Cuda(DEVICE)
+    device = graphs.Cuda(DEVICE)
     cuda.fails = True
     with pytest.raises(RuntimeError, match="invalidated"):
         device.record(lambda: "results", None)
     assert cuda.current is cuda.main
-    assert not cuda_graphs.RECORDING.locked()
+    assert not graphs.RECORDING.locked()
     cuda.fails = False
     device.record(lambda: "results", None)
     assert cuda.log[-1] == "stream 1 waits for stream 3"
 
 
 def test_within_a_capture_the_pass_goes_into_it(cuda, monkeypatch):
-    monkeypatch.setattr(cuda_graphs, "is_capturing", lambda device: device == DEVICE)
-    graphs = cuda_graphs.Graphs(cuda_graphs.Cuda(DEVICE))
+    monkeypatch.setattr(graphs, "is_capturing", lambda device: device == DEVICE)
+    recorder = graphs.Graphs(graphs.Cuda(DEVICE))
     for _ in range(3):
-        assert graphs.run(abs, -1) == 1
+        assert recorder.run(abs, -1) == 1
     assert cuda.log == []
 
 
 def test_free_graphs(cuda, monkeypatch):
-    monkeypatch.setattr(cuda_graphs, "_graphs", {})
-    first, second = (cuda_graphs.graphs_of(torch.device("cuda", number)) for number in (0, 1))
-    assert first is cuda_graphs.graphs_of(DEVICE) and first is not second
+    monkeypatch.setattr(graphs, "_graphs", {})
+    first, second = (graphs.graphs_of(torch.device("cuda", number)) for number in (0, 1))
+    assert first is graphs.graphs_of(DEVICE) and first is not second
     freed = []
-    for number, graphs in enumerate((first, second)):
-        monkeypatch.setattr(graphs, "free", lambda number=number: freed.append(number))
-    cuda_graphs.free_graphs("cuda:1")
-    cuda_graphs.free_graphs("cuda")
-    cuda_graphs.free_graphs()
+    for number, recorder in enumerate((first, second)):
+        monkeypatch.setattr(recorder, "free", lambda number=number: freed.append(number))
+    graphs.free_graphs("cuda:1")
+    graphs.free_graphs("cuda")
+    graphs.free_graphs()
     assert freed == [1, 0, 1, 0, 1]
 
 
@@ -166,15 +166,15 @@ def test_a_capture_under_way_is_noticed_on_the_device_in_question(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "device", device)
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: current == [DEVICE])
-    assert cuda_graphs.is_capturing(DEVICE)
-    assert not cuda_graphs.is_capturing(torch.device("cuda", 1))
+    assert graphs.is_capturing(DEVICE)
+    assert not graphs.is_capturing(torch.device("cuda", 1))
 
 
 def test_products_in_tf32_are_told_apart():
     exact = torch.get_float32_matmul_precision()
-    before = cuda_graphs.precision()
+    before = graphs.precision()
     torch.set_float32_matmul_precision("high")
     try:
-        assert cuda_graphs.precision() != before
+        assert graphs.precision() != before
     finally:
         torch.set_float32_matmul_precision(exact)

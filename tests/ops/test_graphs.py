@@ -1,13 +1,17 @@
 """Passes recorded and replayed: by CUDA where there is a device, else by calling them again."""
 
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
+from threading import Lock
 
 import pytest
 import torch
 
-from fairseq_lstmn.ops import backends, lstmn
-from fairseq_lstmn.ops.passes import operators, recompute
+from fairseq_lstmn.ops import backends, cpp, lstmn, triton
+from fairseq_lstmn.ops.passes import operators, step_kernels
+from fairseq_lstmn.ops.passes.recompute import Recompute
 from fairseq_lstmn.ops.triton import graphs
 from fairseq_lstmn.ops.types import mapped
 
@@ -23,18 +27,69 @@ from .cases import (
     on_device,
     run_on_device,
 )
-from .recorders import counts, device_to_record_on
 
 LIMIT = 1e-12  # float64; measured at most 4e-15
 EVERYTHING = dict(steps=11, prefix=3, source=5, ragged=MAY_BE_RAGGED, distances=2)
 CASES = {
     "plain": dict(steps=5),
-    "a whole bucket": dict(steps=graphs.BUCKET, source=graphs.BUCKET),
+    "a whole bucket": dict(steps=triton.BUCKET, source=triton.BUCKET),
     "span": dict(steps=5, prefix=2, memory_span=2, ragged=("steps",)),
     "deep": EVERYTHING,
     "shallow": dict(EVERYTHING, fusion="shallow"),
     "token": dict(EVERYTHING, fusion="token"),
 }
+
+
+def device_to_record_on():
+    return graphs.Cuda(torch.device("cuda", 0)) if DEVICE == "cuda" else StandIn()
+
+
+def counts(recorder):
+    """How many passes are recorded, and of how many that are not it is known that they came."""
+    return len(recorder.recorded), len(recorder.came)
+
+
+class StandIn:
+    """As ``graphs.Cuda``, which needs a device: a launch calls the pass again.
+
+    After a turn nothing is left of the results, as when others use their memory.
+    """
+
+    def __init__(self):
+        self.capturing = False
+        self.precision = "ieee"
+        self.turns = Lock()
+        self.written = []  # the results of the launch whose turn it is
+        self.waited = 0  # times
+
+    def is_capturing(self):
+        return self.capturing
+
+    def settings(self):
+        return self.precision
+
+    @contextmanager
+    def in_turn(self):
+        assert self.turns.acquire(blocking=False), "two launches at a time"
+        yield
+        for place in self.written:
+            place.fill_(float("nan"))
+        self.written = []
+        self.turns.release()
+
+    def finish(self):
+        self.waited += 1
+
+    def record(self, function, pool):
+        results = function()
+
+        def replay():
+            assert self.turns.locked(), "a launch out of turn"
+            self.written = list(graphs.tensors_in(results))
+            for place, made in zip(self.written, graphs.tensors_in(function())):
+                place.copy_(made)
+
+        return graphs.Recording(replay, results, pool or object())
 
 
 def without_values(function):
@@ -47,13 +102,16 @@ def without_values(function):
 def recorder(monkeypatch):
     """The graphs by which the backend ``recompute`` runs its passes."""
     recorder = graphs.Graphs(device_to_record_on())
-    patch_layer(monkeypatch, lambda inputs: graphs.layer(inputs, recompute.IN_TORCH, recorder))
+    train_in_graphs(monkeypatch, step_kernels, recorder)
+    layer = partial(backends.trained_in_graphs, "recorded", "recompute")
+    backend = backends.BACKENDS["recompute"]._replace(layer=layer)
+    monkeypatch.setitem(backends.BACKENDS, "recompute", backend)
     return recorder
 
 
-def patch_layer(monkeypatch, layer):
-    backend = backends.BACKENDS["recompute"]._replace(layer=layer)
-    monkeypatch.setitem(backends.BACKENDS, "recompute", backend)
+def train_in_graphs(monkeypatch, kernels_of_a_step, recorder):
+    kernels = triton.InGraphs(Recompute(kernels_of_a_step), lambda device: recorder)
+    monkeypatch.setitem(operators.KERNELS, "recorded", lambda: kernels)
 
 
 def compare(arguments):
@@ -187,11 +245,113 @@ def test_threads_take_turns(recorder):
 
 @pytest.mark.skipif("cpp" not in BACKENDS or DEVICE != "cpu", reason="needs kernels of the CPU")
 def test_compiled_steps(recorder, monkeypatch):
-    def layer(inputs):
-        arithmetic = operators.Arithmetic(torch.ops.fairseq_lstmn)
-        return graphs.layer(inputs, arithmetic, recorder)
-
-    patch_layer(monkeypatch, layer)
+    train_in_graphs(monkeypatch, cpp.step_kernels(), recorder)
     for seed in range(3):
         compare(build(**EVERYTHING, seed=seed))
     assert counts(recorder) == (2, 0)
+
+
+# which passes stay recorded, and what becomes of the memory of those that do not
+
+
+@pytest.fixture
+def bare():
+    return graphs.Graphs(device_to_record_on())
+
+
+def run_all(recorder, sizes):
+    """``run`` a pass on (size,) twos for each of ``sizes``."""
+    for size in sizes:
+        two = torch.full((size,), 2.0, device=DEVICE)
+        assert torch.equal(recorder.run(torch.square, two), two.square())
+
+
+@pytest.fixture
+def two_fit(bare, monkeypatch):
+    """A recorder of two passes that may give way after ten more calls."""
+    bare.limit = 2
+    monkeypatch.setattr(graphs, "IDLE", 10)
+    return bare
+
+
+def sizes_recorded(recorder):
+    return [graph.arguments[0].numel() for graph in recorder.recorded.values()]
+
+
+def test_passes_give_way_only_when_they_are_idle(two_fit):
+    run_all(two_fit, [1, 1, 2, 2, 3, 3, 3])
+    assert sizes_recorded(two_fit) == [1, 2]
+    run_all(two_fit, [1] * 8 + [3])
+    assert sizes_recorded(two_fit) == [1, 3]
+
+
+def test_shapes_in_turn_do_not_drive_each_other_out(two_fit, monkeypatch):
+    """A recording costs several launches: one for each of few is no gain."""
+    records = []
+    record = two_fit.device.record
+    monkeypatch.setattr(
+        two_fit.device, "record", lambda *given: records.append(given) or record(*given)
+    )
+    run_all(two_fit, [1, 2, 3, 4] * 50)
+    assert len(records) == 2
+
+
+def test_what_came_once_is_forgotten(two_fit):
+    run_all(two_fit, range(1, 100))
+    assert counts(two_fit) == (0, 10)
+
+
+def test_memory_is_shared_and_freed(bare):
+    recorder = bare
+    run_all(recorder, [1, 1, 2, 2])
+    kept = [weakref.ref(part) for of in recorder.recorded.values() for part in memory(of)]
+    assert len({graph.pool for graph in recorder.recorded.values()}) == 1
+    recorder.free()
+    assert counts(recorder) == (0, 0) and not any(part() is not None for part in kept)
+    run_all(recorder, [2, 2])
+
+
+def memory(graph):
+    return [*graphs.tensors_in(graph.arguments), *graphs.tensors_in(graph.results)]
+
+
+def test_a_pass_that_gives_way_frees_its_memory(two_fit):
+    run_all(two_fit, [1, 1, 2, 2])
+    kept = [weakref.ref(part) for part in memory(next(iter(two_fit.recorded.values())))]
+    run_all(two_fit, [2] * 11 + [3, 3])
+    assert sizes_recorded(two_fit) == [2, 3] and not any(part() is not None for part in kept)
+
+
+def test_training_goes_on_when_recordings_fill_the_memory(recorder, monkeypatch):
+    run_all(recorder, [1, 1, 2, 2])
+    record = recorder.device.record
+
+    def fill(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(recorder.device, "record", fill)
+    run_all(recorder, [3, 3])
+    assert sizes_recorded(recorder) == []
+    monkeypatch.setattr(recorder.device, "record", record)
+    run_all(recorder, [1, 1, 2, 2, 3, 3])
+    assert sizes_recorded(recorder) == [1]
+
+
+def test_a_recording_that_fails_otherwise_raises(recorder, monkeypatch):
+    def fail(*args):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(recorder.device, "record", fail)
+    run_all(recorder, [1])
+    with pytest.raises(RuntimeError, match="not permitted"):
+        run_all(recorder, [1])
+
+
+@pytest.mark.skipif(DEVICE == "cuda", reason="looks into the stand-in")
+def test_what_is_under_way_ends_before_its_memory_is_freed(two_fit):
+    run_all(two_fit, [1, 1, 2, 2])
+    assert two_fit.device.waited == 0
+    run_all(two_fit, [2] * 11 + [3, 3])
+    assert two_fit.device.waited == 1
+    two_fit.free()
+    assert two_fit.device.waited == 2

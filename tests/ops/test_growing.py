@@ -164,11 +164,11 @@ def with_a_mark(steps):
     read(arguments, "recompute", [0], growing)
     growing.reorder(torch.tensor([1, 1]))
     read(arguments, "recompute", range(1, steps), growing)
-    growing._room.slots[1, :4] = 7.0  # what both rows share
+    growing._cache.slots[1, :4] = 7.0  # what both rows share
     return growing
 
 
-@pytest.mark.parametrize("steps", [2, 21], ids=["in its room", "moved to a larger room"])
+@pytest.mark.parametrize("steps", [2, 21], ids=["in its cache", "moved to a larger cache"])
 def test_rows_that_change_places_copy_only_what_differs(steps):
     growing = with_a_mark(steps)
     before = growing.tape()
@@ -182,8 +182,8 @@ def test_slots_are_seldom_copied(fast_backend):
     growing, places = GrowingTape(arguments["tape"]), set()
     for t in range(40):
         step(arguments, fast_backend, t, growing)
-        places.add(growing._room.slots.untyped_storage()._cdata)
-    assert growing._room.slots.size(1) == 79  # from 3 slots through rooms for 20 and 39
+        places.add(growing._cache.slots.untyped_storage()._cdata)
+    assert growing._cache.slots.size(1) == 79  # from 3 slots through caches for 20 and 39
 
 
 def test_a_call_that_fails_leaves_it_as_it_was(fast_backend, monkeypatch):

@@ -12,9 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.ops import GrowingTape, lstmn, memory
-from fairseq_lstmn.ops.prepare import complete
-from fairseq_lstmn.ops.types import Inputs
+from fairseq_lstmn.ops import GrowingTape, lstmn
+from fairseq_lstmn.ops.passes import inputs as passes_inputs
+from fairseq_lstmn.ops.passes.inputs import Inputs, memory_for_attention
+from fairseq_lstmn.ops.prepare import fill_in
 
 from .cases import build, flat, run
 
@@ -114,13 +115,13 @@ def test_without_gradients_nothing_grows_with_the_square(fast_backend, ragged, f
         arguments["tape"] = GrowingTape(arguments["tape"])
     with torch.no_grad(), Allocations(()) as allocations:
         lstmn(**arguments, backend=fast_backend)
-    # measured: 4, the gates (B, T, 4H), and as many in a grown room; a (B, T, T) has 64
+    # measured: 4, the gates (B, T, 4H), and as many in a grown cache; a (B, T, T) has 64
     assert allocations.largest / 8 <= 16 * BATCH * steps * width
 
 
 @pytest.mark.parametrize("asked", [True, False], ids=["asked for", "trained"])
 def test_a_row_beyond_memory_is_named(fast_backend, asked, monkeypatch):
-    monkeypatch.setattr(memory, "cpu_memory", lambda: BATCH * 30 * 40 * 8 - 1)
+    monkeypatch.setattr(passes_inputs, "cpu_memory", lambda: BATCH * 30 * 40 * 8 - 1)
     arguments = build(batch=BATCH, steps=30, prefix=10)
     for tensor in flat(arguments).values():
         tensor.requires_grad_(not asked)
@@ -130,15 +131,15 @@ def test_a_row_beyond_memory_is_named(fast_backend, asked, monkeypatch):
     assert str(error.value).startswith(line) and "\n" not in str(error.value)
     with torch.no_grad():  # and what was not asked for does not have to fit
         lstmn(**arguments, backend=fast_backend)
-    monkeypatch.setattr(memory, "cpu_memory", lambda: BATCH * 30 * 40 * 8)
+    monkeypatch.setattr(passes_inputs, "cpu_memory", lambda: BATCH * 30 * 40 * 8)
     lstmn(**arguments, return_attention=asked, backend=fast_backend)
 
 
 def test_an_allocation_that_fails_is_named():
     arguments = build(batch=1, steps=5)
     arguments.pop("lengths")
-    inputs = complete(Inputs(**arguments))
-    with pytest.raises(InputError, match="for 1 x 5 tokens"), memory.room_for_attention(inputs):
+    inputs = fill_in(Inputs(**arguments))
+    with pytest.raises(InputError, match="for 1 x 5 tokens"), memory_for_attention(inputs):
         torch.zeros(10**15)
 
 

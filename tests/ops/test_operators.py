@@ -11,12 +11,11 @@ from torch.library import opcheck
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.lstmn_layer import LSTMNLayer
-from fairseq_lstmn.ops.lstmn import complete
 from fairseq_lstmn.ops.passes import operators
-from fairseq_lstmn.ops.passes.fields import flat, nested
-from fairseq_lstmn.ops.types import Inputs
+from fairseq_lstmn.ops.passes.inputs import Inputs
+from fairseq_lstmn.ops.prepare import fill_in
 
-from .cases import BACKENDS, FAST_BACKENDS, build
+from .cases import BACKENDS, FAST_BACKENDS, apply, build
 
 PACKAGE_PARENT = Path(operators.__file__).parents[2]
 LIBRARY = torch.ops.fairseq_lstmn
@@ -35,14 +34,11 @@ def arguments_of_layer(backend, time_major=False, rows=None, **sizes):
     """What the operator ``layer`` takes, all floating tensors in want of a gradient."""
     arguments = build(**sizes)
     arguments.pop("lengths")
-    tensors = flat(complete(Inputs(**arguments)))
     if time_major:
         for name in ("query_inputs", "gate_inputs"):
-            tensors[name] = tensors[name].transpose(0, 1).contiguous().transpose(0, 1)
-    for tensor in tensors.values():
-        tensor.requires_grad_(tensor.is_floating_point())
-    names = " ".join(tensors)
-    return backend, names, list(tensors.values()), arguments["memory_span"], rows
+            arguments[name] = arguments[name].transpose(0, 1).contiguous().transpose(0, 1)
+    inputs = apply(torch.Tensor.requires_grad_, fill_in(Inputs(**arguments)))
+    return backend, *inputs.tensors(), inputs.memory_span, rows
 
 
 @pytest.mark.parametrize("sizes", CASES, ids=str)
@@ -62,19 +58,18 @@ def test_a_ragged_layer_keeps_the_rules(fast_backend):
 def test_the_operator_itself_has_no_second_derivative(fast_backend):
     arguments = arguments_of_layer(fast_backend)
     slots, *_ = LIBRARY.layer(*arguments)
-    (found,) = torch.autograd.grad(slots.sum(), arguments[2][0], create_graph=True)
+    (found,) = torch.autograd.grad(slots.sum(), arguments[1], create_graph=True)
     with pytest.raises(InputError, match="backend='reference'"):
         found.sum().backward()
 
 
-def test_fields_are_put_together_again():
-    arguments = build(prefix=2, source=2, distances=1)
+@pytest.mark.parametrize("source", [0, 2])
+def test_tensors_in_a_row_are_inputs_again(source):
+    arguments = build(prefix=2, source=source, distances=1, memory_span=3)
     arguments.pop("lengths")
-    inputs = complete(Inputs(**arguments))
-    tensors = flat(inputs)
-    again = nested(Inputs, " ".join(tensors), list(tensors.values()))
-    options = dict(memory_span=0, discard_attention=False)  # which are no tensors
-    assert again._replace(**options) == inputs  # the same tensors: == of others would raise
+    inputs = fill_in(Inputs(**arguments))
+    # the same tensors: == of others would raise
+    assert Inputs.of(inputs.tensors(), inputs.memory_span, inputs.rows) == inputs
 
 
 @pytest.mark.skipif("cpp" not in BACKENDS, reason="needs kernels of the CPU")

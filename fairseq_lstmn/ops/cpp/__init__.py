@@ -1,16 +1,34 @@
 """The recurrence on the CPU, its steps compiled from csrc/."""
 
+from functools import cache
+from types import SimpleNamespace
+
 import torch
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops.cpp import cpp_library
-from fairseq_lstmn.ops.passes import operators, recompute
-from fairseq_lstmn.ops.types import Inputs, Results
+from fairseq_lstmn.ops.passes.recompute import Recompute
+from fairseq_lstmn.ops.passes.saved import Kernels
 
 
-def layer(inputs: Inputs) -> Results:
-    """See ``reference.layer``."""
-    return recompute.layer(inputs, "cpp")
+@cache
+def kernels() -> Kernels:
+    """Both passes, for an exported model too, which asks ``obstacle`` nothing."""
+    reason = obstacle(torch.device("cpu"))
+    if reason:
+        raise InputError(f"recurrence backend 'cpp' cannot run: {reason}")
+    return Recompute(step_kernels())
+
+
+def step_kernels() -> SimpleNamespace:
+    """The four of ``passes.step_kernels``, by the names that csrc/ gives them."""
+    library = torch.ops.fairseq_lstmn
+    return SimpleNamespace(
+        attend=library.read,
+        attend_backward=library.read_backward,
+        cell=library.cell,
+        cell_backward=library.cell_backward,
+    )
 
 
 def obstacle(device: torch.device) -> str | None:
@@ -20,14 +38,3 @@ def obstacle(device: torch.device) -> str | None:
     if not cpp_library.library().exists():
         return "not built, recompute takes 1.5 times as long or more: fairseq-lstmn build"
     return cpp_library.load(cpp_library.library())
-
-
-def arithmetic() -> operators.Arithmetic:
-    """The kernels' ``Arithmetic``, for an exported model too, which asks ``obstacle`` nothing."""
-    reason = obstacle(torch.device("cpu"))
-    if reason:
-        raise InputError(f"recurrence backend 'cpp' cannot run: {reason}")
-    return operators.Arithmetic(torch.ops.fairseq_lstmn)
-
-
-operators.provide("cpp", arithmetic)

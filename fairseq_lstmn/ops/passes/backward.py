@@ -1,263 +1,209 @@
 """The backward pass: steps from last to first, weights in one product at the end.
 
-B batch, T steps, P prefix slots, S source length, H hidden width. ``d_x`` is the gradient of x.
+B batch, T steps, P prefix slots, S source length, H hidden width. ``grad_x`` is the gradient of x.
 
-    d_slots    [ prefix | slot 1 | ... | slot T ]      (B, P + T, 2H)
-    d_sums              [ step 1 | ... | step T ]      (B, T, 2H), the same memory
+    grad.slots    [ prefix | slot 1 | ... | slot T ]      (B, P + T, 2H)
+    sums                   [ step 1 | ... | step T ]      (B, T, 2H), the same memory
 
-A slot's gradient is done with when its step is taken back; in its place comes the gradient of the
-sums that this step has read, from which earlier slots' gradients follow.
+A slot's gradient is no longer needed when its step's backward pass is over; in its place comes the
+gradient of the sums that this step attended to, from which earlier slots' gradients follow.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fairseq_lstmn.ops.passes.fusion import fusion
-from fairseq_lstmn.ops.passes.trace import (
-    OfSource,
-    Trace,
-    far_to_near,
+from fairseq_lstmn.ops.passes.inputs import Inputs, Results
+from fairseq_lstmn.ops.passes.saved import (
+    Gradients,
+    SavedForBackward,
     first,
+    relative_distance_index,
     segments,
     window,
 )
-from fairseq_lstmn.ops.types import Inputs, Results, Source, Tape, Weights
+from fairseq_lstmn.ops.types import Source, Tape, Weights
 
 TOGETHER = 16  # steps whose gradients of earlier slots are summed in one product
 
 
-class Gradients(NamedTuple):
-    """Of what stands in a ``Trace``; those of keys and queries lack the factor v until the end."""
-
-    slots: Tensor  # (B, P + T, 2H)
-    keys: Tensor  # (B, P + T, H)
-    queries: Tensor  # (B, T, H)
-    score: Tensor  # (B, H)
-    gates: Tensor  # (B, T, 4H)
-    source_keys: OfSource = None  # (B, S, H)
-    source_queries: OfSource = None  # (B, T, H)
-    source_score: OfSource = None  # (B, H)
-    source_sums: OfSource = None  # (B, T, 2H); shallow fusion: (B, T, H)
-    fusion_gates: OfSource = None  # (B, T, H)
-
-    @staticmethod
-    def start(trace: Trace, given: Results) -> Gradients:
-        """Before the last step is taken back: zeros, and what the outputs want of slots."""
-        slots = torch.empty_like(trace.slots)
-        for part, wanted in zip(slots.chunk(2, dim=2), (given.hidden, given.memory)):
-            part.zero_() if wanted is None else part.copy_(wanted)
-        keys, queries, gates = map(torch.zeros_like, (trace.keys, trace.queries, trace.gates))
-        found = Gradients(slots, keys, queries, torch.zeros_like(queries[:, 0]), gates)
-        if trace.source_slots is None:
-            return found
-        return found._replace(
-            source_keys=torch.zeros_like(trace.source_keys),
-            source_queries=torch.zeros_like(queries),
-            source_score=torch.zeros_like(queries[:, 0]),
-            source_sums=torch.zeros_like(trace.source_summaries[:, 1:]),
-            fusion_gates=trace.fusion_gates
-            if trace.fusion_gates is None
-            else torch.zeros_like(trace.fusion_gates),
-        )
-
-
-def backward(
-    kernels: Any,
-    trace: Trace,
-    weights: Weights,
-    memory_span: int,
-    distance_bias: Tensor | None,
-    rows: Sequence[int] | None,
-    given: Results,
-) -> Inputs:
-    """The ``Inputs`` of gradients, given the ``Results`` of gradients, None where there is none.
-
-    ``kernels`` have ``read_backward`` and ``cell_backward`` (see ``step_kernels``).
-    """
-    return Backward(kernels, trace, weights, memory_span, distance_bias, given).inputs(rows)
-
-
 class Backward:
-    """The gradients while steps are taken back; ``trace``, ``given`` and ``d`` of rows at work."""
+    """The gradients under way; ``activations``, ``grad_results`` and ``grad`` of the rows at work.
 
-    def __init__(
-        self,
-        kernels: Any,
-        trace: Trace,
-        weights: Weights,
-        memory_span: int,
-        distance_bias: Tensor | None,
-        given: Results,
-    ) -> None:
-        self.kernels, self.weights = kernels, weights
-        self.memory_span, self.distance_bias = memory_span, distance_bias
-        self.batch, self.steps, self.width = trace.queries.shape
-        self.prefix = trace.keys.size(1) - self.steps
-        self.summed = self.steps  # d.slots has what these and later steps want of earlier slots
-        self.trace, self.given, self.d = trace, given, Gradients.start(trace, given)
-        self.fuse = fusion(kernels, weights, trace)
-        self.d_bias: Tensor | None = None  # (P + T,)
-        if distance_bias is not None:
-            self.d_bias = distance_bias.new_zeros(trace.keys.size(1))
+    ``step_kernels`` have ``attend_backward`` and ``cell_backward``.
+    """
 
-    def inputs(self, rows: Sequence[int] | None) -> Inputs:
-        """Take all steps back; ``rows`` as in ``Inputs``."""
-        whole = self.trace, self.given, self.d
-        for span, count in reversed(segments(rows, self.batch, self.steps)):
-            self.trace, self.given, self.d = first(count, whole)
+    def __init__(self, step_kernels: Any, saved: SavedForBackward, grad_results: Results) -> None:
+        self.step_kernels, self.saved, self.weights = step_kernels, saved, saved.weights
+        self.activations, self.grad_results = saved.activations, grad_results
+        self.grad = Gradients.start(saved, grad_results)
+        self.fuse = fusion(step_kernels, saved)
+        self.batch, self.steps, self.width = self.activations.queries.shape
+        self.prefix = self.activations.keys.size(1) - self.steps
+        self.summed = self.steps  # grad.slots has what these and later steps add to earlier slots
+        self.grad_biases: Tensor | None = None  # (P + T,)
+        if saved.distance_bias is not None:
+            self.grad_biases = saved.distance_bias.new_zeros(self.prefix + self.steps)
+
+    def inputs(self) -> Inputs:
+        """The backward pass of all steps; the gradients of ``Inputs``."""
+        whole = self.activations, self.grad_results, self.grad
+        for span, count in reversed(segments(self.saved.rows, self.batch, self.steps)):
+            self.activations, self.grad_results, self.grad = first(count, whole)
             for t in reversed(span):
                 self.step(t)
-        self.trace, self.given, self.d = whole
+        self.activations, self.grad_results, self.grad = whole
         return Inputs(
-            query_inputs=self.d.queries,
-            gate_inputs=self.d.gates,
-            weights=self.d_weights(),
-            tape=self.d_tape(),
-            source=self.d_source(),
+            query_inputs=self.grad.queries,
+            gate_inputs=self.grad.gates,
+            weights=self.grad_weights(),
+            tape=self.grad_tape(),
+            source=self.grad_source(),
             memory_span=0,  # which has no gradient
-            distance_bias=self.d_distance_bias(),
+            distance_bias=self.grad_distance_bias(),
         )
 
     def step(self, t: int) -> None:
-        """Take step t back, when all later ones have been."""
+        """Step t, when all later ones are over."""
         slot = self.prefix + t
-        d_gates, d_slot = self.d.gates[:, t], self.d_slot(t)
-        self.kernels.cell_backward(
-            self.trace.gates[:, t],
-            self.trace.summaries[:, t + 1, self.width :],
-            self.trace.slots[:, slot],
-            d_slot,
-            d_gates,
+        grad_gates, grad_slot = self.grad.gates[:, t], self.grad_slot(t)
+        self.step_kernels.cell_backward(
+            self.activations.gates[:, t],
+            self.activations.summaries[:, t + 1, self.width :],
+            self.activations.slots[:, slot],
+            grad_slot,
+            grad_gates,
         )
-        d_cell = d_summary = d_slot[:, : self.width]  # the one, then in its place the other
-        to_summary = None
+        # the one, then in its place the other
+        grad_cell = grad_summary = grad_slot[:, : self.width]
+        through_query = None
         if self.fuse is not None:
-            to_summary = self.fuse.backward(self.trace, self.d, self.given, t, d_cell)
-        torch.mm(d_gates, self.weights.summary_gates, out=d_summary)  # (7)
-        if to_summary is not None:
-            d_summary += to_summary
+            through_query = self.fuse.backward(
+                self.activations, self.grad, self.grad_results, t, grad_cell
+            )
+        torch.mm(grad_gates, self.weights.summary_gates, out=grad_summary)  # (7)
+        if through_query is not None:
+            grad_summary += through_query
         if t + 1 < self.steps:  # the next step's query
-            d_summary.addmm_(self.d.queries[:, t + 1], self.weights.summary_query)
-        if self.given.summaries is not None:
-            d_summary += self.given.summaries[:, t]
-        self.read_backward(t)
+            grad_summary.addmm_(self.grad.queries[:, t + 1], self.weights.summary_query)
+        if self.grad_results.summaries is not None:
+            grad_summary += self.grad_results.summaries[:, t]
+        self.attend_backward(t)
 
-    def d_slot(self, t: int) -> Tensor:
-        """What the outputs, later reads and the slot's key want of [h_t; c_t], (B, 2H)."""
+    def grad_slot(self, t: int) -> Tensor:
+        """Of [h_t; c_t], (B, 2H): from the outputs, later attention and the slot's key."""
         slot = self.prefix + t
         if self.summed - (t + 1) >= TOGETHER:
-            self.sum_reads(t + 1)
-        d_slot = self.d.slots[:, slot]
+            self.sum_attention(t + 1)
+        grad_slot = self.grad.slots[:, slot]
         if t + 1 < self.summed:
-            d_slot += self.wanted(slice(slot, slot + 1), slice(t + 1, self.summed)).squeeze(1)
-        d_key = self.d.keys[:, slot].mul_(self.weights.score)
-        if self.given.keys is not None:
-            d_key += self.given.keys[:, slot]
-        d_slot[:, : self.width].addmm_(d_key, self.weights.key)
-        return d_slot
+            later = self.grad_slots(slice(slot, slot + 1), slice(t + 1, self.summed))
+            grad_slot += later.squeeze(1)
+        grad_key = self.grad.keys[:, slot].mul_(self.weights.score)
+        if self.grad_results.keys is not None:
+            grad_key += self.grad_results.keys[:, slot]
+        grad_slot[:, : self.width].addmm_(grad_key, self.weights.key)
+        return grad_slot
 
-    def sum_reads(self, start: int) -> None:
-        """Add to ``d.slots`` what the reads from step ``start`` on want of the slots before it."""
-        seen = window(self.prefix + start, self.memory_span)
-        self.d.slots[:, seen] += self.wanted(seen, slice(start, self.summed))
+    def sum_attention(self, start: int) -> None:
+        """Add to ``grad.slots`` before step ``start`` what comes from it and the steps after it."""
+        attended = window(self.prefix + start, self.saved.memory_span)
+        self.grad.slots[:, attended] += self.grad_slots(attended, slice(start, self.summed))
         self.summed = start
 
-    def wanted(self, slots: slice, steps: slice) -> Tensor:
-        """What the reads of ``steps`` want of ``slots``, both slices: (B, n, 2H)."""
-        d_sums = self.d.slots[:, self.prefix :]
-        return wanted(self.trace.attention, d_sums, slots, steps)
+    def grad_slots(self, slots: slice, steps: slice) -> Tensor:
+        """Of ``slots`` through the attention of ``steps``, both slices: (B, n, 2H)."""
+        grad_sums = self.grad.slots[:, self.prefix :]
+        return grad_slots(self.activations.attention, grad_sums, slots, steps)
 
-    def read_backward(self, t: int) -> None:
-        """Take the read of the own tape at step t back."""
-        seen, given = window(self.prefix + t, self.memory_span), self.given.attention
-        d_scores = self.kernels.read_backward(
-            self.trace.keys,
-            self.trace.slots,
-            self.trace.queries[:, t],
-            self.weights.score,
-            self.trace.attention[:, t],
-            self.d.slots[:, self.prefix + t],
-            None if given is None else given[:, t].contiguous(),
-            self.d.score,
-            self.d.queries[:, t],
-            self.d.keys,
-            seen.start,
-            seen.stop,
+    def attend_backward(self, t: int) -> None:
+        """Attention to the own tape at step t."""
+        attended = window(self.prefix + t, self.saved.memory_span)
+        a, grad_attention = self.activations, self.grad_results.attention
+        grad_scores = self.step_kernels.attend_backward(
+            *(a.keys, a.slots, a.queries[:, t], self.weights.score, a.attention[:, t]),
+            self.grad.slots[:, self.prefix + t],
+            None if grad_attention is None else grad_attention[:, t].contiguous(),
+            *(self.grad.score, self.grad.queries[:, t], self.grad.keys),
+            *(attended.start, attended.stop),
         )
-        if self.d_bias is not None:
-            self.d_bias[len(self.d_bias) - d_scores.size(1) :] += d_scores.sum(dim=0)
+        if self.grad_biases is not None:
+            farthest = len(self.grad_biases) - grad_scores.size(1)
+            self.grad_biases[farthest:] += grad_scores.sum(dim=0)
 
-    def d_distance_bias(self) -> Tensor | None:
-        if self.distance_bias is None or self.d_bias is None:
+    def grad_distance_bias(self) -> Tensor | None:
+        """(R + 1,): slots at the same or a farther distance share an entry."""
+        bias = self.saved.distance_bias
+        if bias is None or self.grad_biases is None:
             return None
-        index = far_to_near(self.distance_bias, len(self.d_bias))
-        return torch.zeros_like(self.distance_bias).index_add_(0, index, self.d_bias)
+        index = relative_distance_index(bias, len(self.grad_biases))
+        return torch.zeros_like(bias).index_add_(0, index, self.grad_biases)
 
-    def d_weights(self) -> Weights:
+    def grad_weights(self) -> Weights:
         """Each weight's gradient in one product over all steps."""
-        summaries = self.trace.summaries[..., : self.width]
-        states = self.trace.slots[:, self.prefix :, : self.width]
+        a = self.activations
+        summaries, states = a.summaries[..., : self.width], a.slots[:, self.prefix :, : self.width]
         own = dict(
-            key=product(self.d.keys[:, self.prefix :], states),
-            summary_query=product(self.d.queries, summaries[:, :-1]),
-            score=self.d.score.sum(dim=0),
-            summary_gates=product(self.d.gates, summaries[:, 1:]),
+            key=product(self.grad.keys[:, self.prefix :], states),
+            summary_query=product(self.grad.queries, summaries[:, :-1]),
+            score=self.grad.score.sum(dim=0),
+            summary_gates=product(self.grad.gates, summaries[:, 1:]),
         )
         if self.fuse is None:
             return Weights(**own)
-        d_query = None
+        source_query = None
         if self.weights.source_query is not None:
-            d_query = product(self.d.source_queries, self.fuse.followed(self.trace))
-        contexts = self.trace.source_summaries[:, 1:, : self.width]
+            source_query = product(self.grad.source_queries, self.fuse.followed(a))
+        contexts = a.source_summaries[:, 1:, : self.width]
         return Weights(
             **own,
-            source_query=d_query,
-            source_score=self.d.source_score.sum(dim=0),
-            source_gate=product(self.fuse.gated(self.d), contexts),
+            source_query=source_query,
+            source_score=self.grad.source_score.sum(dim=0),
+            source_gate=product(self.fuse.grad_gate(self.grad), contexts),
         )
 
-    def d_tape(self) -> Tape:
-        """What reads and the outputs, on which the prefix stands too, want of the prefix."""
+    def grad_tape(self) -> Tape:
+        """Of the prefix: from attention and from the outputs, of which it is a part."""
         before = slice(self.prefix)
-        self.sum_reads(0)
-        d_keys = self.d.keys[:, before] * self.weights.score
-        if self.given.keys is not None:
-            d_keys += self.given.keys[:, before]
-        d_hidden, d_memory = self.d.slots[:, before].split(self.width, dim=2)
-        return Tape(
-            *(d_hidden, d_memory, d_keys),
-            self.d.queries[:, 0] @ self.weights.summary_query,
-            None if self.fuse is None else self.fuse.d_source_summary(self.d),
+        self.sum_attention(0)
+        grad_keys = self.grad.keys[:, before] * self.weights.score
+        if self.grad_results.keys is not None:
+            grad_keys += self.grad_results.keys[:, before]
+        grad_hidden, grad_memory = (
+            part.clone(memory_format=torch.contiguous_format)
+            for part in self.grad.slots[:, before].split(self.width, dim=2)
         )
+        summary = self.grad.queries[:, 0] @ self.weights.summary_query
+        source_summary = torch.zeros_like(summary)
+        if self.fuse is not None:
+            source_summary = self.fuse.grad_source_summary(self.grad)
+        return Tape(grad_hidden, grad_memory, grad_keys, summary, source_summary)
 
-    def d_source(self) -> Source | None:
+    def grad_source(self) -> Source | None:
         if self.fuse is None:
             return None
-        everything = slice(None)
+        attention, everything = self.activations.source_attention, slice(None)
         return Source(
-            keys=self.d.source_keys * self.weights.source_score,
-            slots=wanted(self.trace.source_attention, self.d.source_sums, everything, everything),
-            query_inputs=self.d.source_queries,
-            gate_inputs=self.d.fusion_gates,
+            keys=self.grad.source_keys * self.fuse.score,
+            slots=grad_slots(attention, self.grad.source_sums, everything, everything),
+            query_inputs=self.grad.source_queries,
+            gate_inputs=self.grad.fusion_gates,
         )
 
 
-def wanted(attention: Tensor, d_sums: Tensor, slots: slice, steps: slice) -> Tensor:
-    """What the reads of ``steps`` with ``attention`` (B, T, n) want of ``slots``, both slices.
+def grad_slots(attention: Tensor, grad_sums: Tensor, slots: slice, steps: slice) -> Tensor:
+    """The gradient (B, n', V) of ``slots`` through the ``attention`` (B, T, n) of ``steps``.
 
-    From the gradients of their sums (B, T, V): (B, n', V).
+    From the gradients of their sums (B, T, V).
     """
     weights = attention[:, steps, slots].transpose(1, 2).contiguous()
-    return torch.bmm(weights, d_sums[:, steps])
+    return torch.bmm(weights, grad_sums[:, steps])
 
 
-def product(d_outputs: Tensor, inputs: Tensor) -> Tensor:
+def product(grad_outputs: Tensor, inputs: Tensor) -> Tensor:
     """The gradient (O, I) of a weight from those of its outputs (B, T, O) and its inputs."""
-    if d_outputs.stride(1) > d_outputs.stride(0):  # flatten copies nothing in the memory's order
-        d_outputs, inputs = d_outputs.transpose(0, 1), inputs.transpose(0, 1)
-    return d_outputs.flatten(0, 1).T @ inputs.flatten(0, 1)
+    if grad_outputs.stride(1) > grad_outputs.stride(0):  # flatten copies nothing in memory's order
+        grad_outputs, inputs = grad_outputs.transpose(0, 1), inputs.transpose(0, 1)
+    return grad_outputs.flatten(0, 1).T @ inputs.flatten(0, 1)

@@ -1,153 +1,147 @@
-"""What a read of the source changes in a step: deep fusion joins the cell, shallow the gates.
+"""What attention to the source changes in a step: deep fusion joins the cell, shallow the gates.
 
-B batch, T steps, S source length, H hidden width. ``d_x`` is the gradient of x.
+B batch, T steps, S source length, G sentences, H hidden width. ``grad_x`` is the gradient of x.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from fairseq_lstmn.ops.passes.trace import Trace
-from fairseq_lstmn.ops.types import Results, Weights
-
-if TYPE_CHECKING:  # backward imports this module
-    from fairseq_lstmn.ops.passes.backward import Gradients
+from fairseq_lstmn.ops.passes.inputs import Results
+from fairseq_lstmn.ops.passes.saved import Gradients, SavedActivations, SavedForBackward
 
 sigmoid_backward = torch.ops.aten.sigmoid_backward
 
 
-def fusion(kernels: Any, weights: Weights, trace: Trace) -> Shallow | Deep | None:
-    """The fusion of a layer whose ``Trace`` has a source; None without one."""
-    if trace.source_slots is None:
+def fusion(step_kernels: Any, saved: SavedForBackward) -> Shallow | Deep | None:
+    """The fusion of a layer; None without a source."""
+    if saved.source_keys is None:
         return None
-    return (Shallow if trace.fusion_gates is None else Deep)(kernels, weights)
+    kind = Shallow if saved.activations.fusion_gates is None else Deep
+    return kind(step_kernels, saved)
 
 
 class Fusion:
-    """Reads the source at every step.
+    """Attends to the source at every step.
 
-    ``kernels`` have ``read`` and ``read_backward`` (see ``step_kernels``).
+    ``step_kernels`` have ``attend`` and ``attend_backward``. ``a`` are the activations of the rows
+    that have step t, ``grad`` their gradients.
     """
 
-    def __init__(self, kernels: Any, weights: Weights) -> None:
-        assert weights.source_score is not None and weights.source_gate is not None
-        self.kernels, self.source_query = kernels, weights.source_query
-        self.source_score, self.source_gate = weights.source_score, weights.source_gate
+    def __init__(self, step_kernels: Any, saved: SavedForBackward) -> None:
+        self.step_kernels = step_kernels
+        self.keys, self.slots = saved.source_keys, saved.source_slots
+        self.query = saved.weights.source_query
+        self.score, self.gate = (
+            cast(Tensor, weight)
+            for weight in (saved.weights.source_score, saved.weights.source_gate)
+        )
 
-    def read(self, trace: Trace, t: int, follows: Tensor, masked: Tensor | None) -> Tensor:
+    def attend(
+        self, a: SavedActivations, t: int, follows: Tensor, blocked: Tensor | None
+    ) -> Tensor:
         """Write the sums of step t, which are returned; ``follows`` (B, H) is in the query."""
-        if self.source_query is not None:
-            trace.source_queries[:, t].addmm_(follows, self.source_query.T)
-        sums: Tensor = trace.source_summaries[:, t + 1]
-        self.kernels.read(
-            trace.source_keys,
-            trace.source_slots,
-            trace.source_queries[:, t],
-            self.source_score,
-            None,
-            masked,
-            trace.source_attention[:, t],
-            sums,
-            0,
-            trace.source_keys.size(1),
+        queries: Tensor = a.source_queries[:, t]
+        if self.query is not None:
+            queries.addmm_(follows, self.query.T)
+        sums: Tensor = a.source_summaries[:, t + 1]
+        rows = slice(len(queries))
+        self.step_kernels.attend(
+            *(self.keys[rows], self.slots[rows], queries, self.score),
+            *(None, blocked, a.source_attention[:, t], sums),
+            *(0, self.keys.size(1)),
         )
         return sums
 
-    def read_backward(self, trace: Trace, d: Gradients, given: Results, t: int) -> None:
-        """Take ``read`` back as far as the query, ``d.source_queries``."""
-        d_attention = given.source_attention
-        self.kernels.read_backward(
-            trace.source_keys,
-            trace.source_slots,
-            trace.source_queries[:, t],
-            self.source_score,
-            trace.source_attention[:, t],
-            d.source_sums[:, t],
-            None if d_attention is None else d_attention[:, t].contiguous(),
-            d.source_score,
-            d.source_queries[:, t],
-            d.source_keys,
-            0,
-            trace.source_keys.size(1),
+    def attend_backward(
+        self, a: SavedActivations, grad: Gradients, grad_results: Results, t: int
+    ) -> None:
+        """The backward pass of ``attend`` as far as the query, ``grad.source_queries``."""
+        grad_attention = grad_results.source_attention
+        rows = slice(len(a.queries))
+        self.step_kernels.attend_backward(
+            *(self.keys[rows], self.slots[rows], a.source_queries[:, t], self.score),
+            *(a.source_attention[:, t], grad.source_sums[:, t]),
+            None if grad_attention is None else grad_attention[:, t].contiguous(),
+            *(grad.source_score, grad.source_queries[:, t], grad.source_keys),
+            *(0, self.keys.size(1)),
         )
 
 
 class Deep(Fusion):
     """Equations (12)-(15): the query follows g~_{t-1}, and r_t * al~_t joins the cell."""
 
-    def forward(self, trace: Trace, t: int, gates: Tensor, masked: Tensor | None) -> Tensor:
+    def forward(self, a: SavedActivations, t: int, gates: Tensor, blocked: Tensor | None) -> Tensor:
         """What joins c_t, (B, H)."""
-        width = trace.keys.size(2)
-        follows = trace.source_summaries[:, t, :width]
-        context, memory = self.read(trace, t, follows, masked).split(width, dim=1)  # (12)-(13)
-        gate: Tensor = trace.fusion_gates[:, t]
-        gate += context @ self.source_gate.T
-        joins: Tensor = gate.sigmoid_() * memory  # (14)
-        return joins
+        width = a.keys.size(2)
+        follows = a.source_summaries[:, t, :width]
+        context, memory = self.attend(a, t, follows, blocked).split(width, dim=1)  # (12)-(13)
+        gate: Tensor = a.fusion_gates[:, t]
+        gate += context @ self.gate.T
+        return cast(Tensor, gate.sigmoid_() * memory)  # (14)
 
-    def backward(self, trace: Trace, d: Gradients, given: Results, t: int, d_cell: Tensor) -> None:
-        """Take step t back, given the gradient of c_t (B, H); nothing is wanted of h~_t."""
-        width = trace.keys.size(2)
-        gate, memory = trace.fusion_gates[:, t], trace.source_summaries[:, t + 1, width:]
-        d_gate = sigmoid_backward(d_cell * memory, gate)
-        d.fusion_gates[:, t] = d_gate
-        d_context, d_memory = d.source_sums[:, t].split(width, dim=1)
-        torch.mm(d_gate, self.source_gate, out=d_context)
-        if t + 1 < d.source_queries.size(1):  # the next step's query
-            d_context.addmm_(d.source_queries[:, t + 1], self.source_query)
-        if given.source_summaries is not None:
-            d_context += given.source_summaries[:, t]
-        torch.mul(d_cell, gate, out=d_memory)
-        self.read_backward(trace, d, given, t)
+    def backward(
+        self, a: SavedActivations, grad: Gradients, grad_results: Results, t: int, grad_cell: Tensor
+    ) -> None:
+        """Of step t, from the gradient of c_t (B, H); h~_t gets none."""
+        width = a.keys.size(2)
+        gate, memory = a.fusion_gates[:, t], a.source_summaries[:, t + 1, width:]
+        grad_gate = sigmoid_backward(grad_cell * memory, gate)
+        grad.fusion_gates[:, t] = grad_gate
+        grad_context, grad_memory = grad.source_sums[:, t].split(width, dim=1)
+        torch.mm(grad_gate, self.gate, out=grad_context)
+        if t + 1 < grad.source_queries.size(1):  # the next step's query
+            grad_context.addmm_(grad.source_queries[:, t + 1], self.query)
+        if grad_results.source_summaries is not None:
+            grad_context += grad_results.source_summaries[:, t]
+        torch.mul(grad_cell, gate, out=grad_memory)
+        self.attend_backward(a, grad, grad_results, t)
 
-    def followed(self, trace: Trace) -> Tensor:
+    def followed(self, a: SavedActivations) -> Tensor:
         """What queries followed, (B, T, H)."""
-        followed: Tensor = trace.source_summaries[:, :-1, : trace.keys.size(2)]
-        return followed
+        return cast(Tensor, a.source_summaries[:, :-1, : a.keys.size(2)])
 
-    def gated(self, d: Gradients) -> Tensor:
+    def grad_gate(self, grad: Gradients) -> Tensor:
         """The gradient of what the context was multiplied for, (B, T, H)."""
-        gated: Tensor = d.fusion_gates
-        return gated
+        return cast(Tensor, grad.fusion_gates)
 
-    def d_source_summary(self, d: Gradients) -> Tensor:
+    def grad_source_summary(self, grad: Gradients) -> Tensor:
         """The gradient (B, H) of g~_0, which the first query follows."""
-        wanted: Tensor = d.source_queries[:, 0] @ self.source_query
-        return wanted
+        return cast(Tensor, grad.source_queries[:, 0] @ self.query)
 
 
 class Shallow(Fusion):
     """The query follows h~_t, if anything, and the context g~_t joins the gates."""
 
-    def forward(self, trace: Trace, t: int, gates: Tensor, masked: Tensor | None) -> None:
+    def forward(self, a: SavedActivations, t: int, gates: Tensor, blocked: Tensor | None) -> None:
         """None: nothing joins c_t. ``gates`` (B, 4H) are added to."""
-        follows = trace.summaries[:, t + 1, : trace.keys.size(2)]
-        gates += self.read(trace, t, follows, masked) @ self.source_gate.T
+        follows = a.summaries[:, t + 1, : a.keys.size(2)]
+        gates += self.attend(a, t, follows, blocked) @ self.gate.T
 
     def backward(
-        self, trace: Trace, d: Gradients, given: Results, t: int, d_cell: Tensor
+        self, a: SavedActivations, grad: Gradients, grad_results: Results, t: int, grad_cell: Tensor
     ) -> Tensor | None:
-        """Take step t back; what its query wants of h~_t (B, H), or None."""
-        d_context = d.source_sums[:, t]
-        torch.mm(d.gates[:, t], self.source_gate, out=d_context)
-        if given.source_summaries is not None:
-            d_context += given.source_summaries[:, t]
-        self.read_backward(trace, d, given, t)
-        if self.source_query is None:
+        """Of step t; the gradient (B, H) of h~_t through its query, or None."""
+        grad_context = grad.source_sums[:, t]
+        torch.mm(grad.gates[:, t], self.gate, out=grad_context)
+        if grad_results.source_summaries is not None:
+            grad_context += grad_results.source_summaries[:, t]
+        self.attend_backward(a, grad, grad_results, t)
+        if self.query is None:
             return None
-        wanted: Tensor = d.source_queries[:, t] @ self.source_query
-        return wanted
+        return cast(Tensor, grad.source_queries[:, t] @ self.query)
 
-    def followed(self, trace: Trace) -> Tensor:
+    def followed(self, a: SavedActivations) -> Tensor:
         """What queries followed, (B, T, H)."""
-        return trace.summaries[:, 1:, : trace.keys.size(2)]
+        return a.summaries[:, 1:, : a.keys.size(2)]
 
-    def gated(self, d: Gradients) -> Tensor:
+    def grad_gate(self, grad: Gradients) -> Tensor:
         """The gradient of what the context was multiplied for, (B, T, 4H)."""
-        return d.gates
+        return grad.gates
 
-    def d_source_summary(self, d: Gradients) -> None:
-        """None: no query follows g~_0."""
+    def grad_source_summary(self, grad: Gradients) -> Tensor:
+        """Zeros: no query follows g~_0."""
+        return torch.zeros_like(grad.queries[:, 0])

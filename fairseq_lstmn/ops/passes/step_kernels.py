@@ -1,8 +1,8 @@
-"""The four kernels of a step in plain torch: the attention that reads slots, the cell, and back.
+"""The four kernels of a step in plain torch: attention over slots, the cell, and back.
 
 Compiled backends have the same four, argument for argument. B batch, G sentences, n slots, H
 hidden width, V width of a slot: 2H for [hidden; memory], or H. Gates stand in torch's order:
-input, forget, candidate, output. ``d_x`` is the gradient of x.
+input, forget, candidate, output. ``grad_x`` is the gradient of x.
 """
 
 import math
@@ -16,19 +16,19 @@ sigmoid_backward = torch.ops.aten.sigmoid_backward
 tanh_backward = torch.ops.aten.tanh_backward
 
 
-def read(
+def attend(
     keys: Tensor, slots: Tensor, queries: Tensor, score: Tensor,
     bias: Tensor | None, blocked: Tensor | None,
     attention: Tensor, sums: Tensor, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Read the slots ``first`` to ``last``: weights softmax_i(v . tanh(k_i + q)), and their sum.
+    """Attend to slots ``first`` to ``last``: weights softmax_i(v . tanh(k_i + q)), and their sum.
 
-    Equations (4)-(6) and (12)-(13). Each sentence is read by B / G successive rows.
+    Equations (4)-(6) and (12)-(13). Each sentence is attended by B / G successive rows.
 
     Args:
-        keys (G, n, H), slots (G, n, V): what is read; queries (B, H), score (H,): v.
+        keys (G, n, H), slots (G, n, V): what is attended; queries (B, H), score (H,): v.
         bias (n,): added to the scores, its last entry to the newest slot's; or None.
-        blocked (B, n): True at slots that may not be read; or None.
+        blocked (B, n): True at slots that may not be attended; or None.
         attention (B, n), sums (B, V): written, of the former only these slots' columns.
     """
     sentences = len(keys), len(queries) // max(1, len(keys))  # (G, B / G)
@@ -51,11 +51,11 @@ def read(
 def tanh_blocks(keys: Tensor, queries: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Blocks of G with their tanh(key_i + query) (g, B / G, n, H), which live until the next.
 
-    The tanh of all rows is made in blocks that fit a core's cache, and never kept.
+    The tanh of all rows is computed in blocks that fit a core's cache, and never saved.
     ``keys`` (G, n, H), ``queries`` (G, B / G, H).
     """
-    sentences, readers, width = queries.shape
-    shape = readers, keys.size(1), width
+    sentences, count, width = queries.shape
+    shape = count, keys.size(1), width
     rows = max(1, sentences)
     if keys.device.type == "cpu":
         rows = BLOCK * torch.get_num_threads() // max(1, math.prod(shape))
@@ -68,37 +68,37 @@ def tanh_blocks(keys: Tensor, queries: Tensor) -> Iterator[tuple[slice, Tensor]]
         yield block, tanh.tanh_()
 
 
-def read_backward(
+def attend_backward(
     keys: Tensor, slots: Tensor, queries: Tensor, score: Tensor, attention: Tensor,
-    d_sums: Tensor, d_attention: Tensor | None,
-    d_score: Tensor, d_queries: Tensor, d_keys: Tensor, first: int, last: int,
+    grad_sums: Tensor, grad_attention: Tensor | None,
+    grad_score: Tensor, grad_queries: Tensor, grad_keys: Tensor, first: int, last: int,
 ) -> Tensor:  # fmt: skip
-    """Take ``read`` back, a row a sentence; return the gradient of the scores (B, n').
+    """The backward pass of ``attend``, a row a sentence; the gradient of the scores (B, n').
 
     The gradients of the slots are left to products over many steps.
 
     Args:
-        attention (B, n): what ``read`` wrote.
-        d_sums (B, V), d_attention (B, n) or None: what comes from outside.
-        d_score (B, H), d_keys (B, n, H): added to, the latter without the factor v.
-        d_queries (B, H): written.
+        attention (B, n): what ``attend`` wrote.
+        grad_sums (B, V), grad_attention (B, n) or None: what comes from outside.
+        grad_score (B, H), grad_keys (B, n, H): added to, the latter without the factor v.
+        grad_queries (B, H): written.
     """
     seen = slice(first, last)
     weights = attention[:, seen]
-    d_weights = torch.bmm(slots[:, seen], d_sums.unsqueeze(2)).squeeze(2)
-    if d_attention is not None:
-        d_weights += d_attention[:, seen]
-    d_scores = weights * (d_weights - (weights * d_weights).sum(dim=1, keepdim=True))
-    one = d_scores.new_ones(())
+    grad_weights = torch.bmm(slots[:, seen], grad_sums.unsqueeze(2)).squeeze(2)
+    if grad_attention is not None:
+        grad_weights += grad_attention[:, seen]
+    grad_scores = weights * (grad_weights - (weights * grad_weights).sum(dim=1, keepdim=True))
+    one = grad_scores.new_ones(())
     for rows, tanh in tanh_blocks(keys[:, seen], queries.unsqueeze(1)):
         tanh = tanh.squeeze(1)
-        across = d_scores[rows].unsqueeze(1)
-        d_score[rows] += torch.bmm(across, tanh).squeeze(1)
+        across = grad_scores[rows].unsqueeze(1)
+        grad_score[rows] += torch.bmm(across, tanh).squeeze(1)
         slope = torch.addcmul(one, tanh, tanh, value=-1, out=tanh)
-        d_queries[rows] = torch.bmm(across, slope).squeeze(1)
-        d_keys[rows, seen].addcmul_(slope, d_scores[rows].unsqueeze(2))
-    d_queries *= score
-    return d_scores
+        grad_queries[rows] = torch.bmm(across, slope).squeeze(1)
+        grad_keys[rows, seen].addcmul_(slope, grad_scores[rows].unsqueeze(2))
+    grad_queries *= score
+    return grad_scores
 
 
 def cell(gates: Tensor, memory: Tensor, fused: Tensor | None, slot: Tensor) -> None:
@@ -111,30 +111,30 @@ def cell(gates: Tensor, memory: Tensor, fused: Tensor | None, slot: Tensor) -> N
     gates[:, : 2 * width].sigmoid_()
     gates[:, 2 * width : 3 * width].tanh_()
     gates[:, 3 * width :].sigmoid_()
-    write, keep, candidate, show = gates.chunk(4, dim=1)
-    state = (keep * memory).addcmul_(write, candidate)  # (8)
+    input_, forget, candidate, output = gates.chunk(4, dim=1)
+    state = (forget * memory).addcmul_(input_, candidate)  # (8)
     if fused is not None:
         state += fused  # (15)
     slot[:, width:] = state
-    slot[:, :width] = show * state.tanh()  # (9), (16)
+    slot[:, :width] = output * state.tanh()  # (9), (16)
 
 
 def cell_backward(
-    gates: Tensor, memory: Tensor, slot: Tensor, d_slot: Tensor, d_gates: Tensor
+    gates: Tensor, memory: Tensor, slot: Tensor, grad_slot: Tensor, grad_gates: Tensor
 ) -> None:
-    """Take ``cell`` back: write ``d_gates`` (B, 4H), and [d c_t; d c~_t] over ``d_slot`` (B, 2H).
+    """The backward pass of ``cell``: write ``grad_gates`` (B, 4H), and over ``grad_slot`` (B, 2H).
 
-    ``d_slot`` comes as the gradient of [h_t; c_t] from outside the step; the d c_t that is written
-    has what flows through (9) as well.
+    There stands the gradient of [h_t; c_t] from outside the step, then that of [c_t; c~_t], the
+    former with what flows through (9) as well.
     """
     width = memory.size(1)
-    write, keep, candidate, show = gates.chunk(4, dim=1)
-    d_state, d_cell = d_slot.split(width, dim=1)
+    input_, forget, candidate, output = gates.chunk(4, dim=1)
+    grad_state, grad_cell = grad_slot.split(width, dim=1)
     tanh_cell = slot[:, width:].tanh()
-    d_write, d_keep, d_candidate, d_show = d_gates.chunk(4, dim=1)
-    d_show.copy_(sigmoid_backward(d_state * tanh_cell, show))
-    d_cell = d_cell + tanh_backward(d_state * show, tanh_cell)  # (9)
-    d_write.copy_(sigmoid_backward(d_cell * candidate, write))  # (8)
-    d_keep.copy_(sigmoid_backward(d_cell * memory, keep))
-    d_candidate.copy_(tanh_backward(d_cell * write, candidate))
-    torch.cat([d_cell, d_cell * keep], dim=1, out=d_slot)
+    grad_input, grad_forget, grad_candidate, grad_output = grad_gates.chunk(4, dim=1)
+    grad_output.copy_(sigmoid_backward(grad_state * tanh_cell, output))
+    grad_cell = grad_cell + tanh_backward(grad_state * output, tanh_cell)  # (9)
+    grad_input.copy_(sigmoid_backward(grad_cell * candidate, input_))  # (8)
+    grad_forget.copy_(sigmoid_backward(grad_cell * memory, forget))
+    grad_candidate.copy_(tanh_backward(grad_cell * input_, candidate))
+    torch.cat([grad_cell, grad_cell * forget], dim=1, out=grad_slot)

@@ -1,83 +1,113 @@
-"""A layer's training passes as CUDA graphs, to spare Python several launches a step.
+"""Training passes as CUDA graphs, to spare Python several launches a step.
 
 A pass is a function of nested tuples of tensors and constants that asks a device for nothing
 back. It is recorded when arguments of a shape come for the second time, and from then on
-launched as one. B batch, T steps, P prefix slots, S source length.
+launched as one.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
-from fairseq_lstmn.ops.passes import operators, recompute
-from fairseq_lstmn.ops.types import Inputs, Results, Source, mapped
+from fairseq_lstmn.ops.types import mapped
 
-if TYPE_CHECKING:  # it imports this module
-    from fairseq_lstmn.ops.triton.cuda_graphs import Cuda
-
-BUCKET = 8  # T and S are rounded up to its multiples, so that few shapes come
 LIMIT = 32  # recorded passes: each keeps memory for its arguments and results
 IDLE = 1024  # calls until a recorded pass may give way, so that recording never is the main work
+RECORDING = Lock()  # torch allows one recording at a time in a process
 
 logger = logging.getLogger(__name__)
+_graphs: dict[torch.device, Graphs] = {}
+_graphs_lock = Lock()
 
 
-def layer(inputs: Inputs, arithmetic: operators.Arithmetic, graphs: Graphs) -> Results:
-    """See ``reference.layer``; ``graphs`` run the passes where gradients are enabled.
+def graphs_of(device: torch.device) -> Graphs:
+    """The ``Graphs`` of ``device``."""
+    with _graphs_lock:
+        if device not in _graphs:
+            _graphs[device] = Graphs(Cuda(device))
+        return _graphs[device]
 
-    Not those of a tape with a room, which stand at another place in every call.
+
+def free_graphs(device: str | torch.device | None = None) -> None:
+    """Give back the memory of what training has recorded on ``device``, or on all of them.
+
+    Training that goes on records anew what it needs.
     """
-    if not torch.is_grad_enabled() or inputs.room is not None:
-        return recompute.layer(inputs, arithmetic)
-    count, prefix = inputs.query_inputs.size(1), inputs.tape.hidden.size(1)
-    slots = 0 if inputs.source is None else inputs.source.keys.size(1)
-    made = recompute.layer(in_bucket(inputs), arithmetic._replace(run=graphs.run))
-    return cut(made, count, prefix + count, slots)
+    for its_device, graphs in list(_graphs.items()):
+        if device is None or torch.device(device) in (its_device, torch.device("cuda")):
+            graphs.free()
 
 
-def in_bucket(inputs: Inputs) -> Inputs:
-    """``inputs`` with T and S rounded up: zeros behind the steps, masked slots in the source."""
-
-    def longer(part: Any) -> Any:
-        return None if part is None else pad(part, (0, 0, 0, -part.size(1) % BUCKET))
-
-    source = inputs.source
-    if source is not None:
-        assert source.mask is not None
-        source = Source(
-            *(longer(source.keys), longer(source.slots)),
-            *(longer(source.query_inputs), longer(source.gate_inputs)),
-            mask=pad(source.mask, (0, -source.mask.size(1) % BUCKET)),
-        )
-    return inputs._replace(
-        query_inputs=longer(inputs.query_inputs),
-        gate_inputs=longer(inputs.gate_inputs),
-        source=source,
-        rows=None,  # how many rows still have a step differs from batch to batch
-    )
+def is_capturing(device: torch.device) -> bool:
+    """Whether somebody records what goes into the current stream of ``device``."""
+    with torch.cuda.device(device):
+        return torch.cuda.is_current_stream_capturing()
 
 
-def cut(made: Results, steps: int, seen: int, slots: int) -> Results:
-    """What is left of ``Results`` with T ``steps``, P + T ``seen`` and S ``slots``."""
-    source_attention = made.source_attention
-    assert made.attention is not None  # which every pass leaves
-    return Results(
-        made.hidden[:, :seen],
-        made.memory[:, :seen],
-        made.keys[:, :seen],
-        made.summaries[:, :steps],
-        made.attention[:, :steps, :seen],
-        made.source_summaries[:, :steps],
-        None if source_attention is None else source_attention[:, :steps, :slots],
-    )
+def precision() -> str:
+    """What float32 products are on CUDA: "tf32", or IEEE's under one of several names."""
+    since_torch_2_9: str | None = getattr(torch.backends.cuda.matmul, "fp32_precision", None)
+    return since_torch_2_9 or torch.get_float32_matmul_precision()
+
+
+class Cuda:
+    """A device with a stream aside for recordings and an event behind the latest launch."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.launched = torch.cuda.Event()
+        # one stream, as libraries keep memory for each that they have seen
+        self.aside: torch.cuda.Stream | None = None
+
+    def is_capturing(self) -> bool:
+        """Whether a pass would go into the caller's own graph."""
+        return is_capturing(self.device)
+
+    def settings(self) -> str:
+        """What a recording fixes beside shapes."""
+        return precision()
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """What goes into the current stream here runs behind what went in during earlier turns."""
+        stream = torch.cuda.current_stream(self.device)
+        stream.wait_event(self.launched)
+        try:
+            yield
+        finally:
+            self.launched.record(stream)
+
+    def finish(self) -> None:
+        """Wait until nothing that was launched is under way."""
+        self.launched.synchronize()
+
+    def record(self, function: Callable[[], Any], pool: Any) -> Recording:
+        """A ``Recording`` of ``function()`` in the memory of ``pool``, or of a new one for None.
+
+        What other threads ask of CUDA meanwhile does not spoil it. One that fails is ended, and
+        its stream, whatever state that is in, not used again.
+        """
+        current = torch.cuda.current_stream(self.device)
+        aside, self.aside = self.aside or torch.cuda.Stream(self.device), None
+        aside.wait_stream(current)
+        graph = torch.cuda.CUDAGraph()
+        with RECORDING, torch.cuda.stream(aside):
+            function()  # what libraries set up for a stream cannot be recorded
+            with torch.cuda.graph(
+                graph, pool=pool, stream=aside, capture_error_mode="thread_local"
+            ):
+                results = function()
+        current.wait_stream(aside)
+        self.aside = aside
+        return Recording(graph.replay, results, graph.pool())
 
 
 class Recording(NamedTuple):
@@ -93,8 +123,8 @@ class Graphs:
 
     A pass launched long ago gives way to one that comes again. All work in one pool of memory,
     where a launch overwrites what others have left. So launches take turns, in Python by a
-    lock and on the ``device``, a ``cuda_graphs.Cuda`` or its like, by its streams; what they
-    made is copied before the turn ends.
+    lock and on the ``device``, a ``Cuda`` or its like, by its streams; the
+    results are copied before the turn ends.
     """
 
     def __init__(self, device: Cuda) -> None:
@@ -176,8 +206,8 @@ class Graph:
         )
 
     def run(self, arguments: tuple[Any, ...]) -> Any:
-        for place, given in zip(tensors_in(self.arguments), tensors_in(arguments)):
-            place.copy_(given)
+        for place, argument in zip(tensors_in(self.arguments), tensors_in(arguments)):
+            place.copy_(argument)
         self.replay()
         return mapped(Tensor.clone, self.results)
 

@@ -1,18 +1,18 @@
-"""Additive attention over slots at one step: see ``step_kernels.read``.
+"""Additive attention over slots at one step: see ``step_kernels.attend``.
 
-B batch, G sentences (each read by B / G successive rows), n slots, P parts that a row's slots are
-split into, H hidden width, V width of a slot (2H or H).
+B batch, G sentences (each attended by B / G successive rows), n slots, P parts that a row's slots
+are split into, H hidden width, V width of a slot (2H or H).
 """
 
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from fairseq_lstmn.ops.triton.triton_kernels.functions import tanh
+from fairseq_lstmn.ops.triton.triton_kernels.cell import tanh
 from fairseq_lstmn.ops.triton.triton_kernels.launch import load_slots, named, split, tiles
 
 
-def read(
+def attend(
     keys: Tensor, slots: Tensor, queries: Tensor, score: Tensor,
     bias: Tensor | None, blocked: Tensor | None,
     attention: Tensor, sums: Tensor, first: int, last: int,
@@ -31,11 +31,11 @@ def read(
         part_scores = sums.new_empty(parts * rows)
     sizes = dict(first=first, last=last, each=each, value_width=value_width)
     sizes.update(tiles(width, value_width))
-    _read[rows, parts](
+    _attend[rows, parts](
         **named(keys=keys, slots=slots, queries=queries, score=score, bias=bias, blocked=blocked),
         **named(attention=attention, sums=part_sums, part_scores=part_scores),
         to_bias=0 if bias is None else len(bias) - last,
-        readers=rows // max(1, len(keys)),
+        queries_each=rows // max(1, len(keys)),
         width=width,
         WIDE=triton.next_power_of_2(width),
         **sizes,
@@ -52,14 +52,14 @@ def read(
     do_not_specialize=["first", "last", "each", "to_bias", "attention_row", "blocked_row"],
     do_not_specialize_on_alignment=["attention"],
 )
-def _read(
+def _attend(
     keys, slots, queries, score, bias, blocked, attention, sums, part_scores,
-    first, last, each, to_bias, readers, width, value_width,
+    first, last, each, to_bias, queries_each, width, value_width,
     WIDE: tl.constexpr, VALUES: tl.constexpr, SLOTS: tl.constexpr, NUMBERS: tl.constexpr,
     keys_row, keys_slot, slots_row, slots_slot, queries_row, attention_row, sums_row,
     blocked_row=0,
 ):  # fmt: skip
-    """Read a part of a row's slots as if there were no others.
+    """Attend to a part of a row's slots as if there were no others.
 
     ``sums`` (P B, V). ``part_scores`` (P B,), whose softmax over P has the parts' shares, or None.
     """
@@ -67,8 +67,8 @@ def _read(
     part = tl.program_id(1) * tl.num_programs(0) + row
     first += tl.program_id(1) * each
     last = tl.minimum(last, first + each)
-    keys += row // readers * keys_row
-    slots += row // readers * slots_row
+    keys += row // queries_each * keys_row
+    slots += row // queries_each * slots_row
     attention += row * attention_row
     h = tl.arange(0, WIDE)
     v = tl.arange(0, VALUES)
@@ -82,16 +82,16 @@ def _read(
         n = start + tl.arange(0, SLOTS)
         there = n < last
         key = load_slots(keys, n, keys_slot, last, h, width)
-        found = tl.sum(tanh(key + query[None, :]) * u[None, :], axis=1)
+        scores = tl.sum(tanh(key + query[None, :]) * u[None, :], axis=1)
         if bias is not None:
-            found += tl.load(bias + to_bias + n, mask=there, other=0.0)
+            scores += tl.load(bias + to_bias + n, mask=there, other=0.0)
         allowed = there
         if blocked is not None:
             allowed &= tl.load(blocked + row * blocked_row + n, mask=there, other=1) == 0
-        found = tl.where(allowed, found, float("-inf"))
-        tl.store(attention + n, found, mask=there)  # the scores, until all are known
+        scores = tl.where(allowed, scores, float("-inf"))
+        tl.store(attention + n, scores, mask=there)  # the scores, until all are known
         slot = load_slots(slots, n, slots_slot, last, v, value_width)
-        best, total, sum_ = with_more(best, total, sum_, found, slot)
+        best, total, sum_ = with_more(best, total, sum_, scores, slot)
     base, one_over = denominator(best, total)
     tl.store(sums + part * sums_row + v, sum_ * one_over, mask=v < value_width)
     if part_scores is not None:
@@ -99,8 +99,8 @@ def _read(
     tl.debug_barrier()  # other threads' scores are read
     for start in range(first, last, NUMBERS):
         n = start + tl.arange(0, NUMBERS)
-        found = tl.load(attention + n, mask=n < last, other=0.0)
-        tl.store(attention + n, tl.exp(found - base) * one_over, mask=n < last)
+        scores = tl.load(attention + n, mask=n < last, other=0.0)
+        tl.store(attention + n, tl.exp(scores - base) * one_over, mask=n < last)
 
 
 @triton.jit(
@@ -113,7 +113,7 @@ def _join(
     VALUES: tl.constexpr, SLOTS: tl.constexpr, NUMBERS: tl.constexpr,
     part_sums_row, attention_row, sums_row,
 ):  # fmt: skip
-    """Read a row's parts as ``_read`` does slots, and give weights their part's share."""
+    """Attend to a row's parts as ``_attend`` does to slots, and give weights their part's share."""
     row = tl.program_id(0).to(tl.int64)
     rows = tl.num_programs(0)
     part_sums += row * part_sums_row
@@ -126,28 +126,28 @@ def _join(
     sum_ = tl.zeros((VALUES,), sums.dtype.element_ty)
     for start in range(0, parts, SLOTS):
         part = start + tl.arange(0, SLOTS)
-        found = tl.load(part_scores + part * rows, mask=part < parts, other=float("-inf"))
+        scores = tl.load(part_scores + part * rows, mask=part < parts, other=float("-inf"))
         part_sum = load_slots(part_sums, part, rows * part_sums_row, parts, v, value_width)
-        best, total, sum_ = with_more(best, total, sum_, found, part_sum)
+        best, total, sum_ = with_more(best, total, sum_, scores, part_sum)
     base, one_over = denominator(best, total)
     tl.store(sums + row * sums_row + v, sum_ * one_over, mask=v < value_width)
     for start in range(first, last, NUMBERS):
         n = start + tl.arange(0, NUMBERS)
-        found = tl.load(part_scores + (n - first) // each * rows, mask=n < last, other=0.0)
+        scores = tl.load(part_scores + (n - first) // each * rows, mask=n < last, other=0.0)
         weight = tl.load(attention + n, mask=n < last, other=0.0)
-        tl.store(attention + n, weight * tl.exp(found - base) * one_over, mask=n < last)
+        tl.store(attention + n, weight * tl.exp(scores - base) * one_over, mask=n < last)
 
 
 @triton.jit
-def with_more(best, total, sum_, found, slot):
+def with_more(best, total, sum_, scores, slot):
     """A softmax as it goes: what was summed so far shrinks when a larger score comes.
 
     ``best`` is the largest score, ``total`` () and ``sum_`` (V,) have exp(score - best) for
-    weights; to them come scores ``found`` (m,) of ``slot`` (m, V).
+    weights; to them come scores ``scores`` (m,) of ``slot`` (m, V).
     """
-    larger = tl.maximum(best, tl.max(found, axis=0))
+    larger = tl.maximum(best, tl.max(scores, axis=0))
     base = tl.where(larger == float("-inf"), 0.0, larger)
-    weight = tl.exp(found - base)
+    weight = tl.exp(scores - base)
     shrink = tl.exp(best - base)
     total = total * shrink + tl.sum(weight, axis=0)
     sum_ = sum_ * shrink + tl.sum(weight[:, None] * slot, axis=0)
@@ -156,6 +156,6 @@ def with_more(best, total, sum_, found, slot):
 
 @triton.jit
 def denominator(best, total):
-    """What to take from scores, and to multiply by: 0 and 0 where no slot may be read."""
+    """What to take from scores, and to multiply by: 0 and 0 where no slot may be attended."""
     base = tl.where(best == float("-inf"), 0.0, best)
     return base, tl.where(total == 0, 0.0, 1.0 / total)

@@ -1,20 +1,17 @@
-"""Buffers of slots with space behind those that are filled.
+"""The cache of a tape: buffers of slots with space behind those that are filled.
 
 B batch, P slots of a tape, C capacity, H hidden width.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:  # types import this module
-    from fairseq_lstmn.ops.types import Tape
+from fairseq_lstmn.ops.types import Tape
 
 
-class Room:
+class Cache:
     """``slots`` (B, C, 2H), [hidden; memory], and ``keys`` (B, C, H); ``filled`` up to there.
 
     ``authors`` (B, C) are the rows that wrote the slots: slots of the same step and author are
@@ -31,22 +28,22 @@ class Room:
 
     @staticmethod
     @torch.no_grad()
-    def of(tape: Tape, space: int) -> Room:
-        """A copy of a complete ``tape``'s slots with ``space`` behind them."""
+    def of(tape: Tape, space: int) -> Cache:
+        """A copy of the slots of ``tape``, its keys there, with ``space`` behind them."""
         assert tape.keys is not None
         slots = with_space(space, tape.hidden, tape.memory)
-        return Room(slots, with_space(space, tape.keys), tape.hidden.size(1))
+        return Cache(slots, with_space(space, tape.keys), tape.hidden.size(1))
 
     @torch.no_grad()
-    def larger(self, count: int, space: int) -> Room:
-        """A room of its own for the last ``count`` slots with ``space`` behind them."""
+    def larger(self, count: int, space: int) -> Cache:
+        """A cache of its own for the last ``count`` slots with ``space`` behind them."""
         seen = slice(self.filled - count, self.filled)
         slots, keys = (with_space(space, part[:, seen]) for part in (self.slots, self.keys))
         authors = None
         if self.authors is not None:
             authors = own_authors(slots)
             authors[:, :count] = self.authors[:, seen]
-        return Room(slots, keys, count, authors)
+        return Cache(slots, keys, count, authors)
 
     def can_grow(self, steps: int) -> bool:
         """Whether there is space for ``steps`` more slots."""
@@ -90,10 +87,10 @@ def own_authors(slots: Tensor) -> Tensor:
 
 
 def with_space(space: int, *parts: Tensor) -> Tensor:
-    """``parts`` (B, P, V) side by side, with room for ``space`` more slots behind them."""
+    """``parts`` (B, P, V) side by side, with space for ``space`` more slots behind them."""
     batch, count, _ = parts[0].shape
     widths = [part.size(2) for part in parts]
-    roomy = parts[0].new_empty(batch, count + space, sum(widths))
-    for place, part in zip(roomy.split(widths, dim=2), parts):
+    spacious = parts[0].new_empty(batch, count + space, sum(widths))
+    for place, part in zip(spacious.split(widths, dim=2), parts):
         place[:, :count] = part
-    return roomy
+    return spacious
