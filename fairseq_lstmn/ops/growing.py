@@ -17,7 +17,7 @@ from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops.cache import Cache
 from fairseq_lstmn.ops.passes.inputs import Inputs, Results
 from fairseq_lstmn.ops.prepare import cast, checked, fill_in_mask, fill_in_tape, precision
-from fairseq_lstmn.ops.types import Attention, Tape, Weights
+from fairseq_lstmn.ops.types import Attention, Tape, Weights, mapped
 
 SMALLEST = 16  # slots of space that a new cache has at least
 
@@ -171,4 +171,6 @@ def stamp(tensor: Tensor | None) -> object:
 
 def requires_grad(inputs: Inputs) -> bool:
     """Whether a tensor of ``Inputs`` requires a gradient."""
-    return any(part is not None and part.requires_grad for part in inputs.tensors())
+    flags: list[bool] = []
+    mapped(lambda part: flags.append(part.requires_grad), inputs)
+    return any(flags)
