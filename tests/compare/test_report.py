@@ -208,7 +208,7 @@ def test_latex_is_escaped(tmp_path):
     assert names == [
         r"\ensuremath{<}b\ensuremath{>}\&\textquotedbl{}x",
         r"50\%\_\$a\$\#\{b\}\textasciitilde{}\^{}\textbackslash{}c",
-        r"\_a\textbar{}b`*[c](d)\_",
+        r"\_a\textbar{}b`{*}{[}c](d)\_",
     ]
 
 

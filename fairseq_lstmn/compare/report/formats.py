@@ -15,7 +15,8 @@ from fairseq_lstmn.compare.report.words import MINUS, MISSING, number, signed, v
 _SPECIAL = re.compile(r"[\\`*\[\]<>|#&~]|(?<![^\W_])_|_(?![^\W_])")
 # tabulate escapes what is LaTeX's own; these it leaves as they are
 _SYMBOLS = str.maketrans(
-    {"|": r"\textbar{}", '"': r"\textquotedbl{}", MINUS: "$-$", MISSING: "--", "±": r"$\pm$"}
+    {"[": "{[}", "*": "{*}"}  # behind a \\ they would be its arguments
+    | {"|": r"\textbar{}", '"': r"\textquotedbl{}", MINUS: "$-$", MISSING: "--", "±": r"$\pm$"}
     | {"⁺": "$^{+}$", "⁻": "$^{-}$"}
 )
 _MARKS = {"better": "⁺", "worse": "⁻", "inconclusive": ""}
