@@ -18,7 +18,7 @@ from fairseq_lstmn.compare.plan import plan
 from fairseq_lstmn.compare.plan.experiment import Experiment
 from fairseq_lstmn.compare.run import server
 from fairseq_lstmn.compare.run.launcher import Launcher, shares
-from fairseq_lstmn.compare.run.runs import Stage
+from fairseq_lstmn.compare.run.runs import Runs, Stage
 from tests.fairseq_commands import CHECKOUT, PLUGIN
 
 PATIENCE = 300  # seconds; only there so that what hangs cannot hang the tests
@@ -212,8 +212,8 @@ def test_a_fork_trains_and_scores_bit_for_bit_as_a_new_process_does(tmp_path, mo
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(RECALL))
     results = []
     for name in "forked", "anew":
-        experiment = Experiment(plan.read(str(tmp_path / "plan.yaml"), []), tmp_path / name)
-        [run] = experiment.runs(experiment.tuned())
+        runs = Runs(Experiment(plan.read(str(tmp_path / "plan.yaml"), [])), tmp_path / name)
+        [run] = runs.of_all_seeds(runs.tuned())
         launch([run], share={"OMP_NUM_THREADS": "2"})
         [answers] = run.folder.glob("score-*/answers.npz")
         numbers = torch.load(run.best_checkpoint, weights_only=False)["model"]

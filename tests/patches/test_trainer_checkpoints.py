@@ -7,8 +7,8 @@ import torch
 from fairseq import checkpoint_utils
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.modules.attentional_output import AttentionalOutput
 from fairseq_lstmn.modules.language_decoder import CarriedTapes
+from fairseq_lstmn.modules.output_layer import AttentionalOutput
 from fairseq_lstmn.ops import Tape
 from fairseq_lstmn.patches import checkpoint_saving, trainer_checkpoints
 

@@ -1,7 +1,7 @@
 """A process that has imported fairseq; the commands of a comparison are forks of it.
 
 To import torch, fairseq and this package takes longer than many a command itself. ``Server`` starts
-one process that does (``python -m`` this module), on Linux. It computes nothing and touches no GPU,
+one process that does, on Linux. It computes nothing and touches no GPU,
 and the processes that it forks become children of the one that asks for them.
 """
 
@@ -23,6 +23,12 @@ from typing import NamedTuple
 import fairseq_lstmn
 
 PACKAGE = str(Path(fairseq_lstmn.__file__).parent)
+# not by -m, to which a folder of this package's name where it is started would be this package
+START = (
+    f"import os, sys; sys.path[0] = {str(Path(PACKAGE).parent)!r}\n"
+    f"from {__name__} import main\n"
+    "sys.path[0] = os.getcwd(); main()"
+)
 READ_LATE = {"CUDA_VISIBLE_DEVICES"}  # variables that mean nothing before a GPU is touched
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -72,7 +78,7 @@ class Server:
         self._channel, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__],
+                [sys.executable, "-c", START],
                 env=self._environment,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
@@ -155,7 +161,3 @@ def become(command: Command) -> None:
     os.environ.update(command.share)
     sys.argv = [command.module, *command.arguments]
     runpy.run_module(command.module, run_name="__main__", alter_sys=True)
-
-
-if __name__ == "__main__":
-    main()
