@@ -42,6 +42,8 @@ def run(args: Namespace) -> int:
         show("devices", devices())
         for kind in kinds_of_device():
             show(f"recurrence backends on {kind}", recurrence_backends(kind))
+        if speeds := compiled_kernels():
+            show("compiled kernels of the CPU", speeds)
         for device, _ in devices():
             checked = backends_on_trial(device)
             if checked:
@@ -144,6 +146,26 @@ def recurrence_backends(device: str) -> list[Row]:
     return [
         (name, "can run" if obstacle is None else f"cannot run: {obstacle}")
         for name, obstacle in backends.report(device)
+    ]
+
+
+def compiled_kernels() -> list[Row]:
+    """What the kernels of this processor are compiled for, and how fast; nothing without them."""
+    import torch
+
+    from fairseq_lstmn.ops import cpp
+
+    if cpp.obstacle(torch.device("cpu")):
+        return []
+    from fairseq_lstmn.ops.cpp import cpp_library, speed
+
+    instructions = cpp_library.INSTRUCTIONS.get(torch.backends.cpu.get_cpu_capability(), ())
+    return [
+        ("compiled for", " ".join(instructions) or f"every {platform.machine()}"),
+        *(
+            (what, f"{ours:,.0f} us, by torch {torchs:,.0f} us")
+            for what, ours, torchs in speed.beside_torch()
+        ),
     ]
 
 

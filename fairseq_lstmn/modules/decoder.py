@@ -165,7 +165,7 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         """Outputs (B, T, H), new tapes and ``Attention`` or None after ``tokens`` (B, T)."""
         x = self.dropout_in(self.embed_tokens(tokens))
         tapes: list[AnyTape]
-        x, tapes, attention = self.stack(x, state.tapes, lengths, state.sources)
+        x, tapes, attention = self.stack(x, state.tapes, lengths, state.sources, whole_tapes=False)
         return x, self.stack.needed(tapes), attention
 
     def output_layer(self, features: Tensor, **kwargs: object) -> Tensor:

@@ -111,12 +111,18 @@ class LSTMNLayer(nn.Module):
         lengths: Tensor | None = None,
         source: SourceTape | None = None,
         return_attention: bool = False,
+        whole_tape: bool = True,
     ) -> LayerOutput:
         """Read x (B, T, D), rows right-padded to ``lengths`` (B,) or None, behind ``tape``.
 
         ``source`` is the ``SourceTape`` that the layer's fusion prepared. Returns outputs
-        (B, T, H), the whole new tape and ``Attention`` or None; see ``ops.lstmn``.
+        (B, T, H), the new tape, which is the whole one or has at least what is ``needed``, and
+        ``Attention`` or None; see ``ops.lstmn``.
         """
+        all_of_it = source is not None or return_attention or whole_tape
+        may_be_fused = self.is_lstm and self.backend == "auto" and not all_of_it
+        if may_be_fused and not isinstance(tape, GrowingTape) and is_plain(x, tape, lengths):
+            return *self.fused_lstm(x, tape), None
         weights = Weights(self.key, self.summary_query, self.score, self.summary_gates)
         fused = None
         if source is not None:
@@ -137,6 +143,34 @@ class LSTMNLayer(nn.Module):
             backend=self.backend,
         )
 
+    def fused_lstm(self, x: Tensor, tape: Tape | None) -> tuple[Tensor, Tape]:
+        """Outputs (B, T, H) and a tape of the last slot, by torch's own kernels for an LSTM."""
+        start = x.new_zeros(2, 1, len(x), self.key.size(0))
+        if tape is not None and tape.hidden.size(1):
+            start = torch.stack([tape.hidden[:, -1], tape.memory[:, -1]]).unsqueeze(1)
+        gates = self.input_gates
+        bias = torch.zeros_like(gates.bias)  # torch's LSTM has two
+        weights = [gates.weight, self.summary_gates, gates.bias, bias]
+        options = True, 1, 0.0, self.training, False  # biases, layers, dropout, and one direction
+        outputs, hidden, memory = torch.lstm(
+            x.transpose(0, 1), tuple(start), weights, *options, batch_first=False
+        )
+        return outputs.transpose(0, 1), Tape(hidden[0].unsqueeze(1), memory[0].unsqueeze(1))
+
     def needed(self, tape: AnyTape) -> AnyTape:
         """What later steps need of ``tape``."""
         return tape.latest(self.memory_span) if self.memory_span else tape
+
+
+def is_plain(x: Tensor, tape: Tape | None, lengths: Tensor | None) -> bool:
+    """Whether torch's LSTM computes the same: on the CPU, in full precision, without padding.
+
+    Compilers and functorch get the recurrence's own operators, whose rules are tested.
+    """
+    full_precision = x.dtype in (torch.float32, torch.float64)
+    if x.device.type != "cpu" or not full_precision or torch.is_autocast_enabled("cpu"):
+        return False
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return False
+    padded = lengths is not None and bool((lengths != x.size(1)).any())
+    return x.numel() > 0 and not padded and (tape is None or tape.lengths is None)

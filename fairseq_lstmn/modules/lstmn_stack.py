@@ -82,11 +82,12 @@ class LSTMNStack(nn.Module):
         tapes: Sequence[AnyTape] | None = None,
         lengths: Tensor | None = None,
         sources: Sequence[SourceTape | None] | None = None,
+        whole_tapes: bool = True,
     ) -> tuple[Tensor, list[AnyTape], Attention | None]:
         """Read x (B, T, D) behind one ``Tape`` a layer, beside one ``SourceTape`` a layer.
 
-        Returns outputs (B, T, H), the whole new tapes, and the ``Attention`` of the topmost layer
-        that is to return it, None if there is no such.
+        Returns outputs (B, T, H), the new tapes (see ``LSTMNLayer``), and the ``Attention`` of
+        the topmost layer that is to return it, None if there is no such.
         """
         nothing = [None] * len(self.layers)
         first, last = self.layers[0], self.layers[-1]
@@ -97,7 +98,7 @@ class LSTMNStack(nn.Module):
             if self.skip_connections and layer is not first:
                 inputs = torch.cat([inputs, x], dim=-1)
             returns = source is not None or (self.return_attention and layer is last)
-            outputs, tape, attended = layer(inputs, tape, lengths, source, returns)
+            outputs, tape, attended = layer(inputs, tape, lengths, source, returns, whole_tapes)
             below = outputs + below if self.residuals and layer is not first else outputs
             new_tapes.append(tape)
             attention = attended or attention

@@ -5,9 +5,13 @@ B batch, P slots of a tape, C capacity, H hidden width.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from fairseq_lstmn.ops.pages import in_huge_pages
 from fairseq_lstmn.ops.types import Tape
 
 
@@ -17,7 +21,8 @@ class Cache:
     ``authors`` (B, C) are the rows that wrote the slots: slots of the same step and author are
     equal. The rows of a beam soon share all but the latest ones, which alone are copied when
     they change places. None as long as every row wrote its own. ``final``: whether a backward
-    pass will read the slots, which then may not change any more.
+    pass will read the slots, which then may not change any more. ``packed``: the weights of the
+    layer as its kernels take them.
     """
 
     def __init__(
@@ -25,6 +30,7 @@ class Cache:
     ) -> None:
         self.slots, self.keys, self.filled, self.authors = slots, keys, filled, authors
         self.final = False
+        self.packed = Once()
 
     @staticmethod
     @torch.no_grad()
@@ -43,7 +49,9 @@ class Cache:
         if self.authors is not None:
             authors = own_authors(slots)
             authors[:, :count] = self.authors[:, seen]
-        return Cache(slots, keys, count, authors)
+        larger = Cache(slots, keys, count, authors)
+        larger.packed = self.packed
+        return larger
 
     def can_grow(self, steps: int) -> bool:
         """Whether there is space for ``steps`` more slots."""
@@ -90,7 +98,36 @@ def with_space(space: int, *parts: Tensor) -> Tensor:
     """``parts`` (B, P, V) side by side, with space for ``space`` more slots behind them."""
     batch, count, _ = parts[0].shape
     widths = [part.size(2) for part in parts]
-    spacious = parts[0].new_empty(batch, count + space, sum(widths))
+    spacious = in_huge_pages(parts[0].new_empty(batch, count + space, sum(widths)))
     for place, part in zip(spacious.split(widths, dim=2), parts):
         place[:, :count] = part
     return spacious
+
+
+class Once:
+    """What is computed of tensors, anew only when others come or their contents have changed.
+
+    Changes that torch's version counter does not see, by way of ``.data``, are not seen here.
+    """
+
+    def __init__(self) -> None:
+        self.tensors: tuple[Tensor | None, ...] = ()
+        self.stamps: list[object] = []
+        self.result: Any = None
+
+    def __call__(
+        self, compute: Callable[..., Any], *tensors: Tensor | None, key: object = None
+    ) -> Any:
+        """``compute(*tensors)``, any of which may be None; ``key``: what else it depends on."""
+        stamps = [key, *map(stamp, tensors)]
+        if stamps != self.stamps:
+            self.tensors, self.stamps = tensors, stamps  # kept alive: a new tensor has another id
+            self.result = compute(*tensors)
+        return self.result
+
+
+def stamp(tensor: Tensor | None) -> object:
+    """What is equal as long as ``tensor`` or None is the same; an inference tensor's never is."""
+    if tensor is None:
+        return None
+    return object() if tensor.is_inference() else (id(tensor), tensor._version, tensor.data_ptr())

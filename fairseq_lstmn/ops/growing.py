@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.ops.cache import Cache
+from fairseq_lstmn.ops.cache import Cache, Once
 from fairseq_lstmn.ops.passes.inputs import Inputs, Results
 from fairseq_lstmn.ops.prepare import cast, checked, fill_in_mask, fill_in_tape, precision
 from fairseq_lstmn.ops.types import Attention, Tape, Weights, mapped
@@ -36,7 +36,7 @@ class GrowingTape:
         self._tape = tape and tape.map(torch.clone)
         # where the slots of _tape are the last ones, as soon as there is one
         self._cache: Cache | None = None
-        self._weights, self._source = CastOnce(), CastOnce()
+        self._weights, self._source = Once(), Once()
         self._lock = Lock()
 
     def tape(self) -> Tape | None:
@@ -108,10 +108,10 @@ class GrowingTape:
 
     def _cast(self, inputs: Inputs, dtype: torch.dtype) -> Inputs:
         """``inputs`` in ``dtype``, of which most came already in the call before."""
-        *weights, bias = self._weights(dtype, *inputs.weights, inputs.distance_bias)
+        *weights, bias = cast_once(self._weights, dtype, *inputs.weights, inputs.distance_bias)
         source = inputs.source
         if source is not None:
-            keys, slots = self._source(dtype, source.keys, source.slots)
+            keys, slots = cast_once(self._source, dtype, source.keys, source.slots)
             source = source._replace(keys=keys, slots=slots)
         inputs = inputs._replace(weights=Weights(*weights), source=source, distance_bias=bias)
         return cast(inputs, dtype)
@@ -134,39 +134,20 @@ class GrowingTape:
         return GrowingTape, (tape and tape.map(torch.detach),)
 
 
-class CastOnce:
-    """Tensors cast to a precision, anew only when others come or their contents have changed.
+def cast_once(once: Once, dtype: torch.dtype, *tensors: Tensor | None) -> tuple[Any, ...]:
+    """``tensors``, of which some may be None, in ``dtype``; cast once as long as they are the same.
 
-    Also when gradients are enabled and were not, or the other way about. Changes that torch's
-    version counter does not see, by way of ``.data``, are not seen here.
+    Anew also when gradients are enabled and were not, or the other way about.
     """
-
-    def __init__(self) -> None:
-        self.tensors: tuple[Tensor | None, ...] = ()
-        self.stamps: list[object] = []
-        self.casts: tuple[Any, ...] = ()
-
-    def __call__(self, dtype: torch.dtype, *tensors: Tensor | None) -> tuple[Any, ...]:
-        """``tensors``, of which some may be None, in ``dtype``."""
-        if all(tensor is None or tensor.dtype == dtype for tensor in tensors):
-            return tensors
-        stamps = [dtype, torch.is_grad_enabled(), *map(stamp, tensors)]
-        if stamps != self.stamps:
-            self.tensors, self.stamps = tensors, stamps  # kept alive: a new tensor has another id
-            self.casts = cast(tensors, dtype)
-        return self.casts
+    if all(tensor is None or tensor.dtype == dtype for tensor in tensors):
+        return tensors
+    key = dtype, torch.is_grad_enabled()
+    return once(lambda *parts: cast(parts, dtype), *tensors, key=key)
 
 
 def space(tape: Tape, steps: int) -> int:
     """A new cache's behind ``tape``: twice what it needs, so that a slot is copied about once."""
     return max(SMALLEST, tape.hidden.size(1) + steps)
-
-
-def stamp(tensor: Tensor | None) -> object:
-    """What is equal as long as ``tensor`` or None is the same; an inference tensor's never is."""
-    if tensor is None:
-        return None
-    return object() if tensor.is_inference() else (id(tensor), tensor._version, tensor.data_ptr())
 
 
 def requires_grad(inputs: Inputs) -> bool:

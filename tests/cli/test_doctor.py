@@ -1,5 +1,6 @@
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -45,6 +46,21 @@ def test_healthy_installation(capsys):
     assert any(line and line[0] in ("fairseq", "fairseq-fixed") for line in lines)
     assert ["reference", "can", "run"] in lines
     assert "error:" not in captured.err
+
+
+def test_compiled_kernels_are_described_beside_torchs(capsys):
+    assert main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first = lines.index("compiled kernels of the CPU")
+    assert lines[first + 1].startswith("  compiled for ")
+    for line in lines[first + 2 : first + 4]:
+        assert re.fullmatch(r"  .+  [\d,]+ us, by torch [\d,]+ us", line), line
+
+
+def test_without_compiled_kernels_there_is_nothing_to_describe(capsys, nothing_built):
+    assert main(["doctor"]) == 0
+    printed = capsys.readouterr().out
+    assert "compiled kernels" not in printed and "fairseq-lstmn build" in printed
 
 
 def test_backend_that_cannot_run_is_no_error(capsys, monkeypatch):

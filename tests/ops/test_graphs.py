@@ -9,14 +9,13 @@ from threading import Lock
 import pytest
 import torch
 
-from fairseq_lstmn.ops import backends, cpp, lstmn, triton
+from fairseq_lstmn.ops import backends, lstmn, triton
 from fairseq_lstmn.ops.passes import operators, step_kernels
 from fairseq_lstmn.ops.passes.recompute import Recompute
 from fairseq_lstmn.ops.triton import graphs
 from fairseq_lstmn.ops.types import mapped
 
 from .cases import (
-    BACKENDS,
     DEVICE,
     MAY_BE_RAGGED,
     apply,
@@ -240,14 +239,6 @@ def test_threads_take_turns(recorder):
         for number, actual in enumerate(threads.map(computed, range(100))):
             assert_close(actual[0], expected[number % 4][0], LIMIT)
             assert_close(actual[1], expected[number % 4][1], LIMIT)
-    assert counts(recorder) == (2, 0)
-
-
-@pytest.mark.skipif("cpp" not in BACKENDS or DEVICE != "cpu", reason="needs kernels of the CPU")
-def test_compiled_steps(recorder, monkeypatch):
-    train_in_graphs(monkeypatch, cpp.step_kernels(), recorder)
-    for seed in range(3):
-        compare(build(**EVERYTHING, seed=seed))
     assert counts(recorder) == (2, 0)
 
 

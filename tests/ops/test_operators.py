@@ -15,7 +15,7 @@ from fairseq_lstmn.ops.passes import operators
 from fairseq_lstmn.ops.passes.inputs import Inputs
 from fairseq_lstmn.ops.prepare import fill_in
 
-from .cases import BACKENDS, FAST_BACKENDS, apply, build
+from .cases import FAST_BACKENDS, apply, build
 
 PACKAGE_PARENT = Path(operators.__file__).parents[2]
 LIBRARY = torch.ops.fairseq_lstmn
@@ -70,54 +70,6 @@ def test_tensors_in_a_row_are_inputs_again(source):
     inputs = fill_in(Inputs(**arguments))
     # the same tensors: == of others would raise
     assert Inputs.of(inputs.tensors(), inputs.memory_span, inputs.rows) == inputs
-
-
-@pytest.mark.skipif("cpp" not in BACKENDS, reason="needs kernels of the CPU")
-class TestKernels:
-    """Each says what it writes, and has shapes without numbers."""
-
-    @pytest.fixture
-    def parts(self):
-        """By name: rows (B, H), keys (B, n, H), slots (B, n, 2H) and so on."""
-        generator = torch.Generator().manual_seed(1)
-        sizes = {
-            "keys": (3, 4, 5),
-            "slots": (3, 4, 10),
-            "query": (3, 5),
-            "score": (5,),
-            "bias": (4,),
-            "attention": (3, 4),
-            "sums": (3, 10),
-            "gates": (3, 20),
-            "memory": (3, 5),
-        }
-        return {name: torch.randn(size, generator=generator) for name, size in sizes.items()}
-
-    @pytest.mark.parametrize("is_there", [False, True])
-    def test_read(self, parts, is_there):
-        blocked = torch.tensor([[True, False, False, False]] * 3)
-        maybe = (parts["bias"], blocked) if is_there else (None, None)
-        read = [parts[name] for name in ("keys", "slots", "query", "score")]
-        opcheck(LIBRARY.read.default, (*read, *maybe, parts["attention"], parts["sums"], 1, 4))
-
-    @pytest.mark.parametrize("is_there", [False, True])
-    def test_read_backward(self, parts, is_there):
-        given = [parts[name] for name in ("keys", "slots", "query", "score", "attention", "sums")]
-        d_attention = parts["attention"].clone() if is_there else None
-        found = [torch.zeros(3, 5), torch.zeros(3, 5), torch.zeros(3, 4, 5)]
-        opcheck(LIBRARY.read_backward.default, (*given, d_attention, *found, 1, 4))
-
-    @pytest.mark.parametrize("is_there", [False, True])
-    def test_cell(self, parts, is_there):
-        gates, memory, slot = parts["gates"], parts["memory"], parts["sums"]
-        fused = memory.clone() if is_there else None
-        opcheck(LIBRARY.cell.default, (gates, memory, fused, slot))
-        d_slot, d_gates = slot.clone(), gates.clone()
-        opcheck(LIBRARY.cell_backward.default, (gates, memory, slot, d_slot, d_gates))
-
-    def test_arguments_have_names(self, parts):
-        gates, memory, slot = parts["gates"], parts["memory"], parts["sums"]
-        assert LIBRARY.cell(gates=gates, memory=memory, fused=None, slot=slot) is None
 
 
 class Model(nn.Module):

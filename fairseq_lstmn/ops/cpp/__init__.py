@@ -1,13 +1,12 @@
-"""The recurrence on the CPU, its steps compiled from csrc/."""
+"""The recurrence on the CPU, compiled from csrc/."""
 
 from functools import cache
-from types import SimpleNamespace
 
 import torch
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops.cpp import cpp_library
-from fairseq_lstmn.ops.passes.recompute import Recompute
+from fairseq_lstmn.ops.cpp.compiled import Compiled
 from fairseq_lstmn.ops.passes.saved import Kernels
 
 
@@ -17,18 +16,7 @@ def kernels() -> Kernels:
     reason = obstacle(torch.device("cpu"))
     if reason:
         raise InputError(f"recurrence backend 'cpp' cannot run: {reason}")
-    return Recompute(step_kernels())
-
-
-def step_kernels() -> SimpleNamespace:
-    """The four of ``passes.step_kernels``, by the names that csrc/ gives them."""
-    library = torch.ops.fairseq_lstmn
-    return SimpleNamespace(
-        attend=library.read,
-        attend_backward=library.read_backward,
-        cell=library.cell,
-        cell_backward=library.cell_backward,
-    )
+    return Compiled()
 
 
 def obstacle(device: torch.device) -> str | None:

@@ -24,7 +24,7 @@ from fairseq_lstmn.ops.passes.saved import (
     segments,
     window,
 )
-from fairseq_lstmn.ops.types import Source, Tape, Weights
+from fairseq_lstmn.ops.types import Source, Tape, Weights, mapped
 
 TOGETHER = 16  # steps whose gradients of earlier slots are summed in one product
 
@@ -38,23 +38,16 @@ class Backward:
     def __init__(self, step_kernels: Any, saved: SavedForBackward, grad_results: Results) -> None:
         self.step_kernels, self.saved, self.weights = step_kernels, saved, saved.weights
         self.activations, self.grad_results = saved.activations, grad_results
-        self.grad = Gradients.start(saved, grad_results)
+        self.grad = Gradients.allocate(saved)
         self.fuse = fusion(step_kernels, saved)
         self.batch, self.steps, self.width = self.activations.queries.shape
         self.prefix = self.activations.keys.size(1) - self.steps
         self.summed = self.steps  # grad.slots has what these and later steps add to earlier slots
         self.grad_biases: Tensor | None = None  # (P + T,)
-        if saved.distance_bias is not None:
-            self.grad_biases = saved.distance_bias.new_zeros(self.prefix + self.steps)
 
     def inputs(self) -> Inputs:
         """The backward pass of all steps; the gradients of ``Inputs``."""
-        whole = self.activations, self.grad_results, self.grad
-        for span, count in reversed(segments(self.saved.rows, self.batch, self.steps)):
-            self.activations, self.grad_results, self.grad = first(count, whole)
-            for t in reversed(span):
-                self.step(t)
-        self.activations, self.grad_results, self.grad = whole
+        self.all_steps()
         return Inputs(
             query_inputs=self.grad.queries,
             gate_inputs=self.grad.gates,
@@ -64,6 +57,26 @@ class Backward:
             memory_span=0,  # which has no gradient
             distance_bias=self.grad_distance_bias(),
         )
+
+    def all_steps(self) -> None:
+        """The gradients of everything but weights."""
+        self.start()
+        whole = self.activations, self.grad_results, self.grad
+        for span, count in reversed(segments(self.saved.rows, self.batch, self.steps)):
+            self.activations, self.grad_results, self.grad = first(count, whole)
+            for t in reversed(span):
+                self.step(t)
+        self.activations, self.grad_results, self.grad = whole
+        self.sum_attention(0)
+
+    def start(self) -> None:
+        """Before the last step's backward pass: zeros, and the slots' gradients as results."""
+        mapped(Tensor.zero_, self.grad._replace(slots=None))  # type: ignore[arg-type]
+        of_slots = self.grad_results.hidden, self.grad_results.memory
+        for part, grad in zip(self.grad.slots.chunk(2, dim=2), of_slots):
+            part.zero_() if grad is None else part.copy_(grad)
+        if self.saved.distance_bias is not None:
+            self.grad_biases = self.saved.distance_bias.new_zeros(self.prefix + self.steps)
 
     def step(self, t: int) -> None:
         """Step t, when all later ones are over."""
@@ -146,28 +159,33 @@ class Backward:
         a = self.activations
         summaries, states = a.summaries[..., : self.width], a.slots[:, self.prefix :, : self.width]
         own = dict(
-            key=product(self.grad.keys[:, self.prefix :], states),
-            summary_query=product(self.grad.queries, summaries[:, :-1]),
+            key=self.product(self.grad.keys[:, self.prefix :], states),
+            summary_query=self.product(self.grad.queries, summaries[:, :-1]),
             score=self.grad.score.sum(dim=0),
-            summary_gates=product(self.grad.gates, summaries[:, 1:]),
+            summary_gates=self.product(self.grad.gates, summaries[:, 1:]),
         )
         if self.fuse is None:
             return Weights(**own)
         source_query = None
         if self.weights.source_query is not None:
-            source_query = product(self.grad.source_queries, self.fuse.followed(a))
+            source_query = self.product(self.grad.source_queries, self.fuse.followed(a))
         contexts = a.source_summaries[:, 1:, : self.width]
         return Weights(
             **own,
             source_query=source_query,
             source_score=self.grad.source_score.sum(dim=0),
-            source_gate=product(self.fuse.grad_gate(self.grad), contexts),
+            source_gate=self.product(self.fuse.grad_gate(self.grad), contexts),
         )
+
+    def product(self, grad_outputs: Tensor, inputs: Tensor) -> Tensor:
+        """The gradient (O, I) of a weight from those of its outputs (B, T, O) and its inputs."""
+        if grad_outputs.stride(1) > grad_outputs.stride(0):  # flatten copies nothing in this order
+            grad_outputs, inputs = grad_outputs.transpose(0, 1), inputs.transpose(0, 1)
+        return grad_outputs.flatten(0, 1).T @ inputs.flatten(0, 1)
 
     def grad_tape(self) -> Tape:
         """Of the prefix: from attention and from the outputs, of which it is a part."""
         before = slice(self.prefix)
-        self.sum_attention(0)
         grad_keys = self.grad.keys[:, before] * self.weights.score
         if self.grad_results.keys is not None:
             grad_keys += self.grad_results.keys[:, before]
@@ -200,10 +218,3 @@ def grad_slots(attention: Tensor, grad_sums: Tensor, slots: slice, steps: slice)
     """
     weights = attention[:, steps, slots].transpose(1, 2).contiguous()
     return torch.bmm(weights, grad_sums[:, steps])
-
-
-def product(grad_outputs: Tensor, inputs: Tensor) -> Tensor:
-    """The gradient (O, I) of a weight from those of its outputs (B, T, O) and its inputs."""
-    if grad_outputs.stride(1) > grad_outputs.stride(0):  # flatten copies nothing in memory's order
-        grad_outputs, inputs = grad_outputs.transpose(0, 1), inputs.transpose(0, 1)
-    return grad_outputs.flatten(0, 1).T @ inputs.flatten(0, 1)

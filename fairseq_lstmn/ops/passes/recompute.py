@@ -37,6 +37,7 @@ class Recompute:
         assert tape.summary is not None
         with memory_for_attention(inputs):
             activations = SavedActivations.allocate(inputs)
+            zero_where_no_step_writes(activations)
         batch, steps, width = query_inputs.shape
         prefix = tape.hidden.size(1)
         to_query, to_gates, to_key = (
@@ -76,6 +77,16 @@ class Recompute:
     def backward(self, saved: SavedForBackward, grad_results: Results) -> Inputs:
         """All steps from last to first."""
         return Backward(self.step_kernels, saved, grad_results).inputs()
+
+
+def zero_where_no_step_writes(activations: SavedActivations) -> None:
+    """Attention out of sight, and summaries of padded steps."""
+    for weights in (activations.attention, activations.source_attention):
+        if weights is not None:
+            weights[:, :1].zero_() if weights.stride(1) == 0 else weights.zero_()
+    for summaries in (activations.summaries, activations.source_summaries):
+        if summaries is not None:
+            summaries[:, 1:].zero_()
 
 
 def transposed(weight: Tensor, steps: int) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fairseq_lstmn.ops.cache import Cache
+from fairseq_lstmn.ops.pages import in_huge_pages
 from fairseq_lstmn.ops.passes.inputs import Inputs, Results
 from fairseq_lstmn.ops.types import Weights, mapped
 
@@ -36,16 +37,20 @@ class SavedActivations(NamedTuple):
 
     @staticmethod
     def allocate(inputs: Inputs) -> SavedActivations:
-        """Those of ``inputs`` before the first step, the prefix in its cache or in a copy of it."""
+        """Those of ``inputs`` before the first step, the prefix in its cache or in a copy of it.
+
+        Of the rest only the summaries before the first step and what is read of the source are
+        written.
+        """
         query_inputs, gate_inputs, _, tape, source, *_ = inputs
         _, steps, width = query_inputs.shape
         assert tape.summary is not None and tape.source_summary is not None
         cache = Cache.of(tape, steps) if inputs.cache is None else inputs.cache
         slots, keys = cache.window(tape.hidden.size(1), steps)
         activations = SavedActivations(
-            *(slots, keys, torch.empty_like(query_inputs)),
+            *(slots, keys, uninitialised(query_inputs)),
             attention_weights(inputs, slots.size(1)),
-            torch.empty_like(gate_inputs),
+            uninitialised(gate_inputs),
             before_first(tape.summary, steps, 2 * width),
         )
         if source is None:
@@ -121,25 +126,19 @@ class Gradients(NamedTuple):
     fusion_gates: OfSource = None  # (B, T, H)
 
     @staticmethod
-    def start(saved: SavedForBackward, grad_results: Results) -> Gradients:
-        """Before the last step's backward pass: zeros, and the slots' gradients as results."""
-        activations = saved.activations
-        slots = torch.empty_like(activations.slots)
-        for part, grad in zip(slots.chunk(2, dim=2), (grad_results.hidden, grad_results.memory)):
-            part.zero_() if grad is None else part.copy_(grad)
-        keys, queries, gates = map(
-            torch.zeros_like, (activations.keys, activations.queries, activations.gates)
-        )
-        gradients = Gradients(slots, keys, queries, torch.zeros_like(queries[:, 0]), gates)
+    def allocate(saved: SavedForBackward) -> Gradients:
+        """Memory for them, not written."""
+        a = saved.activations
+        slots, keys, queries, gates = map(uninitialised, (a.slots, a.keys, a.queries, a.gates))
+        gradients = Gradients(slots, keys, queries, uninitialised(queries[:, 0]), gates)
         if saved.source_keys is None:
             return gradients
-        fusion_gates = activations.fusion_gates
         return gradients._replace(
-            source_keys=torch.zeros_like(saved.source_keys),
-            source_queries=torch.zeros_like(queries),
-            source_score=torch.zeros_like(queries[:, 0]),
-            source_sums=torch.zeros_like(activations.source_summaries[:, 1:]),
-            fusion_gates=None if fusion_gates is None else torch.zeros_like(fusion_gates),
+            source_keys=uninitialised(saved.source_keys),
+            source_queries=uninitialised(queries),
+            source_score=uninitialised(gradients.score),
+            source_sums=uninitialised(a.source_summaries[:, 1:]),
+            fusion_gates=None if a.fusion_gates is None else uninitialised(a.fusion_gates),
         )
 
 
@@ -163,21 +162,27 @@ class Kernels(Protocol):
         """
 
 
+def uninitialised(like: Tensor) -> Tensor:
+    return in_huge_pages(torch.empty_like(like))
+
+
 def attention_weights(inputs: Inputs, slots: int) -> Tensor:
-    """(B, T, slots), zeros; where nobody asks for them, all steps are in the same memory."""
+    """(B, T, slots); where nobody asks for them, all steps are in the same memory."""
     batch, steps, _ = inputs.query_inputs.shape
     if inputs.discard_attention:
-        return inputs.query_inputs.new_zeros(batch, 1, slots).expand(batch, steps, slots)
-    return inputs.query_inputs.new_zeros(batch, steps, slots)
+        return inputs.query_inputs.new_empty(batch, 1, slots).expand(batch, steps, slots)
+    return in_huge_pages(inputs.query_inputs.new_empty(batch, steps, slots))
 
 
 def before_first(summary: Tensor, steps: int, width: int) -> Tensor:
-    """(B, 1 + T, width): ``summary`` (B, H) in front of the steps' own; the rest is zero.
+    """(B, 1 + T, width): ``summary`` (B, H) with zeros in front of the steps' own.
 
     In memory the steps stand first: what products read and write there lies side by side.
     """
-    rest = 0, width - summary.size(1), 0, 0, 0, steps
-    return torch.nn.functional.pad(summary.unsqueeze(0), rest).transpose(0, 1)
+    batch, hidden = summary.shape
+    summaries = in_huge_pages(summary.new_empty(1 + steps, batch, width))
+    summaries[0, :, :hidden], summaries[0, :, hidden:] = summary, 0
+    return summaries.transpose(0, 1)
 
 
 def of_steps(summaries: Tensor | None, width: int) -> Tensor | None:

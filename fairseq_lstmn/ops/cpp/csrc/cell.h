@@ -1,59 +1,52 @@
-// The gates and the state of one step, forwards and backwards: see ops/passes/step_kernels.py.
+// The gates and the state of one row at one step, forwards and backwards.
 //
-// B batch, H hidden width. Gates stand in torch's order: input, forget, candidate, output.
+// H hidden width. Gates stand in torch's order: input, forget, candidate, output. ``d_x`` is the
+// gradient of x.
 #pragma once
 
 #include "tanh.h"
-#include "view.h"
 
+// Equations (7)-(9): activate ``gates`` (4H) in place, write [h_t; c_t] into ``slot`` (2H).
+// ``memory`` (H) is c~_t; ``fusion_gate`` and ``source_memory`` (H), whose product joins c_t, are
+// deep fusion's (15), else null.
 template <typename T>
-void cell_step(const at::Tensor& gates_, const at::Tensor& memory_,
-               const std::optional<at::Tensor>& fused_, const at::Tensor& slot_) {
-  View<T> gates(gates_), memories(memory_), slots(slot_);
-  const int64_t H = memory_.size(1);
-  for_rows(memory_.size(0), H, [&](int64_t b) {
-    T *write = gates.row(b), *keep = write + H, *candidate = keep + H, *show = candidate + H;
-    T *state = slots.row(b), *cell = state + H;
-    const T* memory = memories.row(b);
+void cell(T* gates, const T* memory, const T* fusion_gate, const T* source_memory, T* slot,
+          int64_t H) {
+  T *input = gates, *forget = input + H, *candidate = forget + H, *output = candidate + H;
+  T *hidden = slot, *state = slot + H;
 #pragma omp simd
-    for (int64_t h = 0; h < H; ++h) {
-      write[h] = logistic(write[h]);
-      keep[h] = logistic(keep[h]);
-      candidate[h] = fast_tanh(candidate[h]);
-      show[h] = logistic(show[h]);
-      cell[h] = keep[h] * memory[h] + write[h] * candidate[h];  // (8)
-    }
-    if (fused_) {
-      const T* fused = View<T>(*fused_).row(b);
-      for (int64_t h = 0; h < H; ++h) cell[h] += fused[h];  // (15)
-    }
+  for (int64_t h = 0; h < H; ++h) {
+    input[h] = logistic(input[h]);
+    forget[h] = logistic(forget[h]);
+    candidate[h] = fast_tanh(candidate[h]);
+    output[h] = logistic(output[h]);
+    state[h] = forget[h] * memory[h] + input[h] * candidate[h];  // (8)
+  }
+  if (fusion_gate)
+    for (int64_t h = 0; h < H; ++h) state[h] += fusion_gate[h] * source_memory[h];  // (15)
 #pragma omp simd
-    for (int64_t h = 0; h < H; ++h) state[h] = show[h] * fast_tanh(cell[h]);  // (9), (16)
-  });
+  for (int64_t h = 0; h < H; ++h) hidden[h] = output[h] * fast_tanh(state[h]);  // (9), (16)
 }
 
+// Take ``cell`` back: write ``d_gates`` (4H), and [d c_t; d c~_t] over ``d_slot`` (2H), which comes
+// as the gradient of [h_t; c_t] from outside the step.
 template <typename T>
-void cell_step_backward(const at::Tensor& gates_, const at::Tensor& memory_,
-                        const at::Tensor& slot_, const at::Tensor& d_slot_,
-                        const at::Tensor& d_gates_) {
-  View<T> gates(gates_), memories(memory_), slots(slot_), d_slots(d_slot_), d_all_gates(d_gates_);
-  const int64_t H = memory_.size(1);
-  for_rows(memory_.size(0), H, [&](int64_t b) {
-    const T *write = gates.row(b), *keep = write + H, *candidate = keep + H, *show = candidate + H;
-    const T *cell = slots.row(b) + H, *memory = memories.row(b);
-    T *d_state = d_slots.row(b), *d_later = d_state + H;
-    T *d_write = d_all_gates.row(b), *d_keep = d_write + H, *d_candidate = d_keep + H,
-      *d_show = d_candidate + H;
+void cell_backward(const T* gates, const T* memory, const T* slot, T* d_slot, T* d_gates,
+                   int64_t H) {
+  const T *input = gates, *forget = input + H, *candidate = forget + H, *output = candidate + H;
+  const T* state = slot + H;
+  T *d_hidden = d_slot, *d_state = d_slot + H;
+  T *d_input = d_gates, *d_forget = d_input + H, *d_candidate = d_forget + H,
+    *d_output = d_candidate + H;
 #pragma omp simd
-    for (int64_t h = 0; h < H; ++h) {
-      const T tanh = fast_tanh(cell[h]);
-      const T d = d_later[h] + d_state[h] * show[h] * (T(1) - tanh * tanh);  // (9)
-      d_show[h] = d_state[h] * tanh * show[h] * (T(1) - show[h]);
-      d_write[h] = d * candidate[h] * write[h] * (T(1) - write[h]);  // (8)
-      d_keep[h] = d * memory[h] * keep[h] * (T(1) - keep[h]);
-      d_candidate[h] = d * write[h] * (T(1) - candidate[h] * candidate[h]);
-      d_state[h] = d;
-      d_later[h] = d * keep[h];
-    }
-  });
+  for (int64_t h = 0; h < H; ++h) {
+    const T tanh = fast_tanh(state[h]);
+    const T d = d_state[h] + d_hidden[h] * output[h] * (T(1) - tanh * tanh);  // (9)
+    d_output[h] = d_hidden[h] * tanh * output[h] * (T(1) - output[h]);
+    d_input[h] = d * candidate[h] * input[h] * (T(1) - input[h]);  // (8)
+    d_forget[h] = d * memory[h] * forget[h] * (T(1) - forget[h]);
+    d_candidate[h] = d * input[h] * (T(1) - candidate[h] * candidate[h]);
+    d_hidden[h] = d;
+    d_state[h] = d * forget[h];
+  }
 }

@@ -1,46 +1,99 @@
-// What ops/cpp calls: the steps of the recurrence in float32 and float64.
+// What ops/cpp calls: a layer forwards and backwards, in float32 and float64.
 
 #include <ATen/Dispatch.h>
 #include <torch/library.h>
 
-#include "cell.h"
-#include "read.h"
+#include "layer.h"
 
 namespace kernels {
 
-using at::Tensor;
-using Maybe = std::optional<Tensor>;
-
-void read(const Tensor& keys, const Tensor& slots, const Tensor& queries, const Tensor& v,
-          const Maybe& bias, const Maybe& blocked, const Tensor& attention, const Tensor& sums,
-          int64_t first, int64_t last) {
-  AT_DISPATCH_FLOATING_TYPES(keys.scalar_type(), "read", [&] {
-    read_step<scalar_t>(keys, slots, queries, v, bias, blocked, attention, sums, first, last);
+void forward(const Tensor& query_inputs, const Tensor& gate_inputs, const Tensor& slots,
+             const Tensor& keys, const Tensor& queries, const Tensor& attention,
+             const Tensor& gates, const Tensor& summaries, const Maybe& source_queries,
+             const Maybe& source_attention, const Maybe& source_summaries,
+             const Maybe& fusion_gates, const Tensor& summary_query, const Tensor& summary_gates,
+             const Tensor& key, const Tensor& score, const Maybe& source_query,
+             const Maybe& source_gate, const Maybe& source_score, const Maybe& source_keys,
+             const Maybe& source_slots, const Maybe& source_blocked, const Maybe& bias,
+             const Maybe& blocked, at::IntArrayRef rows, int64_t memory_span) {
+  const int64_t B = queries.size(0), T = queries.size(1), N = keys.size(1), H = keys.size(2);
+  const Steps steps(rows, B, T);
+  AT_DISPATCH_FLOATING_TYPES(keys.scalar_type(), "forward", [&] {
+    using Numbers = View<scalar_t>;
+    using Packed = Panels<scalar_t>;
+    const Forward<scalar_t> layer{
+        Numbers(query_inputs), Numbers(gate_inputs), Numbers(slots), Numbers(keys),
+        Numbers(queries), Numbers(attention), Numbers(gates), Numbers(summaries),
+        Source<scalar_t>(source_keys, source_slots, source_blocked, source_queries,
+                         source_attention, source_summaries, fusion_gates, source_score),
+        Packed(summary_query, H), Packed(summary_gates, 4 * H), Packed(key, H),
+        Packed(source_query, H), Packed(source_gate, fusion_gates ? H : 4 * H),
+        Score<scalar_t>(score), View<bool>(blocked),
+        bias ? numbers<scalar_t>(*bias) : nullptr, N - T, N, H, memory_span, steps};
+    for_blocks(B, N * 3 * H * sizeof(scalar_t),
+               [&](int64_t first, int64_t last) { layer.block(first, last); });
   });
 }
 
-Tensor read_backward(const Tensor& keys, const Tensor& slots, const Tensor& queries,
-                     const Tensor& v, const Tensor& attention, const Tensor& d_sums,
-                     const Maybe& d_attention, const Tensor& d_v, const Tensor& d_queries,
-                     const Tensor& d_keys, int64_t first, int64_t last) {
-  const Tensor d_scores = at::empty({keys.size(0), last - first}, keys.options());
-  AT_DISPATCH_FLOATING_TYPES(keys.scalar_type(), "read_backward", [&] {
-    read_step_backward<scalar_t>(keys, slots, queries, v, attention, d_sums, d_attention, d_scores,
-                                 d_v, d_queries, d_keys, first);
+void backward(const Tensor& slots, const Tensor& keys, const Tensor& queries,
+              const Tensor& attention, const Tensor& gates, const Tensor& summaries,
+              const Maybe& source_queries, const Maybe& source_attention,
+              const Maybe& source_summaries, const Maybe& fusion_gates,
+              const Tensor& summary_query, const Tensor& summary_gates, const Tensor& key,
+              const Tensor& score, const Maybe& source_query, const Maybe& source_gate,
+              const Maybe& source_score, const Maybe& source_keys, const Maybe& source_slots,
+              const Maybe& grad_hidden, const Maybe& grad_memory, const Maybe& grad_keys,
+              const Maybe& grad_summaries, const Maybe& grad_attention,
+              const Maybe& grad_source_summaries, const Maybe& grad_source_attention,
+              const Tensor& d_slots, const Tensor& d_keys, const Tensor& d_queries,
+              const Tensor& d_score, const Tensor& d_gates, const Maybe& d_source_keys,
+              const Maybe& d_source_queries, const Maybe& d_source_score,
+              const Maybe& d_source_sums, const Maybe& d_fusion_gates, const Maybe& d_biases,
+              at::IntArrayRef rows, int64_t memory_span) {
+  const int64_t B = queries.size(0), T = queries.size(1), N = keys.size(1), H = keys.size(2);
+  const Steps steps(rows, B, T);
+  AT_DISPATCH_FLOATING_TYPES(keys.scalar_type(), "backward", [&] {
+    using Numbers = View<scalar_t>;
+    using Packed = Panels<scalar_t>;
+    const Backward<scalar_t> layer{
+        Numbers(slots), Numbers(keys), Numbers(queries), Numbers(attention), Numbers(gates),
+        Numbers(summaries),
+        Source<scalar_t>(source_keys, source_slots, {}, source_queries, source_attention,
+                         source_summaries, fusion_gates, source_score),
+        Packed(summary_query, H), Packed(summary_gates, H), Packed(key, H),
+        Packed(source_query, H), Packed(source_gate, H), Score<scalar_t>(score),
+        Numbers(d_slots), Numbers(d_keys), Numbers(d_queries), Numbers(d_score),
+        Numbers(d_gates), Numbers(d_biases),
+        SourceGradients<scalar_t>{Numbers(d_source_keys), Numbers(d_source_queries),
+                                  Numbers(d_source_score), Numbers(d_source_sums),
+                                  Numbers(d_fusion_gates)},
+        ResultGradients<scalar_t>{Numbers(grad_hidden), Numbers(grad_memory), Numbers(grad_keys),
+                                  Numbers(grad_summaries), Numbers(grad_attention),
+                                  Numbers(grad_source_summaries),
+                                  Numbers(grad_source_attention)},
+        N - T, N, H, memory_span, steps};
+    for_blocks(B, N * 3 * H * sizeof(scalar_t),
+               [&](int64_t first, int64_t last) { layer.block(first, last); });
   });
-  return d_scores;
 }
 
-void cell(const Tensor& gates, const Tensor& memory, const Maybe& fused, const Tensor& slot) {
-  AT_DISPATCH_FLOATING_TYPES(gates.scalar_type(), "cell",
-                             [&] { cell_step<scalar_t>(gates, memory, fused, slot); });
+Tensor packed(const Tensor& matrix) {
+  return AT_DISPATCH_FLOATING_TYPES(matrix.scalar_type(), "pack",
+                                    [&] { return pack<scalar_t>(matrix); });
 }
 
-void cell_backward(const Tensor& gates, const Tensor& memory, const Tensor& slot,
-                   const Tensor& d_slot, const Tensor& d_gates) {
-  AT_DISPATCH_FLOATING_TYPES(gates.scalar_type(), "cell_backward", [&] {
-    cell_step_backward<scalar_t>(gates, memory, slot, d_slot, d_gates);
+// x (M, K) times a packed matrix of ``columns`` columns.
+Tensor product(const Tensor& x, const Tensor& packed, int64_t columns) {
+  const Tensor y = at::empty({x.size(0), columns}, x.options());
+  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "product", [&] {
+    const View<scalar_t> rows(x);
+    const Panels<scalar_t> panels(packed, columns);
+    for_blocks(x.size(0), sizeof(scalar_t), [&](int64_t first, int64_t last) {
+      multiply<scalar_t>(last - first, {rows.row(first), rows.outer}, panels,
+                         {y.data_ptr<scalar_t>() + first * columns, columns}, {nullptr, 0});
+    });
   });
+  return y;
 }
 
 Tensor tanh(const Tensor& x) {
@@ -48,66 +101,52 @@ Tensor tanh(const Tensor& x) {
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "tanh", [&] {
     const scalar_t* in = x.data_ptr<scalar_t>();
     scalar_t* out = y.data_ptr<scalar_t>();
-    for (int64_t i = 0; i < x.numel(); ++i) out[i] = fast_tanh(in[i]);
+    int64_t i = 0;
+    for (; i + kLanes<scalar_t> <= x.numel(); i += kLanes<scalar_t>)
+      store(out + i, fast_tanh(load(in + i)));
+    for (; i < x.numel(); ++i) out[i] = fast_tanh(in[i]);
   });
   return y;
 }
-
-// What the kernels return, in shape only.
-namespace shapes {
-
-void read(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Maybe&, const Maybe&,
-          const Tensor&, const Tensor&, int64_t, int64_t) {}
-
-Tensor read_backward(const Tensor& keys, const Tensor&, const Tensor&, const Tensor&,
-                     const Tensor&, const Tensor&, const Maybe&, const Tensor&, const Tensor&,
-                     const Tensor&, int64_t first, int64_t last) {
-  return at::empty({keys.size(0), last - first}, keys.options());
-}
-
-void cell(const Tensor&, const Tensor&, const Maybe&, const Tensor&) {}
-
-void cell_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {}
-
-Tensor tanh(const Tensor& x) { return at::empty_like(x); }
-
-}  // namespace shapes
 
 }  // namespace kernels
 
 TORCH_LIBRARY_FRAGMENT(fairseq_lstmn, library) {
   library.def(
-      "read(Tensor keys, Tensor slots, Tensor queries, Tensor score, Tensor? bias, "
-      "Tensor? blocked, Tensor(a!) attention, Tensor(b!) sums, int first, int last) -> ()");
+      "forward(Tensor query_inputs, Tensor gate_inputs, Tensor(a!) slots, Tensor(b!) keys, "
+      "Tensor(c!) queries, Tensor(d!) attention, Tensor(e!) gates, Tensor(f!) summaries, "
+      "Tensor(g!)? source_queries, Tensor(h!)? source_attention, Tensor(i!)? source_summaries, "
+      "Tensor(j!)? fusion_gates, Tensor summary_query, Tensor summary_gates, Tensor key, "
+      "Tensor score, Tensor? source_query, Tensor? source_gate, Tensor? source_score, "
+      "Tensor? source_keys, Tensor? source_slots, Tensor? source_blocked, Tensor? biases, "
+      "Tensor? blocked, int[] rows, int memory_span) -> ()");
   library.def(
-      "read_backward(Tensor keys, Tensor slots, Tensor queries, Tensor score, Tensor attention, "
-      "Tensor d_sums, Tensor? d_attention, Tensor(a!) d_score, Tensor(b!) d_queries, "
-      "Tensor(c!) d_keys, int first, int last) -> Tensor");
-  library.def("cell(Tensor(a!) gates, Tensor memory, Tensor? fused, Tensor(b!) slot) -> ()");
-  library.def(
-      "cell_backward(Tensor gates, Tensor memory, Tensor slot, Tensor(a!) d_slot, "
-      "Tensor(b!) d_gates) -> ()");
+      "backward(Tensor slots, Tensor keys, Tensor queries, Tensor attention, Tensor gates, "
+      "Tensor summaries, Tensor? source_queries, Tensor? source_attention, "
+      "Tensor? source_summaries, Tensor? fusion_gates, Tensor summary_query, "
+      "Tensor summary_gates, Tensor key, Tensor score, Tensor? source_query, "
+      "Tensor? source_gate, Tensor? source_score, Tensor? source_keys, Tensor? source_slots, "
+      "Tensor? grad_hidden, Tensor? grad_memory, Tensor? grad_keys, Tensor? grad_summaries, "
+      "Tensor? grad_attention, Tensor? grad_source_summaries, Tensor? grad_source_attention, "
+      "Tensor(a!) d_slots, Tensor(b!) d_keys, Tensor(c!) d_queries, Tensor(d!) d_score, "
+      "Tensor(e!) d_gates, Tensor(f!)? d_source_keys, Tensor(g!)? d_source_queries, "
+      "Tensor(h!)? d_source_score, Tensor(i!)? d_source_sums, Tensor(j!)? d_fusion_gates, "
+      "Tensor(k!)? d_biases, int[] rows, int memory_span) -> ()");
+  library.def("pack(Tensor matrix) -> Tensor");
+  library.def("product(Tensor x, Tensor packed, int columns) -> Tensor");
   library.def("tanh(Tensor x) -> Tensor");  // for the test of its error
 }
 
 TORCH_LIBRARY_IMPL(fairseq_lstmn, CPU, library) {
-  library.impl("read", &kernels::read);
-  library.impl("read_backward", &kernels::read_backward);
-  library.impl("cell", &kernels::cell);
-  library.impl("cell_backward", &kernels::cell_backward);
+  library.impl("forward", &kernels::forward);
+  library.impl("backward", &kernels::backward);
+  library.impl("pack", &kernels::packed);
+  library.impl("product", &kernels::product);
   library.impl("tanh", &kernels::tanh);
 }
 
-TORCH_LIBRARY_IMPL(fairseq_lstmn, Meta, library) {
-  library.impl("read", &kernels::shapes::read);
-  library.impl("read_backward", &kernels::shapes::read_backward);
-  library.impl("cell", &kernels::shapes::cell);
-  library.impl("cell_backward", &kernels::shapes::cell_backward);
-  library.impl("tanh", &kernels::shapes::tanh);
-}
-
-// No derivatives here: a whole layer has them (ops/passes/operators.py). Passing through spares a detour.
+// No derivatives here: a layer has them (ops/passes/operators.py). Passing through spares a detour.
 TORCH_LIBRARY_IMPL(fairseq_lstmn, Autograd, library) {
-  for (const char* name : {"read", "read_backward", "cell", "cell_backward", "tanh"})
+  for (const char* name : {"forward", "backward", "pack", "product", "tanh"})
     library.impl(name, torch::CppFunction::makeFallthrough());
 }

@@ -1,4 +1,4 @@
-// Rows of tensors, and loops over them.
+// Rows of tensors.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -7,35 +7,33 @@
 #include <algorithm>
 #include <optional>
 
-// A tensor of 2 or 3 dimensions, the last one contiguous: rows of numbers.
+using at::Tensor;
+using Maybe = std::optional<Tensor>;
+
+// A tensor of 2 or 3 dimensions, the last one contiguous, as rows of numbers; or none, whose rows
+// are null.
 template <typename T>
 struct View {
-  T* data;
-  int64_t outer, inner;
+  T* data = nullptr;
+  int64_t outer = 0, inner = 0;
 
-  explicit View(const at::Tensor& tensor)
+  explicit View(const Tensor& tensor)
       : data(tensor.data_ptr<T>()),
         outer(tensor.stride(0)),
         inner(tensor.dim() > 2 ? tensor.stride(1) : 0) {
     TORCH_CHECK(tensor.size(-1) < 2 || tensor.stride(-1) == 1, "rows are not contiguous");
   }
+  explicit View(const Maybe& tensor) {
+    if (tensor) *this = View(*tensor);
+  }
 
-  T* row(int64_t i, int64_t j = 0) const { return data + i * outer + j * inner; }
+  explicit operator bool() const { return data; }
+  T* row(int64_t i, int64_t j = 0) const { return data ? data + i * outer + j * inner : nullptr; }
 };
 
 // The numbers of a vector.
 template <typename T>
-T* numbers(const at::Tensor& vector) {
+T* numbers(const Tensor& vector) {
   TORCH_CHECK(vector.is_contiguous(), "vector is not contiguous");
   return vector.data_ptr<T>();
-}
-
-// Call f(b) for every row b, in torch's threads if ``work`` numbers a row make it worth while.
-template <typename F>
-void for_rows(int64_t rows, int64_t work, const F& f) {
-  constexpr int64_t kWorthAThread = 1 << 15;
-  const int64_t grain = std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, work));
-  at::parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) f(b);
-  });
 }
