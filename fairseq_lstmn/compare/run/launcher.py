@@ -34,13 +34,13 @@ def shares(
         environment: of this process; what it says of threads holds.
     """
     threads = environment.get("OMP_NUM_THREADS", str(max(1, cores // jobs)))
-    found = []
+    parts = []
     for number in range(jobs):
         share = {"OMP_NUM_THREADS": threads}
         if devices:
             share["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
-        found.append(share)
-    return found
+        parts.append(share)
+    return parts
 
 
 @dataclass

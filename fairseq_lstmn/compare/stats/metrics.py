@@ -74,8 +74,8 @@ def right_answers(predictions: Predictions) -> Floats:
 def class_counts(predictions: Predictions) -> Floats:
     """One-hot over ``classes``: ``labels`` (N), the likeliest, and that where right: (N, 3 C)."""
     one_hot = np.eye(len(predictions.classes))
-    wanted, given = one_hot[predictions.labels], one_hot[predictions.probabilities.argmax(axis=1)]
-    return np.concatenate([wanted, given, wanted * given], axis=1)
+    labels, answers = one_hot[predictions.labels], one_hot[predictions.probabilities.argmax(axis=1)]
+    return np.concatenate([labels, answers, labels * answers], axis=1)
 
 
 def macro_f1(sums: Floats) -> Floats:

@@ -35,11 +35,13 @@ def flags() -> tuple[str, ...]:
 @functools.cache
 def library() -> Path:
     """Where the kernels for this machine are, or will be when they are built."""
-    made_from = hashlib.sha256(" ".join((platform.machine(), torch.__version__, *flags())).encode())
+    ingredients = hashlib.sha256(
+        " ".join((platform.machine(), torch.__version__, *flags())).encode()
+    )
     for source in sorted(SOURCES.glob("*.*")):
-        made_from.update(source.read_bytes())
+        ingredients.update(source.read_bytes())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "fairseq_lstmn" / f"kernels-{made_from.hexdigest()[:16]}.so"
+    return cache / "fairseq_lstmn" / f"kernels-{ingredients.hexdigest()[:16]}.so"
 
 
 def build() -> None:
@@ -51,23 +53,23 @@ def build() -> None:
     try:
         library().parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library().parent) as folder:
-            made = Path(folder) / library().name
-            run_compiler(compiler, made)
-            os.replace(made, library())
+            built = Path(folder) / library().name
+            run_compiler(compiler, built)
+            os.replace(built, library())
     except FileNotFoundError:
         raise InputError(f"no C++ compiler {compiler!r} (CXX can name another one)") from None
     except OSError as error:
         raise InputError(f"{library()} cannot be written: {error.strerror}") from None
 
 
-def run_compiler(compiler: str, made: Path) -> None:
+def run_compiler(compiler: str, built: Path) -> None:
     torch_folder = Path(torch.__file__).parent
     include, libraries = torch_folder / "include", torch_folder / "lib"
     command = [
         *compiler.split(),
         *flags(),
         str(SOURCES / "kernels.cpp"),
-        *("-o", str(made)),
+        *("-o", str(built)),
         *(f"-I{include}", f"-I{include}/torch/csrc/api/include", f"-L{libraries}"),
         *("-ltorch", "-ltorch_cpu", "-lc10"),
         f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
