@@ -46,6 +46,7 @@ def record(
     lengths: Tensor | None = None,
     source: SourceTape | None = None,
     return_attention: bool = False,
+    whole_tape: bool = True,
 ) -> LayerOutput:
     """``LSTMNLayer.forward``, with its ``Attention`` added to ``calls``."""
     outputs, tape, attention = forward(x, tape, lengths, source, return_attention=True)
