@@ -1,14 +1,12 @@
 """attention.html in a browser: keyboard and pointer, both schemes, nothing leaves it."""
 
-import shutil
-
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 
 from fairseq_lstmn.attend.page import Page
 from fairseq_lstmn.attend.reading import Reading
 from tests.attend.readings import even, language, pointer, translation, write
+from tests.browser import launched, watched
 
 ABOUT = {"checkpoint": "model.pt", "model": "LSTMNLanguageModel"}
 VIEWS = "reading", "arcs", "matrix"
@@ -19,7 +17,6 @@ HOSTILE = (
     "<img src=http://127.0.0.1:9/x>",
     "&lt;",
 )
-CHROMIUM = shutil.which("chromium")
 
 
 def written(folder, readings, limit=50):
@@ -45,37 +42,20 @@ def test_lines_that_are_left_out_are_said(tmp_path):
 
 @pytest.fixture(scope="module")
 def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium (Debian's package: chromium)")
-    with sync_playwright() as api, api.chromium.launch(executable_path=CHROMIUM) as chromium:
+    with launched() as chromium:
         yield chromium
 
 
 @pytest.fixture
 def show(browser, tmp_path):
-    """Writes a page and opens it, which asks for nothing else and has nothing to complain of."""
-    address = (tmp_path / "attention.html").as_uri()
-    requests, complaints = [], []
+    """Writes a page and opens it."""
+    with watched(browser, (tmp_path / "attention.html").as_uri()) as opened:
 
-    def logged(message):
-        if message.type in ("error", "warning", "assert"):
-            complaints.append(message.text)
+        def shown(*readings, width=1400, scheme="light"):
+            written(tmp_path, readings)
+            return opened(width, scheme)
 
-    def shown(*readings, width=1400, scheme="light"):
-        written(tmp_path, readings)
-        size = {"width": width, "height": 800}
-        page = browser.new_page(viewport=size, color_scheme=scheme)
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", logged)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(address)
-        return page
-
-    yield shown
-    for context in browser.contexts:
-        context.close()
-    assert complaints == []
-    assert requests == [address]
+        yield shown
 
 
 def unfold(page):

@@ -3,13 +3,9 @@
 import pytest
 
 from fairseq_lstmn.compare import report
-from tests import chromium
+from tests.browser import launched, watched
 from tests.compare import fake_results
 from tests.compare.test_report import HOSTILE
-
-pytestmark = pytest.mark.skipif(
-    chromium.EXECUTABLE is None, reason="needs Chromium (Debian's package: chromium)"
-)
 
 WIDTHS = (400, 1400)  # CSS pixels
 SCREENS = (800, 1300)
@@ -19,26 +15,21 @@ ROWS = "[...document.querySelectorAll('table')].map(table => table.tBodies[0].ro
 
 
 @pytest.fixture(scope="module")
-def page():
-    with chromium.browser() as opened:
-        yield opened
+def browser():
+    with launched() as chromium:
+        yield chromium
 
 
 @pytest.fixture
-def show(page, tmp_path):
+def show(browser, tmp_path):
     """Writes a report and opens its page."""
+    with watched(browser, (tmp_path / "report.html").as_uri()) as opened:
 
-    def shown(results, width=400, scheme="light"):
-        report.write(results, tmp_path)
-        address = (tmp_path / "report.html").as_uri()
-        page.look(width, scheme=scheme)
-        page.events.clear()
-        page.open(address)
-        assert [asked for asked in page.requests() if not asked.startswith("data:")] == [address]
-        assert page.complaints() == []
-        return page
+        def shown(results, width=400, scheme="light"):
+            report.write(results, tmp_path)
+            return opened(width, scheme)
 
-    return shown
+        yield shown
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -48,22 +39,22 @@ def show(page, tmp_path):
 )
 def test_page(show, models, seeds, kind, width, scheme):
     page = show(fake_results.results(models, seeds, kind, tuned=True), width, scheme)
-    rows = page.value(ROWS)
+    rows = page.evaluate(ROWS)
     assert rows and min(rows) > 0
     assert fits(page, width)
     assert style(page, "body", "backgroundColor") == SCHEMES[scheme]
-    page.value("document.querySelectorAll('details').forEach(one => one.open = true)")
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
     assert fits(page, width)
 
 
 def fits(page, width):
     """Whether the page itself need not be scrolled sideways."""
-    return page.value("document.documentElement.scrollWidth") <= width
+    return page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def style(page, selector, name):
     """Of the first element that ``selector``, without double quotes, finds."""
-    return page.value(f'getComputedStyle(document.querySelector("{selector}")).{name}')
+    return page.evaluate(f'getComputedStyle(document.querySelector("{selector}")).{name}')
 
 
 def test_hostile_names_and_long_errors_fit_and_do_nothing(show):
@@ -72,8 +63,8 @@ def test_hostile_names_and_long_errors_fit_and_do_nothing(show):
     results["errors"] = ["y" * 300 + "<img src=http://127.0.0.1:9/x.png>"]
     page = show(results)
     assert fits(page, 400)
-    assert page.value("document.title").startswith("<script>")
-    assert page.value("document.querySelector('main').firstElementChild.role") == "alert"
+    assert page.title().startswith("<script>")
+    assert page.evaluate("document.querySelector('main').firstElementChild.role") == "alert"
 
 
 def test_text_is_large_enough(show):
@@ -103,8 +94,8 @@ def test_no_table_is_cut_off_on_a_screen(show, models, seeds, kind, names, width
         for values in (bucket["values"], bucket["differences"]):
             values.update({name: (numbers * 50)[:50] for name, numbers in values.items()})
     page = show(results, width)
-    page.value("document.querySelectorAll('details').forEach(one => one.open = true)")
-    cut_off = page.value(
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    cut_off = page.evaluate(
         "[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth)"
         ".map(box => `${box.ariaLabel}: ${box.scrollWidth} of ${box.clientWidth}`)"
     )
@@ -118,22 +109,22 @@ def test_one_validation_is_no_curve(show):
             run["curve"] = run["curve"][3:4]
     page = show(results)
     headings = "[...document.querySelectorAll('h2')].map(one => one.textContent)"
-    assert "Validation" in page.value(headings) and "Learning curves" not in page.value(headings)
+    assert "Validation" in page.evaluate(headings) and "Learning curves" not in page.evaluate(
+        headings
+    )
 
 
 def test_wide_tables_scroll_in_their_own_box(show):
     page = show(fake_results.results(8, 5))
     box = "document.querySelector('.scroll')"
-    assert page.value(f"{box}.scrollWidth > {box}.clientWidth")
-    assert page.value(f"{box}.scrollLeft = 200, {box}.scrollLeft") == 200
-    name = page.value(f"{box}.querySelector('tbody th').getBoundingClientRect().left")
+    assert page.evaluate(f"{box}.scrollWidth > {box}.clientWidth")
+    assert page.evaluate(f"{box}.scrollLeft = 200, {box}.scrollLeft") == 200
+    name = page.evaluate(f"{box}.querySelector('tbody th').getBoundingClientRect().left")
     assert 0 <= name <= 32  # it stays in sight
 
 
 def test_charts_have_an_alternative(show):
     page = show(fake_results.results(3, 2))
-    tree = page.call("Accessibility.getFullAXTree")["nodes"]
-    images = [node["name"]["value"] for node in tree if node["role"]["value"] == "image"]
+    images = page.get_by_role("img", name="lstmn deep").count()
     shown = "[...document.images].filter(image => image.naturalWidth > 0).length"
-    assert len(images) == page.value(shown) == 4
-    assert all("lstmn deep" in name for name in images)
+    assert images == page.evaluate(shown) == 4
