@@ -7,15 +7,15 @@ its layers, know nothing of it. B batch, T steps, S source length, P prefix slot
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeAlias
+from inspect import signature
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fairseq_lstmn.attend.reading import ACROSS, BACKWARD, FORWARD, FloatArray, Map
-from fairseq_lstmn.modules.fusion import SourceTape
 from fairseq_lstmn.modules.lstmn_layer import LayerOutput, LSTMNLayer
-from fairseq_lstmn.ops import Attention, GrowingTape, Tape
+from fairseq_lstmn.ops import Attention
 
 Calls: TypeAlias = dict[LSTMNLayer, list[Attention]]
 
@@ -39,20 +39,16 @@ def recorded(model: nn.Module) -> Iterator[Calls]:
 
 
 def record(
-    forward: Callable[..., LayerOutput],
-    calls: list[Attention],
-    x: Tensor,
-    tape: Tape | GrowingTape | None = None,
-    lengths: Tensor | None = None,
-    source: SourceTape | None = None,
-    return_attention: bool = False,
-    whole_tape: bool = True,
+    forward: Callable[..., LayerOutput], calls: list[Attention], *args: Any, **kwargs: Any
 ) -> LayerOutput:
     """``LSTMNLayer.forward``, with its ``Attention`` added to ``calls``."""
-    outputs, tape, attention = forward(x, tape, lengths, source, return_attention=True)
+    call = signature(forward).bind(*args, **kwargs)
+    asked_for = call.arguments.get("return_attention", False)
+    call.arguments["return_attention"] = True
+    outputs, tape, attention = forward(*call.args, **call.kwargs)
     assert attention is not None  # it was asked for
     calls.append(attention)
-    return outputs, tape, attention if return_attention else None
+    return outputs, tape, attention if asked_for else None
 
 
 def maps_within(
