@@ -29,7 +29,8 @@ class GrowingTape:
     when they are full; in the precision of the computation, float32 for half precision inputs.
     A text needs one of its own: ``GrowingTape(growing.tape())`` for another that goes on from
     the same place. Gradients flow through it as through a ``Tape``, and what ``copy`` and
-    ``pickle`` make of it has none. Used by two threads at a time it raises InputError.
+    ``pickle`` make of it has none. Used by two threads at a time it raises InputError. Without
+    gradients, weights that change by way of ``.data`` while it is in use are not seen.
     """
 
     def __init__(self, tape: Tape | None = None) -> None:

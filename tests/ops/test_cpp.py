@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.ops import Weights, backends, cpp, lstmn
+from fairseq_lstmn.ops import GrowingTape, Weights, backends, cpp, lstmn
 from fairseq_lstmn.ops.cpp import cpp_library
 from fairseq_lstmn.ops.passes.inputs import Inputs
 from fairseq_lstmn.ops.prepare import fill_in
@@ -95,6 +95,41 @@ def test_every_size_is_the_reference(sizes, dtype, limit):
     expected = gradients(partial(run, backend="reference"), exact)
     for ours, theirs in zip(gradients(partial(run, backend="cpp"), arguments), expected):
         assert_close(ours, theirs, limit)
+
+
+@pytest.mark.parametrize("sizes", [{"batch": 0}, {"steps": 0}, {"steps": 0, "prefix": 2}], ids=str)
+def test_nothing_to_compute(sizes):
+    """No rows, no steps, no slots: whatever the reference answers."""
+    answers = []
+    for backend in ("reference", "cpp"):
+        try:
+            outputs, tape, _ = lstmn(**build(**sizes), backend=backend)
+            answers.append((outputs.shape, tape.hidden.shape))
+        except InputError as error:
+            answers.append(str(error))
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("by", ["in place", ".data, with gradients"])
+def test_a_growing_tape_sees_weights_that_change(by):
+    """Which are packed once as long as they are the same."""
+    arguments = build(steps=4, batch=2)
+    weights = arguments["weights"]
+    trained = by != "in place"
+    weights.key.requires_grad_(trained)
+    growing = GrowingTape()
+
+    def step(t, tape, backend):
+        inputs = (arguments[name][:, t : t + 1] for name in ("query_inputs", "gate_inputs"))
+        with torch.set_grad_enabled(trained):
+            return lstmn(*inputs, weights, tape, backend=backend)[:2]
+
+    tape = None
+    for t in range(4):
+        expected, tape = step(t, tape, "reference")
+        actual, growing = step(t, growing, "cpp")
+        torch.testing.assert_close(actual, expected)
+        (weights.summary_gates.data if trained else weights.summary_gates).mul_(1.5)
 
 
 @pytest.fixture

@@ -24,8 +24,9 @@ class Compiled:
         with memory_for_attention(inputs):
             activations = SavedActivations.allocate(inputs)
         batch, steps, _ = inputs.query_inputs.shape
-        source, weights = inputs.source, inputs.weights
-        once = Once() if inputs.cache is None else inputs.cache.packed
+        source, weights, cache = inputs.source, inputs.weights, inputs.cache
+        # a tape in training outlives updates, which optimizers make by way of .data
+        once = Once() if cache is None or cache.final else cache.packed
         LIBRARY.forward(
             *(inputs.query_inputs, inputs.gate_inputs, *activations),
             *once(packed_transposed, *weights),

@@ -149,7 +149,8 @@ ALWAYS_INLINE void tanh_backward(const Slots<T>& slots, int64_t i, const T* quer
   Vec<T> to_query = load(d.query + h), to_v = load(d.v + h);
   for (int r = 0; r < R; ++r) {
     T* d_key = d.keys + (i + r) * d.step + h;
-    const Vec<T> tanh = fast_tanh(load(slots.key(i + r) + h) + q), d_score = d.d_scores[i + r] * mask;
+    const Vec<T> tanh = fast_tanh(load(slots.key(i + r) + h) + q);
+    const Vec<T> d_score = d.d_scores[i + r] * mask;
     const Vec<T> d_tanh = d_score * tanh, slope = d_score - d_tanh * tanh;
     store(d_key, load(d_key) + slope);
     to_query += slope;

@@ -50,15 +50,17 @@ template <typename T>
 struct Rows {
   T* data;
   int64_t row, step = 1;
-  Rows from(int64_t r, int64_t n = 0) const { return {data ? data + r * row + n * step : data, row, step}; }
+  Rows from(int64_t r, int64_t n = 0) const {
+    return {data ? data + r * row + n * step : data, row, step};
+  }
 };
 
 constexpr int64_t kAhead = 24;
 
 // R rows of c = add + a * panel, ``columns`` of them; ``add`` may be c, or null for zero.
 template <typename T, int R>
-__attribute__((noinline)) void tile(Rows<const T> a, const T* panel, int64_t panel_step, int64_t K, Rows<T> c,
-                        Rows<const T> add, int64_t columns) {
+__attribute__((noinline)) void tile(Rows<const T> a, const T* panel, int64_t panel_step,
+                                    int64_t K, Rows<T> c, Rows<const T> add, int64_t columns) {
   Vec<T> sums[R][2];
   T edge[kColumns<T>] = {};
   const bool whole = columns == kColumns<T>;

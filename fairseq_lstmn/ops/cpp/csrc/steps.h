@@ -33,7 +33,8 @@ void for_blocks(int64_t rows, int64_t bytes, const F& f) {
   constexpr int64_t kCache = 6 << 20;
   const int64_t threads = std::max<int64_t>(1, at::get_num_threads());
   const int64_t share = (rows + threads - 1) / threads;
-  const int64_t fitting = std::clamp<int64_t>(kCache / bytes, 2 * kTileRows, 4 * kTileRows);
+  const int64_t fitting = std::clamp<int64_t>(kCache / std::max<int64_t>(1, bytes), 2 * kTileRows,
+                                              4 * kTileRows);
   const int64_t block = std::max<int64_t>(1, std::min(fitting, share));
   at::parallel_for(0, (rows + block - 1) / block, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) f(i * block, std::min(rows, (i + 1) * block));
