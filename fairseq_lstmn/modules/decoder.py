@@ -87,6 +87,11 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
         self.adaptive_softmax = output.adaptive_softmax  # where fairseq's criterion looks
         self.longest = max_positions
         self.start = start
+        self.need_attn = True
+
+    def make_generation_fast_(self, need_attn: bool = False, **kwargs: object) -> None:
+        """As fairseq's decoders: no attention in the extras unless alignments are asked for."""
+        self.need_attn = need_attn
 
     def forward(
         self,
@@ -103,10 +108,11 @@ class LSTMNDecoder(FairseqIncrementalDecoder):
             encoder_out: what ``LSTMNEncoder`` returned.
 
         The extras hold under ``attn`` a list with the attention (B, T, S) to the source of the
-        topmost layer that has one, or None.
+        topmost layer that has one, or None; None too where fairseq decodes without alignments.
         """
         decoded = self.decode(prev_output_tokens, encoder_out, incremental_state, **kwargs)
-        return self.scores(decoded), {"attn": [decoded.source_attention]}
+        attn = decoded.source_attention if self.need_attn else None
+        return self.scores(decoded), {"attn": [attn]}
 
     def extract_features(
         self,

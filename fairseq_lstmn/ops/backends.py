@@ -24,6 +24,7 @@ class Backend(NamedTuple):
     obstacle: Callable[[torch.device], str | None]
     why: str  # what speaks for it, for the log line of ``auto``
     on_trial: bool = False  # whether ``auto`` takes it only where ``selfcheck`` finds no fault
+    reads_authors: bool = False  # whether rows of a ``Cache`` may share slots in inference
 
 
 def runs_anywhere(device: torch.device) -> None:
@@ -45,7 +46,10 @@ def trained_in_graphs(in_graphs: str, eager: str, inputs: Inputs) -> Results:
 
 # fastest first: ``auto`` takes the first that can run
 BACKENDS = {
-    "cpp": Backend(partial(autograd.layer, "cpp"), cpp.obstacle, "compiled for this machine"),
+    "cpp": Backend(
+        *(partial(autograd.layer, "cpp"), cpp.obstacle, "compiled for this machine"),
+        reads_authors=True,
+    ),
     "triton": Backend(
         *(by_triton, triton.obstacle, "compiled for this device by Triton, in CUDA graphs"),
         on_trial=True,

@@ -16,19 +16,18 @@ from fairseq_lstmn.ops.types import Tape
 
 
 class Cache:
-    """``slots`` (B, C, 2H), [hidden; memory], and ``keys`` (B, C, H); ``filled`` up to there.
+    """``slots`` (A, C, 2H), [hidden; memory], and ``keys`` (A, C, H); ``filled`` up to there.
 
-    ``authors`` (B, C) are the rows that wrote the slots: slots of the same step and author are
-    equal. The rows of a beam soon share all but the latest ones, which alone are copied when
-    they change places. None as long as every row wrote its own. ``final``: whether a backward
-    pass will read the slots, which then may not change any more. ``packed``: the weights of the
-    layer as its kernels take them.
+    ``authors`` (B, C), int32 below A, says in which row each row's slots stand: the rows of a
+    beam share most of them, and none is copied when they change places. None as long as every
+    row has its own. Each row writes its next slots into the row of its own number. ``final``:
+    whether a backward pass will read the slots, which then may not change any more. ``packed``:
+    the weights of the layer as its kernels take them.
     """
 
-    def __init__(
-        self, slots: Tensor, keys: Tensor, filled: int, authors: Tensor | None = None
-    ) -> None:
-        self.slots, self.keys, self.filled, self.authors = slots, keys, filled, authors
+    def __init__(self, slots: Tensor, keys: Tensor, filled: int) -> None:
+        self.slots, self.keys, self.filled = slots, keys, filled
+        self.authors: Tensor | None = None
         self.final = False
         self.packed = Once()
 
@@ -43,13 +42,8 @@ class Cache:
     @torch.no_grad()
     def larger(self, count: int, space: int) -> Cache:
         """A cache of its own for the last ``count`` slots with ``space`` behind them."""
-        seen = slice(self.filled - count, self.filled)
-        slots, keys = (with_space(space, part[:, seen]) for part in (self.slots, self.keys))
-        authors = None
-        if self.authors is not None:
-            authors = own_authors(slots)
-            authors[:, :count] = self.authors[:, seen]
-        larger = Cache(slots, keys, count, authors)
+        slots, keys = (with_space(space, part) for part in self.own(count))
+        larger = Cache(slots, keys, count)
         larger.packed = self.packed
         return larger
 
@@ -58,40 +52,56 @@ class Cache:
         return self.filled + steps <= self.slots.size(1)
 
     def window(self, count: int, more: int) -> tuple[Tensor, Tensor]:
-        """The last ``count`` slots and keys with ``more`` behind them.
+        """The last ``count`` slots and keys with ``more`` behind them, which rows may share.
 
         To autograd they are tensors of their own: what is written behind them changes no slot.
         """
         span = slice(self.filled - count, self.filled + more)
-        return self.slots[:, span].data, self.keys[:, span].data
+        rows = (self.slots if self.authors is None else self.authors).size(0)
+        return self.slots[:rows, span].data, self.keys[:rows, span].data
+
+    def latest_authors(self, count: int, more: int) -> Tensor | None:
+        """Those of a ``window`` (B, count + more), None where rows share nothing."""
+        span = slice(self.filled - count, self.filled + more)
+        return None if self.authors is None else self.authors[:, span]
+
+    def own(self, count: int) -> tuple[Tensor, Tensor]:
+        """The last ``count`` slots and keys, every row's its own; a copy if they are shared."""
+        slots, keys = self.window(count, 0)
+        if self.authors is None:
+            return slots, keys
+        columns = torch.arange(self.filled - count, self.filled, device=slots.device)
+        authors = self.authors[:, columns].long()
+        return self.slots[authors, columns], self.keys[authors, columns]
 
     def has(self, hidden: Tensor) -> bool:
         """Whether ``hidden`` stands here."""
         return hidden.untyped_storage().data_ptr() == self.slots.untyped_storage().data_ptr()
 
-    def reorder(self, count: int, rows: Tensor) -> None:
-        """Row b becomes what row ``rows[b]`` was, b < B' <= B, at the last ``count`` slots.
+    def reorder(self, rows: Tensor) -> None:
+        """Row b becomes what row ``rows[b]`` was, b < B' <= A. Not if the slots are final."""
+        authors = self.authors
+        if authors is None:
+            authors = own_authors(*self.slots.shape[:2], device=rows.device)
+        self.authors = authors.index_select(0, rows)
+        behind = self.authors[:, self.filled :]
+        behind.copy_(own_authors(*behind.shape, device=rows.device))
 
-        Not if they are final.
-        """
-        seen = slice(self.filled - count, self.filled)
+    def share_nothing(self, count: int) -> None:
+        """Give every row the last ``count`` slots as its own."""
         if self.authors is None:
-            self.authors = own_authors(self.slots)
-        authors = self.authors[:, seen].index_select(0, rows)
-        changed = (authors != self.authors[: len(rows), seen]).any(dim=0).tolist()
-        first = seen.start + changed.index(True) if True in changed else seen.stop
-        parts = []
-        for part in (self.slots, self.keys, self.authors):
-            moved = part[:, first : seen.stop].index_select(0, rows)
-            part[: len(rows), first : seen.stop] = moved
-            parts.append(part[: len(rows)])
-        self.slots, self.keys, self.authors = parts
+            return
+        window, own = self.window(count, 0), self.own(count)
+        for place, part in zip(window, own):
+            place.copy_(part)
+        rows = len(self.authors)
+        self.slots, self.keys, self.authors = self.slots[:rows], self.keys[:rows], None
 
 
-def own_authors(slots: Tensor) -> Tensor:
-    """(B, C), where every row of ``slots`` (B, C, V) wrote its own."""
-    rows = torch.arange(slots.size(0), device=slots.device)
-    return rows.unsqueeze(1).repeat(1, slots.size(1))
+def own_authors(rows: int, slots: int, device: torch.device) -> Tensor:
+    """(B, C), where every row has its own."""
+    numbers = torch.arange(rows, dtype=torch.int32, device=device)
+    return numbers.unsqueeze(1).expand(rows, slots)
 
 
 def with_space(space: int, *parts: Tensor) -> Tensor:

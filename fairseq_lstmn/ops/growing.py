@@ -5,7 +5,7 @@ B batch, T steps, P slots, H hidden width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from threading import Lock
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops.cache import Cache, Once
+from fairseq_lstmn.ops.passes.autograd import is_inference
 from fairseq_lstmn.ops.passes.inputs import Inputs, Results
 from fairseq_lstmn.ops.prepare import cast, checked, fill_in_mask, fill_in_tape, precision
 from fairseq_lstmn.ops.types import Attention, Tape, Weights, mapped
@@ -43,6 +44,7 @@ class GrowingTape:
     def tape(self) -> Tape | None:
         """A copy as a ``Tape``, with what it has; None as long as it has nothing."""
         with self._alone():
+            self._share_nothing()
             return self._tape and self._tape.map(torch.clone)
 
     def latest(self, slots: int) -> GrowingTape:
@@ -56,27 +58,44 @@ class GrowingTape:
         with self._alone():
             cache = self._cache
             if cache is not None and not cache.final and len(rows) <= len(cache.slots):
-                self._reorder_in_place(cache, rows)
+                assert self._tape is not None  # it stands in the cache
+                cache.reorder(rows)
+                others = mapped(lambda part: part.index_select(0, rows), tuple(self._tape[3:]))
+                self._look_at(cache, others)
             else:
+                self._share_nothing()
                 self._tape, self._cache = self._tape and self._tape.reorder(rows), None
         return self
 
-    def _reorder_in_place(self, cache: Cache, rows: Tensor) -> None:
-        assert self._tape is not None  # it stands in the cache
+    def _share_nothing(self) -> None:
+        """Have every row's slots where ``_tape`` looks for them."""
+        if self._cache is not None and self._cache.authors is not None:
+            assert self._tape is not None
+            self._cache.share_nothing(self._tape.hidden.size(1))
+            self._look_at(self._cache, self._tape[3:])
+
+    def _look_at(self, cache: Cache, others: Sequence[Tensor | None]) -> None:
+        """Be as many of the last slots of ``cache`` as before, with the ``others`` of a tape."""
+        assert self._tape is not None
         count, width = self._tape.hidden.shape[1:]
-        cache.reorder(count, rows)
         slots, keys = cache.window(count, 0)
-        others = [part if part is None else part.index_select(0, rows) for part in self._tape[3:]]
         self._tape = Tape(slots[..., :width], slots[..., width:], keys, *others)
 
     def grow(
-        self, inputs: Inputs, lengths: Tensor | None, layer: Callable[[Inputs], Results]
+        self,
+        inputs: Inputs,
+        lengths: Tensor | None,
+        layer: Callable[[Inputs], Results],
+        reads_authors: bool = False,
     ) -> tuple[Tensor, Attention | None]:
         """Run ``Inputs`` and become the tape after them, by what computes a ``layer``.
 
-        Returns its outputs and attention.
+        Returns its outputs and attention. ``reads_authors``: whether it does in inference.
         """
         with self._alone():
+            reads_authors &= lengths is None and is_inference()
+            if not reads_authors or self._is_cast(precision(inputs)):
+                self._share_nothing()
             inputs = inputs._replace(tape=self._tape)  # type: ignore[arg-type]  # filled in below
             inputs, batch = checked(inputs, lengths)
             with torch.set_grad_enabled(torch.is_grad_enabled() and requires_grad(inputs)):
@@ -99,13 +118,17 @@ class GrowingTape:
         dtype, steps = precision(inputs), inputs.query_inputs.size(1)
         inputs = self._cast(inputs._replace(source=fill_in_mask(inputs.source)), dtype)
         cache = self._cache
-        if cache is None or cache.slots.dtype != dtype:
+        if cache is None or self._is_cast(dtype):
             tape = fill_in_tape(inputs.tape, inputs.weights, inputs.query_inputs)
             cache = Cache.of(tape, space(tape, steps))
             return inputs._replace(tape=tape, cache=cache)
         if not cache.can_grow(steps):
             cache = cache.larger(inputs.tape.hidden.size(1), space(inputs.tape, steps))
         return inputs._replace(cache=cache)
+
+    def _is_cast(self, dtype: torch.dtype) -> bool:
+        """Whether a computation in ``dtype`` needs the slots in another one."""
+        return self._cache is not None and self._cache.slots.dtype != dtype
 
     def _cast(self, inputs: Inputs, dtype: torch.dtype) -> Inputs:
         """``inputs`` in ``dtype``, of which most came already in the call before."""

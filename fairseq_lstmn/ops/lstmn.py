@@ -61,12 +61,14 @@ def lstmn(
         *(source, memory_span, distance_bias),
         discard_attention=not return_attention,
     )
-    layer = backends.BACKENDS[backends.choose(backend, query_inputs.device)].layer
+    chosen = backends.BACKENDS[backends.choose(backend, query_inputs.device)]
     with torch.autocast(query_inputs.device.type, enabled=False):
         if isinstance(tape, GrowingTape):
-            outputs, attention = tape.grow(inputs, lengths, layer)
+            outputs, attention = tape.grow(inputs, lengths, chosen.layer, chosen.reads_authors)
         else:
             inputs, batch = checked(inputs, lengths)
-            outputs, tape, attention = batch.run(layer, fill_in(cast(inputs, precision(inputs))))
+            outputs, tape, attention = batch.run(
+                chosen.layer, fill_in(cast(inputs, precision(inputs)))
+            )
             tape = cast(tape, query_inputs.dtype)
     return cast(outputs, query_inputs.dtype), tape, cast(attention, query_inputs.dtype)

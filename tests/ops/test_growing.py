@@ -135,46 +135,105 @@ def test_selected_rows_go_on_as_the_rows_they_were(backend, rows, steps):
     torch.testing.assert_close(actual, expected[rows])
 
 
-@pytest.mark.parametrize("memory_span", [0, 5])
-@pytest.mark.parametrize("ragged", [(), ("prefix",)], ids=["full", "ragged"])
-def test_reordering_in_place_equals_copying(backend, memory_span, ragged):
-    arguments = build(batch=6, steps=30, prefix=3, memory_span=memory_span, ragged=ragged)
+def in_any_order(arguments, backend, steps, looks_at):
+    """(growing, copied) after as many steps, between which rows change places and become fewer.
+
+    Outputs are compared at every step, the tapes where ``looks_at(t)``.
+    """
     torch.manual_seed(1)
     copied, growing = arguments["tape"], GrowingTape(arguments["tape"])
     batch = 6
-    for t in range(30):
-        arguments = apply(lambda part: part[:batch] if part.dim() == 3 else part, arguments)
-        step(arguments, backend, t, growing)
-        copied = step(arguments, backend, t, copied)[1]
-        assert_same(growing.tape(), copied)
+    for t in range(steps):
+        arguments = of_first(batch, arguments)
+        actual = step(arguments, backend, t, growing)[0]
+        expected, copied, _ = step(arguments, backend, t, copied)
+        torch.testing.assert_close(actual, expected)
         smaller = batch - 1 if t in (10, 20) else batch
         rows, batch = torch.randint(0, batch, (smaller,)), smaller
-        if memory_span:
-            growing, copied = growing.latest(memory_span), copied.latest(memory_span)
+        if span := arguments["memory_span"]:
+            growing, copied = growing.latest(span), copied.latest(span)
         growing, copied = growing.reorder(rows), copied.reorder(rows)
-        assert_same(growing.tape(), copied)
-        if ragged:
+        if looks_at(t):
+            assert_same(growing.tape(), copied)
             torch.testing.assert_close(growing.tape().lengths, copied.lengths)
+    return growing, copied
 
 
-def with_a_mark(steps):
-    """A tape of two rows after ``steps``, both row 1's child since the first; that part marked."""
-    arguments = build(batch=2, steps=21, prefix=3)
+def of_first(batch, arguments):
+    return apply(lambda part: part[:batch] if part.dim() == 3 else part, arguments)
+
+
+@pytest.mark.parametrize("looks_at", [lambda t: True, lambda t: t % 7 == 6], ids=["always", "7th"])
+@pytest.mark.parametrize("memory_span", [0, 5])
+@pytest.mark.parametrize("ragged", [(), ("prefix",)], ids=["full", "ragged"])
+def test_reordering_in_place_equals_copying(backend, memory_span, ragged, looks_at):
+    arguments = build(batch=6, steps=30, prefix=3, memory_span=memory_span, ragged=ragged)
+    growing, copied = in_any_order(arguments, backend, 30, looks_at)
+    assert_same(growing.tape(), copied)
+
+
+def goes_on(arguments, tape, backend="cpp", lengths=None, grad=False):
+    """What a step of ``tape`` by other means than before results in."""
+    with torch.set_grad_enabled(grad):
+        outputs, tape, _ = lstmn(
+            **dict(piece(arguments, tape, 12, 13), lengths=lengths), backend=backend
+        )
+    return dict(outputs=outputs, tape=tape.tape() if isinstance(tape, GrowingTape) else tape)
+
+
+WAYS = {
+    "another backend": dict(backend="recompute"),
+    "the reference": dict(backend="reference"),
+    "rows without a step": dict(lengths=torch.tensor([1, 0, 1, 1, 0])),
+    "gradients": dict(grad=True),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_who_cannot_read_shared_slots_gets_every_row_its_own(way):
+    arguments = build(batch=6, steps=30, prefix=3)
+    growing, copied = in_any_order(arguments, "cpp", 12, lambda t: False)
+    arguments = of_first(5, arguments)
+    if way == "gradients":
+        arguments = apply(lambda part: part.requires_grad_(part.is_floating_point()), arguments)
+    assert growing._cache.authors is not None
+    actual, expected = (goes_on(arguments, tape, **WAYS[way]) for tape in (growing, copied))
+    assert_same(actual, expected)
+
+
+def test_another_precision_gets_every_row_its_own():
+    arguments = build(batch=6, steps=30, prefix=3)
+    growing, copied = in_any_order(arguments, "cpp", 12, lambda t: False)
+    single = apply(torch.Tensor.float, of_first(5, arguments))
+    actual = step(single, "cpp", 12, growing)[0]
+    expected = step(single, "cpp", 12, copied.map(torch.Tensor.float))[0]
+    torch.testing.assert_close(actual, expected)
+
+
+def test_more_rows_than_ever_go_on():
+    arguments = build(batch=6, steps=30, prefix=3)
+    growing, copied = in_any_order(arguments, "cpp", 12, lambda t: False)
+    rows = torch.tensor([4, 0, 0, 1, 2, 3, 4, 4])
+    assert_same(growing.reorder(rows).tape(), copied.reorder(rows))
+
+
+def test_rows_that_change_places_copy_no_slot():
+    arguments = build(batch=3, steps=4, prefix=3)
     growing = GrowingTape(arguments["tape"])
-    read(arguments, "recompute", [0], growing)
-    growing.reorder(torch.tensor([1, 1]))
-    read(arguments, "recompute", range(1, steps), growing)
-    growing._cache.slots[1, :4] = 7.0  # what both rows share
-    return growing
+    read(arguments, "cpp", range(3), growing)
+    before = growing._cache.slots.clone()
+    read(arguments, "cpp", [3], growing.reorder(torch.tensor([2, 0, 0])))
+    assert torch.equal(growing._cache.slots[:, :6], before[:, :6])
 
 
-@pytest.mark.parametrize("steps", [2, 21], ids=["in its cache", "moved to a larger cache"])
-def test_rows_that_change_places_copy_only_what_differs(steps):
-    growing = with_a_mark(steps)
+def test_rows_that_are_not_there_change_nothing(backend):
+    arguments = build(batch=3, steps=4, prefix=3)
+    growing = GrowingTape(arguments["tape"])
+    read(arguments, backend, range(3), growing)
     before = growing.tape()
-    after = growing.reorder(torch.tensor([1, 0])).tape()
-    torch.testing.assert_close(after.hidden[:, :4], before.hidden[:, :4])
-    torch.testing.assert_close(after.hidden[:, 4:], before.hidden[[1, 0], 4:])
+    with pytest.raises((IndexError, RuntimeError)):
+        growing.reorder(torch.tensor([0, 3]))
+    assert_same(growing.tape(), before, rtol=0, atol=0)
 
 
 def test_slots_are_seldom_copied(fast_backend):

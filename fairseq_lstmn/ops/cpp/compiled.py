@@ -24,6 +24,7 @@ class Compiled:
         with memory_for_attention(inputs):
             activations = SavedActivations.allocate(inputs)
         batch, steps, _ = inputs.query_inputs.shape
+        prefix = inputs.tape.hidden.size(1)
         source, weights, cache = inputs.source, inputs.weights, inputs.cache
         # a tape in training outlives updates, which optimizers make by way of .data
         once = Once() if cache is None or cache.final else cache.packed
@@ -35,6 +36,7 @@ class Compiled:
                 blocked_in_source(source, batch),
                 biases(inputs),
                 blocked_in_tape(inputs.tape, steps),
+                None if cache is None else cache.latest_authors(prefix, steps),
             ),
             *(inputs.rows or [], inputs.memory_span),
         )

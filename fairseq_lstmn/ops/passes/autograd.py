@@ -25,17 +25,16 @@ def layer(backend: str, inputs: Inputs) -> Results:
 
     A tape that has a cache grows there, unless a compiler or functorch looks on.
     """
-    is_compiling, transformed = torch.compiler.is_compiling(), is_transformed()
-    if not (torch.is_grad_enabled() or is_compiling or transformed):
+    if is_inference():
         activations = operators.forward(backend, inputs)
     else:
         if inputs.source is not None:
             inputs = inputs._replace(source=inputs.source.for_each(len(inputs.query_inputs)))
         arguments = backend, *inputs.tensors(), inputs.memory_span, inputs.rows
-        if is_compiling:
+        if torch.compiler.is_compiling():
             activations = SavedActivations(*operators.layer(*arguments))
         else:
-            cache = None if transformed else inputs.cache
+            cache = None if is_transformed() else inputs.cache
             activations = SavedActivations(*Layer.apply(cache, *arguments))
     results = activations.results(inputs.query_inputs.size(2))
     if inputs.source is None:
@@ -43,6 +42,11 @@ def layer(backend: str, inputs: Inputs) -> Results:
         summary = inputs.tape.source_summary.unsqueeze(1)
         results = results._replace(source_summaries=summary.expand_as(results.summaries))
     return results
+
+
+def is_inference() -> bool:
+    """Whether nobody looks on, neither autograd nor a compiler nor functorch."""
+    return not (torch.is_grad_enabled() or torch.compiler.is_compiling() or is_transformed())
 
 
 def is_transformed() -> bool:

@@ -8,13 +8,17 @@
 #include "product.h"
 #include "tanh.h"
 
-// Slots that stand one behind the other, their keys and values apart.
+// Slots that stand one behind the other, their keys and values apart; with ``authors`` (n) each in
+// the row of that number.
 template <typename T>
 struct Slots {
   const T *keys, *values;
   int64_t key_step, value_step, n;
-  const T* key(int64_t i) const { return keys + i * key_step; }
-  const T* value(int64_t i) const { return values + i * value_step; }
+  const int32_t* authors = nullptr;
+  int64_t key_row = 0, value_row = 0;  // from a row to the next
+  const T* key(int64_t i) const { return keys + i * key_step + row(i) * key_row; }
+  const T* value(int64_t i) const { return values + i * value_step + row(i) * value_row; }
+  int64_t row(int64_t i) const { return authors ? authors[i] : 0; }
 };
 
 // The vector v (H) of a score v . tanh(key + query), and what whole vectors leave of it: its last

@@ -15,7 +15,8 @@ void forward(const Tensor& query_inputs, const Tensor& gate_inputs, const Tensor
              const Tensor& key, const Tensor& score, const Maybe& source_query,
              const Maybe& source_gate, const Maybe& source_score, const Maybe& source_keys,
              const Maybe& source_slots, const Maybe& source_blocked, const Maybe& bias,
-             const Maybe& blocked, at::IntArrayRef rows, int64_t memory_span) {
+             const Maybe& blocked, const Maybe& authors, at::IntArrayRef rows,
+             int64_t memory_span) {
   const int64_t B = queries.size(0), T = queries.size(1), N = keys.size(1), H = keys.size(2);
   const Steps steps(rows, B, T);
   AT_DISPATCH_FLOATING_TYPES(keys.scalar_type(), "forward", [&] {
@@ -28,7 +29,7 @@ void forward(const Tensor& query_inputs, const Tensor& gate_inputs, const Tensor
                          source_attention, source_summaries, fusion_gates, source_score),
         Packed(summary_query, H), Packed(summary_gates, 4 * H), Packed(key, H),
         Packed(source_query, H), Packed(source_gate, fusion_gates ? H : 4 * H),
-        Score<scalar_t>(score), View<bool>(blocked),
+        Score<scalar_t>(score), View<bool>(blocked), View<int32_t>(authors),
         bias ? numbers<scalar_t>(*bias) : nullptr, N - T, N, H, memory_span, steps};
     for_blocks(B, N * 3 * H * sizeof(scalar_t),
                [&](int64_t first, int64_t last) { layer.block(first, last); });
@@ -119,7 +120,7 @@ TORCH_LIBRARY_FRAGMENT(fairseq_lstmn, library) {
       "Tensor(j!)? fusion_gates, Tensor summary_query, Tensor summary_gates, Tensor key, "
       "Tensor score, Tensor? source_query, Tensor? source_gate, Tensor? source_score, "
       "Tensor? source_keys, Tensor? source_slots, Tensor? source_blocked, Tensor? biases, "
-      "Tensor? blocked, int[] rows, int memory_span) -> ()");
+      "Tensor? blocked, Tensor? authors, int[] rows, int memory_span) -> ()");
   library.def(
       "backward(Tensor slots, Tensor keys, Tensor queries, Tensor attention, Tensor gates, "
       "Tensor summaries, Tensor? source_queries, Tensor? source_attention, "

@@ -55,6 +55,7 @@ struct Forward {
   Panels<T> summary_query, summary_gates, key, source_query, source_gate;  // transposed
   Score<T> score;
   View<bool> blocked;
+  View<int32_t> authors;  // (B, N), in which row a row's slots stand; or none, its own
   const T* bias;  // (N), the last one of the nearest slot; or null
   int64_t P, N, H, span;
   const Steps& steps;
@@ -96,8 +97,7 @@ struct Forward {
       T* weights = attention.row(b, t);
       std::fill_n(weights, from, T(0));
       std::fill_n(weights + slot, N - slot, T(0));
-      attend<T>({keys.row(b, from), slots.row(b, from), keys.inner, slots.inner, slot - from},
-                queries.row(b, t), score, bias ? bias + N - (slot - from) : nullptr,
+      attend<T>(seen(b, from, slot), queries.row(b, t), score, bias ? bias + N - (slot - from) : nullptr,
                 blocked ? blocked.row(b) + from : nullptr, weights + from,
                 summaries.row(b, t + 1), 2 * H);  // (4)-(6)
     }
@@ -110,6 +110,13 @@ struct Forward {
               H);  // (8)-(9), (15)-(16)
     multiply<T>(rows, rows_of<const T>(slots, first, slot), key, rows_of<T>(keys, first, slot),
                 {nullptr, 0});
+  }
+
+  Slots<T> seen(int64_t b, int64_t from, int64_t to) const {
+    if (!authors)
+      return {keys.row(b, from), slots.row(b, from), keys.inner, slots.inner, to - from};
+    return {keys.row(0, from), slots.row(0, from), keys.inner, slots.inner, to - from,
+            authors.row(b) + from, keys.outer, slots.outer};
   }
 
   void attend_to_source(int64_t first, int64_t rows, int64_t t) const {
