@@ -66,6 +66,17 @@ class Decoding:
         return self.model.decoder.get_incremental_state(self.state, STATE).tapes
 
 
+@pytest.mark.parametrize("need_attn", [True, False])
+def test_generation_has_attention_where_alignments_are_asked_for(need_attn):
+    decoding = Decoding("lstmn", attention_fusion="deep")
+    scores, attention = decoding.whole()
+    decoding.model.make_generation_fast_(need_attn=need_attn)
+    with torch.no_grad():
+        again, then = decoding.whole()
+    torch.testing.assert_close(again, scores, rtol=0, atol=0)
+    assert then is None if not need_attn else torch.equal(then, attention)
+
+
 @EVERY_MODEL
 @pytest.mark.usefixtures("either_mode")
 def test_step_by_step_scores_equal_those_of_the_whole(arch, options):
