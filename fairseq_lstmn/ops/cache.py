@@ -82,10 +82,10 @@ class Cache:
         """Row b becomes what row ``rows[b]`` was, b < B' <= A. Not if the slots are final."""
         authors = self.authors
         if authors is None:
-            authors = own_authors(*self.slots.shape[:2], device=rows.device)
+            authors = own_authors(self.slots, rows.device)
         self.authors = authors.index_select(0, rows)
         behind = self.authors[:, self.filled :]
-        behind.copy_(own_authors(*behind.shape, device=rows.device))
+        behind.copy_(own_authors(behind, rows.device))
 
     def share_nothing(self, count: int) -> None:
         """Give every row the last ``count`` slots as its own."""
@@ -98,10 +98,10 @@ class Cache:
         self.slots, self.keys, self.authors = self.slots[:rows], self.keys[:rows], None
 
 
-def own_authors(rows: int, slots: int, device: torch.device) -> Tensor:
-    """(B, C), where every row has its own."""
-    numbers = torch.arange(rows, dtype=torch.int32, device=device)
-    return numbers.unsqueeze(1).expand(rows, slots)
+def own_authors(like: Tensor, device: torch.device) -> Tensor:
+    """``authors`` (B, C) of ``like`` (B, C, ...), where every row has its own slots."""
+    numbers = torch.arange(like.size(0), dtype=torch.int32, device=device)
+    return numbers.unsqueeze(1).expand(like.shape[:2])
 
 
 def with_space(space: int, *parts: Tensor) -> Tensor:

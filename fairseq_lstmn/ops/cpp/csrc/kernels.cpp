@@ -31,7 +31,7 @@ void forward(const Tensor& query_inputs, const Tensor& gate_inputs, const Tensor
         Packed(source_query, H), Packed(source_gate, fusion_gates ? H : 4 * H),
         Score<scalar_t>(score), View<bool>(blocked), View<int32_t>(authors),
         bias ? numbers<scalar_t>(*bias) : nullptr, N - T, N, H, memory_span, steps};
-    for_blocks(B, N * 3 * H * sizeof(scalar_t),
+    for_blocks(B, rows_of_block(N * 3 * H * sizeof(scalar_t), 6 * H * H * sizeof(scalar_t), T),
                [&](int64_t first, int64_t last) { layer.block(first, last); });
   });
 }
@@ -73,7 +73,7 @@ void backward(const Tensor& slots, const Tensor& keys, const Tensor& queries,
                                   Numbers(grad_source_summaries),
                                   Numbers(grad_source_attention)},
         N - T, N, H, memory_span, steps};
-    for_blocks(B, N * 3 * H * sizeof(scalar_t),
+    for_blocks(B, rows_of_block(N * 3 * H * sizeof(scalar_t), 6 * H * H * sizeof(scalar_t), T),
                [&](int64_t first, int64_t last) { layer.block(first, last); });
   });
 }
@@ -89,7 +89,7 @@ Tensor product(const Tensor& x, const Tensor& packed, int64_t columns) {
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "product", [&] {
     const View<scalar_t> rows(x);
     const Panels<scalar_t> panels(packed, columns);
-    for_blocks(x.size(0), sizeof(scalar_t), [&](int64_t first, int64_t last) {
+    for_blocks(x.size(0), 4 * kTileRows, [&](int64_t first, int64_t last) {
       multiply<scalar_t>(last - first, {rows.row(first), rows.outer}, panels,
                          {y.data_ptr<scalar_t>() + first * columns, columns}, {nullptr, 0});
     });

@@ -3,6 +3,8 @@
 
 #include <ATen/Parallel.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -26,16 +28,32 @@ struct Steps {
   }
 };
 
-// Call f(first, last) for blocks of rows, in torch's threads if there are several. Larger blocks
-// read the weights less often, smaller ones keep their tapes, ``bytes`` a row, in a cache.
+// What a core has for itself of cache, in bytes; a common size where nobody can tell.
+inline int64_t own_cache() {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  static const int64_t size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  if (size > 0) return size;
+#endif
+  return 1 << 20;
+}
+
+// How many rows go through all steps together. ``row`` bytes of a row and the ``weights`` are read
+// at every step: few rows stay in the core's own cache where the weights leave space for them, more
+// in the one that cores share, and where both are short it is the weights that come from afar.
+inline int64_t rows_of_block(int64_t row, int64_t weights, int64_t steps) {
+  constexpr int64_t kShared = 6 << 20, kMost = 4 * kTileRows;
+  if (steps == 1) return kMost;
+  const int64_t near = (own_cache() * 2 / 3 - weights) / std::max<int64_t>(1, row);
+  if (near >= 2) return std::min(near, kMost);
+  return std::clamp<int64_t>(kShared / std::max<int64_t>(1, row), 2, kMost);
+}
+
+// Call f(first, last) for blocks of rows, at most so many, in torch's threads if there are several.
 template <typename F>
-void for_blocks(int64_t rows, int64_t bytes, const F& f) {
-  constexpr int64_t kCache = 6 << 20;
+void for_blocks(int64_t rows, int64_t most, const F& f) {
   const int64_t threads = std::max<int64_t>(1, at::get_num_threads());
   const int64_t share = (rows + threads - 1) / threads;
-  const int64_t fitting = std::clamp<int64_t>(kCache / std::max<int64_t>(1, bytes), 2 * kTileRows,
-                                              4 * kTileRows);
-  const int64_t block = std::max<int64_t>(1, std::min(fitting, share));
+  const int64_t block = std::max<int64_t>(1, std::min(most, share));
   at::parallel_for(0, (rows + block - 1) / block, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) f(i * block, std::min(rows, (i + 1) * block));
   });
