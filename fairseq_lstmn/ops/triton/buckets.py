@@ -41,8 +41,9 @@ class InGraphs:
         more = Padding.of(inputs.query_inputs, source_keys)
 
         def cut(activations: SavedActivations) -> SavedActivations:
-            if inputs.discard_attention:
-                activations = activations._replace(attention=None, source_attention=None)
+            if inputs.discard_attention:  # put back below, without a copy
+                nothing: Any = {"attention": None, "source_attention": None}
+                activations = activations._replace(**nothing)
             return more.of_steps(corner, activations)
 
         graphs = self.graphs_of(inputs.query_inputs.device)
@@ -103,7 +104,7 @@ class Padding(NamedTuple):
             source = Source(
                 *(changed(change, part, sentences, slots) for part in source[:2]),
                 *(changed(change, part, rows, steps) for part in source[2:4]),
-                mask=changed(change, source.mask, sentences, slots),
+                changed(change, source.mask, sentences, slots),
             )
         return inputs._replace(
             query_inputs=change(inputs.query_inputs, rows, steps),

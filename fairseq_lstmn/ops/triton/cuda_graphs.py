@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import Any
 
 import torch
 
@@ -78,8 +79,9 @@ class Cuda:
             self.pool = pool = self.pool or torch.cuda.MemPool()
             with torch.cuda.use_mem_pool(pool, self.device):
                 function()  # what libraries set up for a stream cannot be recorded
+            handle: Any = pool.id  # a NewType of torch's
             with torch.cuda.graph(
-                graph, pool=pool.id, stream=aside, capture_error_mode="thread_local"
+                graph, pool=handle, stream=aside, capture_error_mode="thread_local"
             ):
                 function()
         current.wait_stream(aside)
