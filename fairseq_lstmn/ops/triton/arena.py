@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from operator import add
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,21 +14,21 @@ from fairseq_lstmn.ops.types import mapped
 ALIGNMENT = 512  # bytes, as torch's own memory on CUDA devices
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Of a tensor to come. ``steps_first``: how (B, T, ...) lies in memory, which is no matter."""
+class Shape(NamedTuple):
+    """Of a tensor to come. ``steps_first``: the order of (B, T, ...) in memory."""
 
     sizes: tuple[int, ...]
     dtype: torch.dtype
     device: torch.device
-    steps_first: bool = field(default=False, compare=False)
+    steps_first: bool
 
     @staticmethod
     def of(tensor: Tensor, *more: int) -> Shape:
         """That of ``tensor``, with so much more in the first dimensions."""
-        longer = [size + count for size, count in zip(tensor.shape, more)]
-        steps_first = tensor.dim() == 3 and 0 < tensor.stride(0) < tensor.stride(1)
-        sizes = (*longer, *tensor.shape[len(more) :])
+        sizes: tuple[int, ...] = tensor.shape
+        if any(more):
+            sizes = (*map(add, sizes, more), *sizes[len(more) :])
+        steps_first = len(sizes) == 3 and 0 < tensor.stride(0) < tensor.stride(1)
         return Shape(sizes, tensor.dtype, tensor.device, steps_first)
 
     def bytes(self) -> int:

@@ -98,14 +98,8 @@ class Padding(NamedTuple):
 
     def of_inputs(self, change: Change, inputs: Inputs) -> Inputs:
         """``change`` of every tensor in ``Inputs``, for all rows."""
-        rows, sentences, steps, slots = self
-        source = inputs.source
-        if source is not None:
-            source = Source(
-                *(changed(change, part, sentences, slots) for part in source[:2]),
-                *(changed(change, part, rows, steps) for part in source[2:4]),
-                changed(change, source.mask, sentences, slots),
-            )
+        rows, _, steps, _ = self
+        source = inputs.source and self.of_source(change, inputs.source)
         return inputs._replace(
             query_inputs=change(inputs.query_inputs, rows, steps),
             gate_inputs=change(inputs.gate_inputs, rows, steps),
@@ -114,6 +108,17 @@ class Padding(NamedTuple):
             source=source,
             distance_bias=changed(change, inputs.distance_bias),
             rows=None,
+        )
+
+    def of_source(self, change: Change, source: Source) -> Source:
+        """``change`` of every tensor in ``Source``."""
+        rows, sentences, steps, slots = self
+        return Source(
+            keys=change(source.keys, sentences, slots),
+            slots=change(source.slots, sentences, slots),
+            query_inputs=change(source.query_inputs, rows, steps),
+            gate_inputs=changed(change, source.gate_inputs, rows, steps),
+            mask=changed(change, source.mask, sentences, slots),
         )
 
     def of_saved(self, change: Change, saved: SavedForBackward) -> SavedForBackward:

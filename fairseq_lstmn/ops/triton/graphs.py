@@ -159,11 +159,12 @@ class Graph:
         device: Cuda,
     ) -> None:
         self.launched = 0  # the number of the latest call
-        self.arguments = arena.place(shapes)
+        arguments_in_place = arena.place(shapes)
+        self.arguments: list[Tensor] = parts_of(arguments_in_place, Tensor)
         self.results: Any = None
 
         def run_in_place() -> None:
-            results = function(*self.arguments)
+            results = function(*arguments_in_place)
             self.results = arena.place(mapped(Shape.of, results))
             for place, result in zip(parts_of(self.results, Tensor), parts_of(results, Tensor)):
                 place.copy_(result)
@@ -178,9 +179,11 @@ class Graph:
         return mapped(Tensor.clone, cut(self.results))
 
     def _load(self, arguments: tuple[Any, ...]) -> None:
-        pairs = list(zip(parts_of(self.arguments, Tensor), parts_of(arguments, Tensor)))
+        pairs = list(zip(self.arguments, parts_of(arguments, Tensor)))
         longer = [place for place, argument in pairs if place.shape != argument.shape]
         if longer:
             torch._foreach_zero_(longer)
         for place, argument in pairs:
-            place[tuple(map(slice, argument.shape))] = argument
+            if place.shape != argument.shape:
+                place = place[tuple(map(slice, argument.shape))]
+            place.copy_(argument)
