@@ -13,7 +13,9 @@ import torch
 
 from fairseq_lstmn.ops import GrowingTape, Source, backends, lstmn
 from fairseq_lstmn.ops.passes import operators, step_kernels
+from fairseq_lstmn.ops.passes.inputs import Inputs
 from fairseq_lstmn.ops.passes.recompute import Recompute
+from fairseq_lstmn.ops.prepare import fill_in
 from fairseq_lstmn.ops.triton import buckets, cuda_graphs, graphs
 from fairseq_lstmn.ops.triton.arena import Shape, parts_of
 from fairseq_lstmn.ops.types import mapped
@@ -194,9 +196,9 @@ def test_padding_has_no_part_in_the_gradients(recorder):
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_scoring_and_training_after_it(recorder, mode):
     """Of rows that share a source's sentences too; the weights that nobody asks for are any."""
-    arguments = build(batch=6, steps=5, prefix=1, source=5, ragged=["source"])
+    arguments = build(batch=10, steps=5, prefix=1, source=5, ragged=["source"])
     keys, slots, *inputs, mask = arguments["source"]
-    arguments["source"] = Source(keys[:3], slots[:3], *inputs, mask[:3])
+    arguments["source"] = Source(keys[:5], slots[:5], *inputs, mask[:5])
     with mode():
         for count in range(3):
             actual = apply(torch.Tensor.cpu, flat(scores(arguments, "recompute")))
@@ -205,6 +207,17 @@ def test_scoring_and_training_after_it(recorder, mode):
     for _ in range(2):
         compare(build(seed=1))
     assert counts(recorder) == (3, 0)
+
+
+def test_weights_that_nobody_asks_for_are_not_copied(recorder):
+    arguments = on_device(build(steps=5, source=5))
+    inputs = Inputs(*list(arguments.values())[:3], None, arguments["source"], 0, None)
+    inputs = fill_in(inputs._replace(discard_attention=True))
+    for _ in range(3):
+        activations = operators.KERNELS["recorded"]().forward(inputs)
+        for weights in (activations.attention, activations.source_attention):
+            assert weights.shape == (3, 5, 5) and weights.stride(1) == 0
+    assert counts(recorder) == (1, 0)
 
 
 def scores(arguments, backend):
