@@ -179,17 +179,16 @@ def test_sizes_within_a_bucket_share_their_graphs(recorder):
     assert counts(recorder) == (2, 0)
 
 
-def test_padding_has_no_part_in_the_gradients(recorder):
-    """A row that is non-finite has the others' gradients as they are, and no row behind them."""
+def test_a_row_that_is_non_finite_stays_alone(recorder):
+    """Neither the rows of its batch nor those that are padding take part in each other's."""
     for seed in range(3):
         arguments = build(batch=5, steps=5, prefix=1, source=5, seed=seed)
         arguments["query_inputs"][0] = float("nan")
-        actual = gradients(partial(run_on_device, backend="recompute"), arguments)
-        expected = gradients(partial(run_on_device, backend="reference"), arguments)
-        for made, wanted in zip(actual, expected):
-            for name, part in wanted.items():
-                assert torch.equal(made[name].isfinite(), part.isfinite()), name
-        assert actual[1]["query_inputs"][1:].isfinite().all()
+        results, found = gradients(partial(run_on_device, backend="recompute"), arguments)
+        for name, part in {**results, **found}.items():
+            if not name.startswith("weights"):
+                assert len(part) == 5 and part[1:].isfinite().all(), name
+        assert results["outputs"][0].isnan().all() and found["weights.key"].isnan().all()
     assert counts(recorder) == (2, 0)
 
 
