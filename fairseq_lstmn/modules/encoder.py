@@ -76,15 +76,17 @@ class LSTMNEncoder(FairseqEncoder):
         """
         padding = src_tokens.eq(self.dictionary.pad())
         lengths = (~padding).sum(dim=1)
-        ragged = bool(padding.any())
-        left_padded = ragged and bool(padding[:, 0].any())
+        # a device is waited for once, not in every layer
+        on_host, starts_padded = torch.stack([lengths, padding[:, :1].sum(dim=1)]).cpu()
+        ragged = bool((on_host < padding.size(1)).any())
+        left_padded = bool(starts_padded.any())
         x = self.dropout_in(self.embed_tokens(src_tokens))
         if left_padded:
             x = to_right_padded(x, lengths)
         names = "hidden", "memory", "last_hidden", "last_memory"
         encoded: EncoderOut = {name: [] for name in names}
         for k in range(len(self.forwards)):
-            x, memory, last = self.forward_layer(k, x, lengths if ragged else None)
+            x, memory, last = self.forward_layer(k, x, *((lengths, on_host) if ragged else ()))
             x = self.dropout_out(x)
             tapes = [x, self.dropout_out(memory)]
             if left_padded:
@@ -95,17 +97,20 @@ class LSTMNEncoder(FairseqEncoder):
         return {**encoded, "encoder_padding_mask": [padding], "rows": [rows]}
 
     def forward_layer(
-        self, k: int, x: Tensor, lengths: Tensor | None
+        self, k: int, x: Tensor, lengths: Tensor | None = None, on_host: Tensor | None = None
     ) -> tuple[Tensor, Tensor, States]:
-        """Layer k over right-padded x: hidden and memory tape (B, S, G), last h and c (B, G)."""
+        """Layer k over right-padded x: hidden and memory tape (B, S, G), last h and c (B, G).
+
+        ``on_host`` is a copy of ``lengths`` there.
+        """
         tape: Tape
-        outputs, tape, _ = self.forwards[k](x, lengths=lengths)
+        outputs, tape, _ = self.forwards[k](x, lengths=on_host)
         memory, last = tape.memory, (tape.hidden[:, -1], tape.memory[:, -1])
         if lengths is not None:
             memory = to_right_padded(memory, lengths)
         if not self.backwards:
             return outputs, memory, last
-        outputs_back, tape, _ = self.backwards[k](reverse(x, lengths), lengths=lengths)
+        outputs_back, tape, _ = self.backwards[k](reverse(x, lengths), lengths=on_host)
         last_back = tape.hidden[:, -1], tape.memory[:, -1]
         return (
             torch.cat([outputs, reverse(outputs_back, lengths)], dim=2),

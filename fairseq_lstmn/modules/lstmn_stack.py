@@ -89,6 +89,8 @@ class LSTMNStack(nn.Module):
         Returns outputs (B, T, H), the new tapes (see ``LSTMNLayer``), and the ``Attention`` of
         the topmost layer that is to return it, None if there is no such.
         """
+        if lengths is not None:
+            lengths = lengths.cpu()  # a device is waited for once, not in every layer
         nothing = [None] * len(self.layers)
         first, last = self.layers[0], self.layers[-1]
         below, attention = x, None

@@ -32,16 +32,19 @@ def runs_anywhere(device: torch.device) -> None:
 
 
 def by_triton(inputs: Inputs) -> Results:
-    """A layer whose training launches recorded CUDA graphs, which a compiler has no use for."""
+    """A layer that launches recorded CUDA graphs, which a compiler has no use for."""
     if not inputs.query_inputs.is_cuda or torch.compiler.is_compiling():
         return autograd.layer("triton_eager", inputs)
-    return trained_in_graphs("triton", "triton_eager", inputs)
+    return in_graphs("triton", "triton_eager", inputs)
 
 
-def trained_in_graphs(in_graphs: str, eager: str, inputs: Inputs) -> Results:
-    """A layer by the kernels ``in_graphs`` where gradients are enabled and the tape can move."""
-    recorded = torch.is_grad_enabled() and inputs.cache is None
-    return autograd.layer(in_graphs if recorded else eager, inputs)
+def in_graphs(recorded: str, eager: str, inputs: Inputs) -> Results:
+    """A layer by the kernels ``recorded``, or ``eager`` where its tape stands in a cache.
+
+    That is read in place, every time at another length: a copy of it for a graph, in every step,
+    takes longer than its launches.
+    """
+    return autograd.layer(recorded if inputs.cache is None else eager, inputs)
 
 
 # fastest first: ``auto`` takes the first that can run

@@ -35,7 +35,8 @@ def lstmn(
         tape (Tape): slots that stand there before the first step; none by default. A
             ``GrowingTape`` grows in place, for going on step by step.
         source (Source): an encoder layer's tapes, for deep or shallow fusion.
-        lengths (B,): steps of each row of a right-padded batch, integers; all T by default.
+        lengths (B,): steps of each row of a right-padded batch, integers; all T by default. Those
+            on a device are waited for; whoever has them on the CPU may leave them there.
         memory_span: how many of the latest slots a step attends; 0 for all.
         distance_bias (R + 1,): added to a_i^t for distances t - i = 1..R and for all farther.
         return_attention: whether to return the weights of (5) and (13), and g~_t.

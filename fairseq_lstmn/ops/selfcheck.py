@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fairseq_lstmn.ops import prepare
 from fairseq_lstmn.ops.passes.inputs import Inputs, Results
-from fairseq_lstmn.ops.triton.graphs import is_capturing, precision
+from fairseq_lstmn.ops.triton.cuda_graphs import is_capturing, precision
 from fairseq_lstmn.ops.types import Source, Tape, Weights
 
 Layer: TypeAlias = Callable[[Inputs], Results]

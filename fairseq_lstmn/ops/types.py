@@ -13,12 +13,15 @@ from torch import Tensor
 from torch.serialization import add_safe_globals
 
 
-def mapped(function: Callable[[Tensor], Any], value: Any) -> Any:
-    """``value``, a tensor or (named) tuples of tensors and others, ``function`` on every tensor."""
-    if isinstance(value, Tensor):
+def mapped(function: Callable[[Any], Any], value: Any, kind: type = Tensor) -> Any:
+    """``value``, a tensor or (named) tuples of tensors and others, ``function`` on every tensor.
+
+    Or on all that is of another ``kind``.
+    """
+    if isinstance(value, kind):
         return function(value)
     if isinstance(value, tuple):
-        parts = [mapped(function, part) for part in value]
+        parts = [mapped(function, part, kind) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     return value
 

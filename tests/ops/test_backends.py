@@ -18,7 +18,7 @@ from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.ops import backends, lstmn, reference, selfcheck, triton
 from fairseq_lstmn.ops.passes import autograd, operators, step_kernels
 from fairseq_lstmn.ops.passes.recompute import Recompute
-from fairseq_lstmn.ops.triton import graphs
+from fairseq_lstmn.ops.triton import buckets
 
 from .cases import assert_close, build, run
 from .test_graphs import StandIn
@@ -190,7 +190,8 @@ def chosen(caplog):
     """What ``auto`` takes, asked twice, and its warnings."""
     caplog.set_level(logging.INFO)
     names = {backends.choose("auto", CPU) for _ in range(2)}
-    assert len(names) == 1 and len(caplog.records) == 1
+    assert len(names) == 1
+    assert [record.name for record in caplog.records].count(backends.__name__) == 1
     return names.pop(), [line.getMessage() for line in caplog.records if line.levelname != "INFO"]
 
 
@@ -258,7 +259,7 @@ class Recorder(StandIn):
         super().__init__()
         self.fails = fails
 
-    def record(self, function, pool):
+    def record(self, function):
         if self.fails == "raise":
             raise RuntimeError("operation not permitted when stream is capturing")
         if self.fails == "left open":
@@ -266,28 +267,33 @@ class Recorder(StandIn):
             raise RuntimeError("capture was not joined")
         if self.fails == "hang":
             Event().wait(1)
-        made = super().record(function, pool)
-        if self.fails == "replay nothing":
-            return made._replace(replay=lambda: None)
-        return made
+        made = super().record(function)
+        return (lambda: None) if self.fails == "replay nothing" else made
 
 
-@pytest.mark.parametrize("fails", ["raise", "left open", "hang", "replay nothing", None])
-def test_triton_goes_without_graphs_if_these_fail(put, caplog, monkeypatch, fails):
-    recorder = graphs.Graphs(Recorder(fails))
-    kernels = triton.InGraphs(Recompute(step_kernels), lambda device: recorder)
+def chosen_with(fails, put, caplog, monkeypatch):
+    """The backend, the warnings and the ``Graphs`` of a ``Recorder``."""
+    recorder = Recorder(fails).graphs
+    kernels = buckets.InGraphs(Recompute(step_kernels), lambda device: recorder)
     monkeypatch.setitem(operators.KERNELS, "recorded", lambda: kernels)
-    put(
-        triton=partial(backends.trained_in_graphs, "recorded", "recompute"),
-        triton_eager=honest,
-    )
+    put(triton=partial(backends.in_graphs, "recorded", "recompute"), triton_eager=honest)
+    return *chosen(caplog), recorder
+
+
+@pytest.mark.parametrize("fails", ["hang", "replay nothing"])
+def test_triton_goes_without_graphs_if_these_are_wrong(put, caplog, monkeypatch, fails):
     if fails == "hang":
         monkeypatch.setattr(selfcheck, "PATIENCE", 0.5)
-    name, warnings = chosen(caplog)
-    assert name == ("triton_eager" if fails else "triton")
+    name, warnings, _ = chosen_with(fails, put, caplog, monkeypatch)
+    assert name == "triton_eager" and len(warnings) == 1
+
+
+@pytest.mark.parametrize("fails", ["raise", "left open", None])
+def test_triton_records_graphs_if_it_can(put, caplog, monkeypatch, fails):
+    name, warnings, recorder = chosen_with(fails, put, caplog, monkeypatch)
+    assert name == "triton"
     assert len(warnings) == (1 if fails else 0)
-    if not fails:
-        assert len(recorder.recorded) == 2  # and so were launched
+    assert len(recorder.recorded) == (0 if fails else 2)  # which were launched
 
 
 def test_the_callers_modes_do_not_reach_it(put, caplog):

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from fairseq_lstmn.ops.triton import graphs
+from fairseq_lstmn.ops.triton import cuda_graphs, graphs
 
 DEVICE = torch.device("cuda", 0)
 
@@ -35,8 +35,13 @@ class CUDAGraph:
     def replay(self):
         pass
 
-    def pool(self):
-        return self.given
+
+class MemPool:
+    made = 0
+
+    def __init__(self):
+        MemPool.made += 1
+        self.id = 0, MemPool.made
 
 
 class FakeCuda:
@@ -45,8 +50,10 @@ class FakeCuda:
     def __init__(self, monkeypatch):
         self.log, self.made, self.fails = [], 0, False
         self.main = self.current = self.Stream()
-        self.Event, self.CUDAGraph = Event, CUDAGraph
-        for name in ("Stream", "Event", "CUDAGraph", "current_stream", "stream", "graph"):
+        self.Event, self.CUDAGraph, self.MemPool = Event, CUDAGraph, MemPool
+        monkeypatch.setattr(MemPool, "made", 0)
+        streams = "Stream", "Event", "current_stream", "stream"
+        for name in (*streams, "CUDAGraph", "MemPool", "use_mem_pool", "graph"):
             monkeypatch.setattr(torch.cuda, name, getattr(self, name))
 
     def Stream(self, device=None):
@@ -65,9 +72,15 @@ class FakeCuda:
             self.current = before
 
     @contextmanager
+    def use_mem_pool(self, pool, device):
+        assert device == DEVICE
+        self.log.append(f"memory comes from pool {pool.id[1]}")
+        yield
+        self.log.append("memory comes from anywhere")
+
+    @contextmanager
     def graph(self, graph, pool, stream, capture_error_mode):
-        graph.given = pool or f"a pool of {stream.name}"
-        self.log.append(f"{stream.name} records")
+        self.log.append(f"{stream.name} records in pool {pool[1]}")
         try:
             yield
         finally:
@@ -81,7 +94,7 @@ def cuda(monkeypatch):
 
 
 def test_a_turn_waits_for_the_one_before_on_another_stream(cuda):
-    device = graphs.Cuda(DEVICE)
+    device = cuda_graphs.Cuda(DEVICE)
     other = torch.cuda.Stream()
     with device.in_turn():
         cuda.log.append("stream 1 launches and copies")
@@ -96,7 +109,7 @@ def test_a_turn_waits_for_the_one_before_on_another_stream(cuda):
 
 
 def test_a_turn_that_fails_is_waited_for_as_well(cuda):
-    device = graphs.Cuda(DEVICE)
+    device = cuda_graphs.Cuda(DEVICE)
     with pytest.raises(ValueError), device.in_turn():
         cuda.log.append("stream 1 launches")
         raise ValueError
@@ -104,41 +117,60 @@ def test_a_turn_that_fails_is_waited_for_as_well(cuda):
         assert cuda.log[-1] == "stream 1 waits for stream 1 as of 2"
 
 
-def test_recordings_use_one_stream_and_one_pool(cuda):
-    def function():
-        cuda.log.append(f"{cuda.current.name} runs")
-        return "results"
-
-    device = graphs.Cuda(DEVICE)
-    first = device.record(function, None)
-    second = device.record(function, first.pool)
-    assert first.results == "results" and first.pool == second.pool == "a pool of stream 2"
-    assert cuda.log == 2 * [
-        "stream 2 waits for stream 1",
-        "stream 2 runs",
-        "stream 2 records",
-        "stream 2 runs",
-        "stream 1 waits for stream 2",
+def recorded(stream, pool):
+    """The log of a recording there; what comes first, cuBLAS's workspace too, is in the pool."""
+    return [
+        f"{stream} waits for stream 1",
+        f"memory comes from pool {pool}",
+        f"{stream} runs",
+        "memory comes from anywhere",
+        f"{stream} records in pool {pool}",
+        f"{stream} runs",
+        f"stream 1 waits for {stream}",
     ]
 
 
-def test_a_recording_that_fails_leaves_the_current_stream_and_its_own_behind(cuda):
-    device = graphs.Cuda(DEVICE)
+def run_on(cuda):
+    return lambda: cuda.log.append(f"{cuda.current.name} runs")
+
+
+def test_recordings_use_one_stream_and_one_pool(cuda):
+    device = cuda_graphs.Cuda(DEVICE)
+    for _ in range(2):
+        device.record(run_on(cuda))()
+    assert cuda.log == 2 * recorded("stream 2", pool=1)
+
+
+def test_recordings_that_were_freed_leave_their_stream_and_pool(cuda):
+    """Where a workspace may be that goes with them."""
+    device = cuda_graphs.Cuda(DEVICE)
+    device.record(run_on(cuda))
+    device.free()
+    device.record(run_on(cuda))
+    assert cuda.log == recorded("stream 2", pool=1) + recorded("stream 3", pool=2)
+
+
+def test_a_recording_that_fails_leaves_the_current_stream_and_its_own_behind(
+    cuda, caplog, monkeypatch
+):
+    monkeypatch.setattr(cuda_graphs, "is_capturing", lambda device: False)
     cuda.fails = True
-    with pytest.raises(RuntimeError, match="invalidated"):
-        device.record(lambda: "results", None)
+    recorder = graphs.Graphs(cuda_graphs.Cuda(DEVICE))
+    for _ in range(2):
+        assert recorder.run(abs, (-1,), (-1,), abs) == 1
+    assert "RuntimeError: the capture was invalidated" in caplog.text
     assert cuda.current is cuda.main
-    assert not graphs.RECORDING.locked()
+    assert not cuda_graphs.RECORDING.locked()
     cuda.fails = False
-    device.record(lambda: "results", None)
-    assert cuda.log[-1] == "stream 1 waits for stream 3"
+    recorder.device.record(run_on(cuda))
+    assert cuda.log[-7:] == recorded("stream 3", pool=2)
 
 
 def test_within_a_capture_the_pass_goes_into_it(cuda, monkeypatch):
-    monkeypatch.setattr(graphs, "is_capturing", lambda device: device == DEVICE)
-    recorder = graphs.Graphs(graphs.Cuda(DEVICE))
+    monkeypatch.setattr(cuda_graphs, "is_capturing", lambda device: device == DEVICE)
+    recorder = graphs.Graphs(cuda_graphs.Cuda(DEVICE))
     for _ in range(3):
-        assert recorder.run(abs, -1) == 1
+        assert recorder.run(abs, (-1,), (-1,), abs) == 1
     assert cuda.log == []
 
 
@@ -166,15 +198,15 @@ def test_a_capture_under_way_is_noticed_on_the_device_in_question(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "device", device)
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: current == [DEVICE])
-    assert graphs.is_capturing(DEVICE)
-    assert not graphs.is_capturing(torch.device("cuda", 1))
+    assert cuda_graphs.is_capturing(DEVICE)
+    assert not cuda_graphs.is_capturing(torch.device("cuda", 1))
 
 
 def test_products_in_tf32_are_told_apart():
     exact = torch.get_float32_matmul_precision()
-    before = graphs.precision()
+    before = cuda_graphs.precision()
     torch.set_float32_matmul_precision("high")
     try:
-        assert graphs.precision() != before
+        assert cuda_graphs.precision() != before
     finally:
         torch.set_float32_matmul_precision(exact)

@@ -152,7 +152,8 @@ class Backward:
         if bias is None or self.grad_biases is None:
             return None
         index = relative_distance_index(bias, len(self.grad_biases))
-        return torch.zeros_like(bias).index_add_(0, index, self.grad_biases)
+        # in the same order every time, which index_add_ is not on CUDA devices
+        return torch.zeros_like(bias).index_put_((index,), self.grad_biases, accumulate=True)
 
     def grad_weights(self) -> Weights:
         """Each weight's gradient in one product over all steps."""

@@ -1,4 +1,4 @@
-"""Training passes as CUDA graphs, to spare Python several launches a step.
+"""Passes as CUDA graphs, to spare Python several launches a step.
 
 A pass is a function of nested tuples of tensors and constants that asks a device for nothing
 back. It is recorded when arguments of a shape come for the second time, and from then on
@@ -7,25 +7,27 @@ launched as one.
 
 from __future__ import annotations
 
+import atexit
 import logging
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Hashable
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from fairseq_lstmn.ops.triton.arena import Arena, Shape, parts_of
+from fairseq_lstmn.ops.triton.cuda_graphs import Cuda
 from fairseq_lstmn.ops.types import mapped
 
-LIMIT = 32  # recorded passes: each keeps memory for its arguments and results
-IDLE = 1024  # calls until a recorded pass may give way, so that recording never is the main work
-RECORDING = Lock()  # torch allows one recording at a time in a process
+LIMIT = 192  # recorded passes: CUDA keeps memory for each of their launches
+IDLE = 16384  # calls without it until a recorded pass counts for nothing: two or three epochs
+REMEMBERED = 1024  # shapes that are not recorded
 
 logger = logging.getLogger(__name__)
 _graphs: dict[torch.device, Graphs] = {}
 _graphs_lock = Lock()
+atexit.register(_graphs.clear)  # as long as there is a device to give memory back to
 
 
 def graphs_of(device: torch.device) -> Graphs:
@@ -37,94 +39,22 @@ def graphs_of(device: torch.device) -> Graphs:
 
 
 def free_graphs(device: str | torch.device | None = None) -> None:
-    """Give back the memory of what training has recorded on ``device``, or on all of them.
+    """Give back the memory of the passes recorded on ``device``, or on all of them.
 
-    Training that goes on records anew what it needs.
+    What goes on records anew what it needs.
     """
     for its_device, graphs in list(_graphs.items()):
         if device is None or torch.device(device) in (its_device, torch.device("cuda")):
             graphs.free()
 
 
-def is_capturing(device: torch.device) -> bool:
-    """Whether somebody records what goes into the current stream of ``device``."""
-    with torch.cuda.device(device):
-        return torch.cuda.is_current_stream_capturing()
-
-
-def precision() -> str:
-    """What float32 products are on CUDA: "tf32", or IEEE's under one of several names."""
-    since_torch_2_9: str | None = getattr(torch.backends.cuda.matmul, "fp32_precision", None)
-    return since_torch_2_9 or torch.get_float32_matmul_precision()
-
-
-class Cuda:
-    """A device with a stream aside for recordings and an event behind the latest launch."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.launched = torch.cuda.Event()
-        # one stream, as libraries keep memory for each that they have seen
-        self.aside: torch.cuda.Stream | None = None
-
-    def is_capturing(self) -> bool:
-        """Whether a pass would go into the caller's own graph."""
-        return is_capturing(self.device)
-
-    def settings(self) -> str:
-        """What a recording fixes beside shapes."""
-        return precision()
-
-    @contextmanager
-    def in_turn(self) -> Iterator[None]:
-        """What goes into the current stream here runs behind what went in during earlier turns."""
-        stream = torch.cuda.current_stream(self.device)
-        stream.wait_event(self.launched)
-        try:
-            yield
-        finally:
-            self.launched.record(stream)
-
-    def finish(self) -> None:
-        """Wait until nothing that was launched is under way."""
-        self.launched.synchronize()
-
-    def record(self, function: Callable[[], Any], pool: Any) -> Recording:
-        """A ``Recording`` of ``function()`` in the memory of ``pool``, or of a new one for None.
-
-        What other threads ask of CUDA meanwhile does not spoil it. One that fails is ended, and
-        its stream, whatever state that is in, not used again.
-        """
-        current = torch.cuda.current_stream(self.device)
-        aside, self.aside = self.aside or torch.cuda.Stream(self.device), None
-        aside.wait_stream(current)
-        graph = torch.cuda.CUDAGraph()
-        with RECORDING, torch.cuda.stream(aside):
-            function()  # what libraries set up for a stream cannot be recorded
-            with torch.cuda.graph(
-                graph, pool=pool, stream=aside, capture_error_mode="thread_local"
-            ):
-                results = function()
-        current.wait_stream(aside)
-        self.aside = aside
-        return Recording(graph.replay, results, graph.pool())
-
-
-class Recording(NamedTuple):
-    """A pass in a device's hands."""
-
-    replay: Callable[[], None]  # launches it: the results are written anew
-    results: Any
-    pool: object  # the memory it works in, which later ones may share
-
-
 class Graphs:
     """A device's recorded passes, by what they do and the shapes of their arguments.
 
-    A pass launched long ago gives way to one that comes again. All work in one pool of memory,
-    where a launch overwrites what others have left. So launches take turns, in Python by a
-    lock and on the ``device``, a ``Cuda`` or its like, by its streams; the
-    results are copied before the turn ends.
+    All work in one pool of memory and read and write in one arena, where a launch overwrites what
+    others have left. So launches take turns, in Python by a lock and on the ``device``, a ``Cuda``
+    or its like, by its streams; the results are copied before the turn ends. Passes are forgotten
+    all together: torch frees what a graph shares with others when one goes.
     """
 
     def __init__(self, device: Cuda) -> None:
@@ -132,97 +62,128 @@ class Graphs:
         self.lock = Lock()
         self.limit = LIMIT
         self.calls = 0
-        self.came: dict[
-            Hashable, None
-        ] = {}  # shapes that are not recorded, the first to come first
+        # shapes that are not recorded, the first to come first
+        self.came: dict[Hashable, None] = {}
         self.recorded: dict[Hashable, Graph] = {}  # by shape
+        self.arena = Arena()
 
-    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """``function(*arguments)``; the results are the caller's own."""
+    def run(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        shapes: tuple[Any, ...],
+        cut: Callable[[Any], Any],
+    ) -> Any:
+        """``function(*arguments)``; the results are the caller's own.
+
+        Or, where that is recorded, ``cut(function(*longer))`` of arguments of these ``shapes``,
+        which have the tensors of ``arguments`` in their first corner and zeros in the rest.
+        """
         if self.device.is_capturing():  # into the caller's own graph
             return function(*arguments)
-        shape = function, self.device.settings(), shape_of(arguments)
+        key = function, self.device.settings(), shapes
         with self.lock:
             self.calls += 1
-            graph = self.recorded.get(shape) or self._record(function, shape, arguments)
-            if graph is not None:
-                graph.launched = self.calls
+            if key in self.recorded or self._is_due(key):
                 with self.device.in_turn():
-                    return graph.run(arguments)
+                    graph = self.recorded.get(key) or self._record(key, arguments)
+                    if graph is not None:
+                        graph.launched = self.calls
+                        return graph.run(arguments, cut)
         return function(*arguments)
 
     def free(self) -> None:
         """Forget all recorded passes: their memory is the device's again."""
         with self.lock:
-            self._forget(list(self.recorded))
+            self._forget()
 
-    def _record(
-        self, function: Callable[..., Any], shape: Hashable, arguments: tuple[Any, ...]
-    ) -> Graph | None:
-        """A new ``Graph`` if ``shape`` comes again and there is space, else None."""
-        if shape not in self.came:
-            self.came[shape] = None
-            if len(self.came) > IDLE:
+    def _is_due(self, key: Hashable) -> bool:
+        """Whether ``key`` comes again and there is space for one more pass.
+
+        If need be, it is made, where others are mostly idle.
+        """
+        if key not in self.came:
+            self.came[key] = None
+            if len(self.came) > REMEMBERED:
                 del self.came[next(iter(self.came))]
-            return None
-        if not self._make_space():
-            return None
-        pool = next((graph.pool for graph in self.recorded.values()), None)
+            return False
+        if len(self.recorded) < self.limit:
+            return True
+        oldest = self.calls - IDLE
+        idle = sum(graph.launched < oldest for graph in self.recorded.values())
+        if 2 * idle <= self.limit:
+            return False
+        self._forget()
+        return True
+
+    def _record(self, key: Any, arguments: tuple[Any, ...]) -> Graph | None:
+        """A new ``Graph``; None, after a word to the user, if there is to be none."""
+        function, _, shapes = key
         try:
-            graph = Graph(function, arguments, self.device, pool)
-        except torch.OutOfMemoryError:  # training can do without
+            graph = Graph(function, shapes, arguments, self.arena, self.device)
+        except torch.OutOfMemoryError:  # we can do without
             self.limit = len(self.recorded) // 2
             logger.info("recorded passes fill the memory: at most %d from now on", self.limit)
-            self._forget(list(self.recorded))
+            self._forget()
             return None
-        del self.came[shape]
-        self.recorded[shape] = graph
+        except Exception as error:  # likewise; if it is the pass's own, that raises it again
+            self.limit = 0
+            first_line = (str(error).strip().splitlines() or [""])[0]
+            logger.warning(
+                "CUDA graphs cannot be recorded here, so kernels are launched one by one: "
+                f"{type(error).__name__}: {first_line}"
+            )
+            self._forget()
+            return None
+        del self.came[key]
+        self.recorded[key] = graph
         return graph
 
-    def _make_space(self) -> bool:
-        """Whether one more pass may be recorded; if need be, those that are idle are forgotten."""
-        if len(self.recorded) >= self.limit:
-            latest = self.calls - IDLE
-            self._forget([key for key, of in self.recorded.items() if of.launched < latest])
-        return len(self.recorded) < self.limit
-
-    def _forget(self, shapes: list[Hashable]) -> None:
-        if shapes:
+    def _forget(self) -> None:
+        if self.recorded:
             self.device.finish()  # with their memory
-        for shape in shapes:
-            del self.recorded[shape]
+        self.recorded.clear()
+        self.arena = Arena()
+        self.device.free()
 
 
 class Graph:
-    """A recorded pass, with the memory where it reads its arguments."""
+    """A recorded pass, with its places in an arena: the results take those of the arguments."""
 
     def __init__(
-        self, function: Callable[..., Any], arguments: tuple[Any, ...], device: Cuda, pool: Any
+        self,
+        function: Callable[..., Any],
+        shapes: tuple[Any, ...],
+        arguments: tuple[Any, ...],
+        arena: Arena,
+        device: Cuda,
     ) -> None:
         self.launched = 0  # the number of the latest call
-        self.arguments = mapped(Tensor.clone, arguments)
-        self.replay, self.results, self.pool = device.record(
-            partial(function, *self.arguments), pool
-        )
+        arguments_in_place = arena.place(shapes)
+        self.arguments: list[Tensor] = parts_of(arguments_in_place, Tensor)
+        self.results: Any = None
 
-    def run(self, arguments: tuple[Any, ...]) -> Any:
-        for place, argument in zip(tensors_in(self.arguments), tensors_in(arguments)):
-            place.copy_(argument)
+        def run_in_place() -> None:
+            results = function(*arguments_in_place)
+            self.results = arena.place(mapped(Shape.of, results))
+            for place, result in zip(parts_of(self.results, Tensor), parts_of(results, Tensor)):
+                place.copy_(result)
+
+        self._load(arguments)
+        self.replay = device.record(run_in_place)
+
+    def run(self, arguments: tuple[Any, ...], cut: Callable[[Any], Any]) -> Any:
+        """See ``Graphs.run``."""
+        self._load(arguments)
         self.replay()
-        return mapped(Tensor.clone, self.results)
+        return mapped(Tensor.clone, cut(self.results))
 
-
-def shape_of(value: Any) -> Any:
-    """What tells whether a pass recorded for another value does for this one."""
-    if isinstance(value, Tensor):
-        return tuple(value.shape), value.dtype, value.device
-    return tuple(map(shape_of, value)) if isinstance(value, tuple) else value
-
-
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """The tensors in nested tuples, in ``mapped``'s order."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple):
-        for part in value:
-            yield from tensors_in(part)
+    def _load(self, arguments: tuple[Any, ...]) -> None:
+        pairs = list(zip(self.arguments, parts_of(arguments, Tensor)))
+        longer = [place for place, argument in pairs if place.shape != argument.shape]
+        if longer:
+            torch._foreach_zero_(longer)
+        for place, argument in pairs:
+            if place.shape != argument.shape:
+                place = place[tuple(map(slice, argument.shape))]
+            place.copy_(argument)
