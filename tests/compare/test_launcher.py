@@ -41,6 +41,14 @@ class FakeRun:
     train: PythonStage
     score: PythonStage
 
+    @property
+    def folder(self):
+        return self.train.log.parent
+
+    @property
+    def lock(self):
+        return self.folder / "lock"
+
     def trained(self):
         return self.train.done()
 

@@ -1,32 +1,26 @@
 """SLURM itself, on this machine: examples/multi_node on two nodes, comparisons as its jobs."""
 
-import json
 import os
-import re
-import shutil
 import signal
-import subprocess
-import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
-from fairseq_lstmn.cli import main
-from tests.fairseq_commands import CHECKOUT, PLUGIN, monolingual_data
+from fairseq_lstmn.compare.run import submitter
+from tests.fairseq_commands import CHECKOUT, PLUGIN, monolingual_data, run
+from tests.flows.test_compare import LANGUAGE_MODELS, compare, results, written
 from tests.slurm import started
 
 SCRIPT = CHECKOUT / "examples" / "multi_node" / "train.sbatch"
 TRAINING = (
     "--user-dir", PLUGIN, "--task", "language_modeling", "--arch", "lstmn_lm", "--cpu",
     "--decoder-embed-dim", 8, "--decoder-hidden-size", 10, "--decoder-out-embed-dim", 10,
-    "--dropout", 0.1, "--sample-break-mode", "eos", "--batch-size", 4, "--optimizer", "adam",
+    "--dropout", 0, "--sample-break-mode", "eos", "--batch-size", 4, "--optimizer", "adam",
     "--lr", 0.01, "--num-workers", 0, "--data-buffer-size", 0, "--no-epoch-checkpoints",
-    "--log-format", "json", "--distributed-backend", "gloo",
+    "--log-format", "json",
 )  # fmt: skip
-NODE = "--gpus-per-node", 0, "--cpus-per-task", 1, "--no-requeue"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +40,16 @@ class Training:
     def __init__(self, slurm, folder, data, *options, updates):
         folder.mkdir()
         self.slurm, self.log, self.models = slurm, folder / "log", folder / "models"
-        training = data, *TRAINING, "--max-update", updates, "--save-dir", self.models
+        training = (
+            data,
+            *TRAINING,
+            "--distributed-backend",
+            "gloo",
+            "--max-update",
+            updates,
+            "--save-dir",
+            self.models,
+        )
         printed = slurm.run("sbatch", f"--output={self.log}", *options, SCRIPT, *training)
         self.job = printed.split()[-1]
 
@@ -65,11 +68,8 @@ class Training:
         return torch.load(self.models / "checkpoint_last.pt", weights_only=False)
 
 
-def test_nodes_without_gpus_train_and_a_lost_one_is_made_up_for_bit_by_bit(slurm, data, tmp_path):
+def test_a_lost_node_is_made_up_for_bit_by_bit(slurm, data, tmp_path):
     options = "--gpus-per-node", 0, "--cpus-per-task", 1
-    whole = Training(slurm, tmp_path / "whole", data, *options, updates=20)
-    whole.ended()
-    assert "training on 2 devices" in whole.text()
     lost = Training(slurm, tmp_path / "lost", data, *options, updates=20)
     lost.logged("end of epoch 2 ")
     slurm.lose_node(slurm.nodes[1])
@@ -78,8 +78,13 @@ def test_nodes_without_gpus_train_and_a_lost_one_is_made_up_for_bit_by_bit(slurm
     slurm.start_node(slurm.nodes[1])
     lost.ended()
     after = lost.text()
-    assert after.startswith(before) and "Loaded checkpoint" in after[len(before) :]
-    expected, model = whole.last(), lost.last()
+    assert after.startswith(before) and "training on 2 devices" in before
+    assert "Loaded checkpoint" in after[len(before) :]
+    # what two processes read for an update one reads in two batches
+    alone = tmp_path / "alone"
+    run("train", data, *TRAINING, "--update-freq", 2, "--max-update", 20, "--save-dir", alone)
+    expected = torch.load(alone / "checkpoint_last.pt", weights_only=False)
+    model = lost.last()
     assert model["optimizer_history"][-1]["num_updates"] == 20
     for name, values in expected["model"].items():
         assert torch.equal(model["model"][name], values), name
@@ -91,3 +96,64 @@ def test_two_jobs_share_their_first_node(slurm, data, tmp_path):
     second = Training(slurm, tmp_path / "second", data, *options, updates=24)
     first.ended()
     second.ended()
+
+
+@pytest.fixture
+def at_slurm(slurm, monkeypatch):
+    """SLURM for commands of this process, which looks at the queue often."""
+    for name in slurm.environment:
+        monkeypatch.setenv(name, slurm.environment[name])
+    monkeypatch.setattr(submitter, "LOOK", 0.5)
+    monkeypatch.setattr(submitter, "LATE", 2)
+    return slurm
+
+
+def pause(log):
+    """Stop the process that writes a log where it is; the number of its job, and its folder."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.readlink(process / "fd" / "1") == str(log):
+                os.kill(int(process.name), signal.SIGSTOP)
+                environment = (process / "environ").read_text().split("\0")
+                values = dict(variable.partition("=")[::2] for variable in environment)
+                return "{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}".format(**values)
+    return None
+
+
+def test_jobs_come_to_what_processes_come_to(at_slurm, data, tmp_path, capsys):
+    """Left alone, one of them cancelled, one preempted, then waited for."""
+    plan = {**LANGUAGE_MODELS, "tune": {"lr": [0.01, 0.003]}}
+    plan["slurm"] = {"time": 10, "cpus-per-task": 1}
+    plan, dest = written(tmp_path / "plan.yaml", data, plan), tmp_path / "jobs"
+    options = plan, "train.max-epoch=6", "--dest", dest, "--submit", "slurm"
+    assert compare(*options, "--detach") == 0
+    printed = capsys.readouterr()
+    assert "slurm: 4 jobs" in printed.err
+    line = " ".join(map(str, ("fairseq-lstmn", "compare", *options, "--detach")))
+    assert printed.out.splitlines()[-1] == line
+
+    paused = {}  # logs by jobs
+
+    def two_are_paused():
+        for log in dest.glob("runs/*/train.log"):
+            if log not in paused.values() and "begin training epoch 2" in log.read_text():
+                paused[pause(log)] = log
+        return len(paused) > 1
+
+    at_slurm.wait_for(two_are_paused, "trainings")
+    cancelled, preempted = list(paused)[:2]
+    at_slurm.run("scancel", "--signal=KILL", "--full", cancelled)
+    at_slurm.run("scancel", "--signal=USR2", preempted)
+    at_slurm.wait_for(lambda: cancelled not in at_slurm.queue(), "the end of the cancelled job")
+    assert compare(*options, "--jobs", 2) == 0
+    printed = capsys.readouterr().err
+    assert "of an earlier command" in printed and "slurm: a job (" in printed
+    for log in paused.values():
+        assert log.read_text().count("Loaded checkpoint") == 1, log.read_text()
+
+    found = results(dest)
+    for model in found["models"]:
+        assert all(value is not None for value in model["cost"].values())
+    processes = tmp_path / "processes"
+    assert compare(plan, "train.max-epoch=6", "--dest", processes, "--jobs", 2) == 0
+    assert results(dest, timeless=True) == results(processes, timeless=True)

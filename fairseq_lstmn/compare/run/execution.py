@@ -15,7 +15,8 @@ from fairseq_lstmn.compare.plan.plan import Plan
 from fairseq_lstmn.compare.report import results
 from fairseq_lstmn.compare.report.schema import Results
 from fairseq_lstmn.compare.run import lock
-from fairseq_lstmn.compare.run.launcher import Launcher, Share, Show, shares
+from fairseq_lstmn.compare.run.child import Share
+from fairseq_lstmn.compare.run.launcher import Launcher, Show, shares
 from fairseq_lstmn.compare.run.progress import Progress
 from fairseq_lstmn.compare.run.runs import Run, Runs
 from fairseq_lstmn.errors import InputError

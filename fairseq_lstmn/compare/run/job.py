@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from submitit.helpers import DelayedSubmission
 
-from fairseq_lstmn.compare.run.launcher import Launcher, Share, shares
+from fairseq_lstmn.compare.run.child import Share
+from fairseq_lstmn.compare.run.launcher import Launcher, shares
 from fairseq_lstmn.compare.run.runs import Run
 
 

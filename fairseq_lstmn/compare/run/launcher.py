@@ -2,25 +2,22 @@
 
 import os
 import signal
-import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from resource import struct_rusage
 from typing import IO, TypeAlias
 
 from fairseq_lstmn.compare.run import lock
+from fairseq_lstmn.compare.run.child import Child, Share, spawn
 from fairseq_lstmn.compare.run.runs import Run, Stage, Work
-from fairseq_lstmn.compare.run.server import Server, follow_parent
+from fairseq_lstmn.compare.run.server import Server
 
 POLL = 0.2  # seconds between two looks at the children
 PATIENCE = 10  # seconds for a child to end when it is asked to
 # fairseq's loader threads now and then abort the interpreter after the work is done
 ABORTED = (-signal.SIGABRT, 128 + signal.SIGABRT)
 
-Share: TypeAlias = dict[str, str]  # of the machine, as variables of the environment
 Show: TypeAlias = Callable[[Sequence[Work]], None]
 
 
@@ -49,19 +46,6 @@ def next_stage(run: Run, score: bool) -> Stage | None:
     if not run.trained():
         return run.train
     return run.score if score and run.scored() is None else None
-
-
-@dataclass
-class Child(Work):
-    """A process at work on a stage of a run, in a share of the machine."""
-
-    share: Share
-    pid: int
-    began: float
-    attempt: int = 1
-    interrupted: bool = False
-    status: int | None = None  # of its end
-    peak_memory: int = 0  # bytes
 
 
 class Launcher:
@@ -136,11 +120,10 @@ class Launcher:
             pid = self._server.start(stage.argv(), share, stage.log)
         except OSError:
             pid = spawn(stage.argv(), {**self._environment, **share}, stage.log)
-        self._children.append(Child(run, stage, share, pid, time.monotonic(), attempt))
+        self._children.append(Child(run, stage, share, pid, attempt))
 
     def _look_at(self, child: Child) -> None:
-        child.peak_memory = max(child.peak_memory, _peak_memory(child.pid))
-        if not _ended(child):
+        if not child.has_ended():
             return
         self._children.remove(child)
         done = child.run.trained() if child.stage is child.run.train else child.run.scored()
@@ -152,12 +135,14 @@ class Launcher:
             self._leave(child.run, child.share)
 
     def _stop(self) -> None:
+        # where this process ignores a SIGTERM, as in a job of SLURM, so do its children
+        deaf = signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
         for child in self._children:
             child.interrupted = True
-            os.kill(child.pid, signal.SIGTERM)
+            os.kill(child.pid, signal.SIGKILL if deaf else signal.SIGTERM)
         killed_at = time.monotonic() + PATIENCE
         while self._children:
-            self._children = [child for child in self._children if not _ended(child)]
+            self._children = [child for child in self._children if not child.has_ended()]
             if time.monotonic() > killed_at:
                 for child in self._children:
                     os.kill(child.pid, signal.SIGKILL)
@@ -166,55 +151,3 @@ class Launcher:
             held.close()
         self._locks.clear()
         self._server.close()
-
-
-def spawn(argv: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
-    """The number of a new process, a child as those of ``Server.start`` are."""
-    with log.open("ab") as file:
-        process = subprocess.Popen(
-            argv,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # an interrupt from the terminal reaches this process only
-            preexec_fn=follow_parent,
-        )
-    process.returncode = 0  # it is waited for here, not by subprocess
-    return process.pid
-
-
-def _ended(child: Child) -> bool:
-    """Whether the process has ended; if so, what it took is noted."""
-    pid, status, usage = os.wait4(child.pid, os.WNOHANG)
-    if pid:
-        child.status = os.waitstatus_to_exitcode(status)
-        _note_usage(child, usage)
-    return bool(pid)
-
-
-def _peak_memory(pid: int) -> int:
-    """The most resident memory of a process since it began, in bytes.
-
-    The kernel's account at its end would count the memory of this process too, of which it is a
-    fork.
-    """
-    try:
-        with open(f"/proc/{pid}/status") as status:
-            sizes = [line.split()[1] for line in status if line.startswith("VmHWM:")]
-    except OSError:
-        return 0
-    return int(sizes[0]) * 1024 if sizes else 0
-
-
-def _note_usage(child: Child, usage: struct_rusage) -> None:
-    """Write what the process took beside its log, added to what earlier attempts took."""
-    before = child.stage.usage()
-    child.stage.note(
-        {
-            "status": None if child.interrupted else child.status,
-            "seconds": before.get("seconds", 0) + time.monotonic() - child.began,
-            "cpu_seconds": before.get("cpu_seconds", 0) + usage.ru_utime + usage.ru_stime,
-            "peak_memory": max(before.get("peak_memory", 0), child.peak_memory),
-        }
-    )

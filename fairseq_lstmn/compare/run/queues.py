@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import submitit
 
+from fairseq_lstmn.compare.run.child import Share
 from fairseq_lstmn.compare.run.job import Job
-from fairseq_lstmn.compare.run.launcher import Share
 from fairseq_lstmn.compare.run.runs import Run
 from fairseq_lstmn.compare.types import Options
 from fairseq_lstmn.errors import InputError

@@ -93,12 +93,18 @@ class Submitter:
         for stage in lost:
             stage.log.parent.mkdir(parents=True, exist_ok=True)
             with stage.log.open("a") as log:
-                log.write(f"job {job.job_id}: {last_line(job.stderr() or '')}\n")
+                log.write(f"job {job.job_id}: {why_ended(job)}\n")
             stage.note({"status": 1})
         return True
 
     def _say(self, text: str) -> None:
         print(f"{self._queue.name}: {text}", file=sys.stderr)
+
+
+def why_ended(job: Submitted) -> str:
+    """The last line of a job's log, if there is one of SLURM's that of SLURM."""
+    lines = (job.stderr() or "").splitlines()
+    return last_line("\n".join([line for line in lines if line.startswith("slurmstepd")] or lines))
 
 
 def listed(jobs: Sequence[Submitted] | dict[Submitted, list[Run]]) -> str:
