@@ -109,15 +109,16 @@ def at_slurm(slurm, monkeypatch):
 
 
 def pause(log):
-    """Stop the process that writes a log where it is; the number of its job, None if it has ended."""
+    """Stop the process that writes a log where it is; the number of its job and of its parent."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if os.readlink(process / "fd" / "1") == str(log):
                 os.kill(int(process.name), signal.SIGSTOP)
                 environment = (process / "environ").read_text().split("\0")
                 values = dict(variable.partition("=")[::2] for variable in environment)
-                return "{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}".format(**values)
-    return None
+                parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+                return "{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}".format(**values), int(parent)
+    raise AssertionError(f"nothing writes {log}:\n{log.read_text()}")
 
 
 def test_jobs_come_to_what_processes_come_to(at_slurm, data, tmp_path, capsys):
@@ -132,25 +133,24 @@ def test_jobs_come_to_what_processes_come_to(at_slurm, data, tmp_path, capsys):
     line = " ".join(map(str, ("fairseq-lstmn", "compare", *options, "--detach")))
     assert printed.out.splitlines()[-1] == line
 
-    paused = {}  # logs by jobs
+    paused = {}  # by logs
 
     def two_are_paused():
         for log in dest.glob("runs/*/train.log"):
-            if log not in paused.values() and "begin training epoch 2" in log.read_text():
-                job = pause(log)
-                assert job is not None, log.read_text()
-                paused[job] = log
+            if log not in paused and "begin training epoch 2" in log.read_text():
+                paused[log] = pause(log)
         return len(paused) == 2
 
     at_slurm.wait_for(two_are_paused, "trainings")
-    cancelled, preempted = paused
-    at_slurm.run("scancel", "--signal=KILL", "--full", cancelled)
+    (cancelled, process), (preempted, _) = paused.values()
+    os.kill(process, signal.SIGKILL)  # SLURM would let it go on for a moment
+    at_slurm.run("scancel", cancelled)
     at_slurm.run("scancel", "--signal=USR2", preempted)
     at_slurm.wait_for(lambda: cancelled not in at_slurm.queue(), "the end of the cancelled job")
     assert compare(*options, "--jobs", 2) == 0
     printed = capsys.readouterr().err
     assert "of an earlier command" in printed and "slurm: a job (" in printed
-    for log in paused.values():
+    for log in paused:
         assert log.read_text().count("Loaded checkpoint") == 1, log.read_text()
 
     found = results(dest)
