@@ -90,12 +90,15 @@ def test_a_lost_node_is_made_up_for_bit_by_bit(slurm, data, tmp_path):
         assert torch.equal(model["model"][name], values), name
 
 
-def test_two_jobs_share_their_first_node(slurm, data, tmp_path):
+def test_a_job_outlives_another_on_its_first_node(slurm, data, tmp_path):
     options = "--nodes", 1, "--gpus-per-node", 1, "--cpus-per-task", 1, "--nodelist", slurm.nodes[0]
-    first = Training(slurm, tmp_path / "first", data, *options, updates=8)
-    second = Training(slurm, tmp_path / "second", data, *options, updates=24)
-    first.ended()
+    first = Training(slurm, tmp_path / "first", data, *options, updates=10**6)
+    first.logged("end of epoch 1 ")
+    second = Training(slurm, tmp_path / "second", data, *options, updates=200)
+    second.logged("end of epoch 1 ")
+    slurm.run("scancel", first.job)
     second.ended()
+    assert first.job not in slurm.queue()
 
 
 @pytest.fixture
