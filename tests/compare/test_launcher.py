@@ -16,7 +16,7 @@ import yaml
 
 from fairseq_lstmn.compare.plan import plan
 from fairseq_lstmn.compare.plan.experiment import Experiment
-from fairseq_lstmn.compare.run import server
+from fairseq_lstmn.compare.run import child, lock, server
 from fairseq_lstmn.compare.run.launcher import Launcher, shares
 from fairseq_lstmn.compare.run.runs import Runs, Stage
 from tests.fairseq_commands import CHECKOUT, PLUGIN
@@ -40,6 +40,14 @@ class PythonStage(Stage):
 class FakeRun:
     train: PythonStage
     score: PythonStage
+
+    @property
+    def folder(self):
+        return self.train.log.parent
+
+    @property
+    def lock(self):
+        return self.folder / "lock"
 
     def trained(self):
         return self.train.done()
@@ -131,6 +139,36 @@ def test_usage_adds_up_over_attempts(make):
     twice = run.train.usage()
     assert once["cpu_seconds"] > 0.05 and twice["cpu_seconds"] > 1.5 * once["cpu_seconds"]
     assert twice["seconds"] > once["seconds"]
+
+
+def test_a_run_that_another_is_at_work_on_is_waited_for(make):
+    run, free = make("a"), make("b")
+    run.folder.mkdir()
+    held, seen = lock.take(run.lock), []
+
+    def show(children):
+        seen.append([child.run for child in children])
+        if free.scored() and len(seen) > 5 and not held.closed:
+            assert not any(run in runs for runs in seen)
+            held.close()
+
+    launch([run, free], 2, show)
+    assert held.closed and run.scored()
+    assert not lock.is_held(run.lock)
+
+
+def test_what_a_child_takes_is_noted_while_it_is_at_work(make, monkeypatch):
+    monkeypatch.setattr(child, "NOTED", 0)
+    run = make(
+        "a", "import time; end = time.time() + 2\nwhile time.time() < end: pass\nprint('done')"
+    )
+    run.folder.mkdir()
+    run.train.note({"status": 1, "cpu_seconds": 100, "peak_memory": 5, "seconds": 1000})
+    seen = []
+    launch([run], show=lambda children: seen.append(run.train.usage()), score=False)
+    during = [usage for usage in seen if usage["status"] is None]
+    assert 100 < during[-1]["cpu_seconds"] <= run.train.usage()["cpu_seconds"] < 105
+    assert during[-1]["peak_memory"] > 1 << 20 and run.train.usage()["status"] == 0
 
 
 def test_peak_memory_is_the_childs_own(make):

@@ -221,6 +221,35 @@ def test_unequal_budgets_are_the_first_line_of_the_report(text, tmp_path, capsys
     assert results(dest)["notes"][0].startswith("Equal epochs for every model")
 
 
+def test_a_job_in_the_background_is_waited_for(compared, tmp_path, capsys):
+    plan, finished = compared
+    dest = tmp_path / "dest"
+    options = plan, "seeds=[1]", "--dest", dest, "--submit", "local", "--jobs", 2
+    assert compare(*options, "--detach") == 0
+    assert compare(*options) == 0
+    printed = capsys.readouterr().err
+    assert "submitted" in printed and "of an earlier command" in printed
+    assert len(list(dest.glob("jobs/*_submitted.pkl"))) == 1
+    assert compare(plan, "seeds=[1]", "--dest", finished, "--report") == 0
+    assert results(dest, timeless=True) == results(finished, timeless=True)
+
+
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        (["--detach"], "--detach: only jobs can be left to themselves (--submit)"),
+        (["--submit", "slurm"], "slurm.time: is missing"),
+        (["--submit", "slurm", "slurm.time=1", "slurm.nodes=2"], "slurm.nodes: 2: is set by"),
+    ],
+)
+def test_what_no_cluster_takes_is_told(compared, tmp_path, monkeypatch, options, complaint):
+    (tmp_path / "srun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(SystemExit) as exit:
+        compare(compared[0], "--dest", tmp_path / "dest", *options)
+    assert exit.value.code.startswith(f"error: {complaint}")
+
+
 def test_a_second_one_in_the_same_folder_stops(compared, tmp_path, capsys):
     from fairseq_lstmn.compare.run.execution import only_one
 

@@ -38,7 +38,7 @@ TEXTS = frozenset({"data", "title", "baseline", "budget"})  # keys whose values 
 class Plan:
     """A comparison, as its file has it. Options are by their names without the dashes.
 
-    ``data`` is None for a task that reads none.
+    ``data`` is None for a task that reads none; ``slurm`` are options of sbatch, for its jobs.
     """
 
     train: Options
@@ -52,6 +52,7 @@ class Plan:
     budget: str = "updates"
     match: str | None = None
     tune: dict[str, list[Any]] = field(default_factory=dict)
+    slurm: Options = field(default_factory=dict)
 
     def options(self, model: str) -> Options:
         """The options of fairseq-train for ``model``: its own go before those of all."""
@@ -159,7 +160,7 @@ def _checked(values: dict[Any, Any]) -> Plan:
             raise InputError(f"{key}: is missing")
     if values.get("data") is None:
         values.pop("data", None)
-    for key in ("train", "score", "models", "tune"):
+    for key in ("train", "score", "models", "tune", "slurm"):
         _check_type(values, key, dict, "keys and values")
     for key in TEXTS:
         _check_type(values, key, str, "one word or sentence")
@@ -167,6 +168,7 @@ def _checked(values: dict[Any, Any]) -> Plan:
     plan = Plan(**{**values, "metrics": metrics, "score": score})
     _check_options("train", plan.train)
     _check_options("score", plan.score)
+    _check_options("slurm", plan.slurm)
     _check_models(plan)
     _check_seeds(plan.seeds)
     _check_tune(plan)

@@ -1,12 +1,12 @@
 """Carries an experiment out in its folder: the trials first, then every run, then the report."""
 
-import fcntl
 import os
 import shlex
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -14,30 +14,73 @@ from fairseq_lstmn.compare import report
 from fairseq_lstmn.compare.plan.plan import Plan
 from fairseq_lstmn.compare.report import results
 from fairseq_lstmn.compare.report.schema import Results
-from fairseq_lstmn.compare.run.launcher import Launcher, shares
+from fairseq_lstmn.compare.run import lock
+from fairseq_lstmn.compare.run.child import Share
+from fairseq_lstmn.compare.run.launcher import Launcher, Show, shares
 from fairseq_lstmn.compare.run.progress import Progress
 from fairseq_lstmn.compare.run.runs import Run, Runs
 from fairseq_lstmn.errors import InputError
 
+if TYPE_CHECKING:  # not everybody has submitit
+    from fairseq_lstmn.compare.run.submitter import Submitter
 
-def carry_out(runs: Runs, jobs: int | None = None) -> Results:
-    """Run what is missing, ``jobs`` runs at a time, and write the report; the results.
+
+class Launches(Protocol):
+    """What brings runs to their end: as processes a Launcher, as jobs a Submitter."""
+
+    def launch(self, runs: Sequence[Run], score: bool = True) -> None: ...
+
+
+def carry_out(runs: Runs, launcher: Callable[[Show], Launches]) -> Results:
+    """Run what is missing and write the report; the results.
+
+    Args:
+        launcher: makes what runs it, from what shows how far that is.
 
     Raises InputError if another process does so in the same folder.
     """
+    metric = runs.experiment.valid_metric
     with only_one(runs.dest), ended_by_termination():
-        launch(runs, runs.of_trials(), jobs, score=False)
-        launch(runs, runs.of_all_seeds(runs.tuned()), jobs)
+        trials = runs.of_trials()
+        launcher(Progress(trials, metric).show).launch(trials, score=False)
+        chosen = runs.of_all_seeds(runs.tuned())
+        launcher(Progress(chosen, metric).show).launch(chosen)
         return write_report(runs)
 
 
-def launch(runs: Runs, chosen: Sequence[Run], jobs: int | None, score: bool = True) -> None:
-    devices = gpus(runs.experiment.plan)
-    environments = shares(
-        jobs or max(1, len(devices)), devices, os.cpu_count() or 1, dict(os.environ)
-    )
-    progress = Progress(chosen, runs.experiment.valid_metric)
-    Launcher(environments, progress.show).launch(chosen, score)
+def processes(runs: Runs, jobs: int | None) -> Callable[[Show], Launcher]:
+    """Makes what has runs done by processes of this machine, ``jobs`` at a time."""
+    return lambda show: Launcher(all_shares(runs.experiment.plan, jobs), show)
+
+
+def submitted(
+    runs: Runs, name: str, jobs: int | None, detached: bool
+) -> Callable[[Show], "Submitter"]:
+    """Makes what has runs done by jobs of the queue ``name``, ``jobs`` at a time.
+
+    Raises InputError without submitit; what it makes does so if there is no such queue.
+    """
+    try:
+        from fairseq_lstmn.compare.run import queues, submitter
+    except ModuleNotFoundError as error:
+        if error.name != "submitit":
+            raise
+        raise InputError(f"--submit {name}: needs submitit: pip install submitit") from None
+    folder, plan = runs.dest / "jobs", runs.experiment.plan
+
+    def queue() -> queues.Queue:
+        if name == queues.Slurm.name:
+            return queues.Slurm(folder, plan.slurm, jobs)
+        return queues.Local(folder, all_shares(plan, jobs))
+
+    return lambda show: submitter.Submitter(queue(), show, detached)
+
+
+def all_shares(plan: Plan, jobs: int | None) -> list[Share]:
+    """Of this machine, for ``jobs`` runs side by side; by default one for each GPU, or one."""
+    devices = gpus(plan)
+    number = jobs or max(1, len(devices))
+    return shares(number, devices, os.cpu_count() or 1, dict(os.environ))
 
 
 def gpus(plan: Plan) -> list[str]:
@@ -87,14 +130,12 @@ def only_one(dest: Path) -> Iterator[None]:
         raise InputError(f"--dest {dest}: fairseq takes a path with {os.pathsep!r} for several")
     try:
         dest.mkdir(parents=True, exist_ok=True)
-        lock = open(dest / "lock", "a")
+        held = lock.take(dest / "lock")
     except OSError as error:
         raise InputError(f"--dest {dest}: cannot be written ({error.strerror})") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"--dest {dest}: another comparison is at work there") from None
+    if held is None:
+        raise InputError(f"--dest {dest}: another comparison is at work there")
+    with held:
         yield
 
 

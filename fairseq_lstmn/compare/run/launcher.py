@@ -1,26 +1,24 @@
 """Runs commands side by side: each run's stages in turn, each run with its share of the machine."""
 
-import json
 import os
 import signal
-import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from resource import struct_rusage
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
-from fairseq_lstmn.compare.run.runs import Run, Stage, Usage
-from fairseq_lstmn.compare.run.server import Server, die_with_parent
+from fairseq_lstmn.compare.run import lock
+from fairseq_lstmn.compare.run.child import Child, Share, spawn
+from fairseq_lstmn.compare.run.runs import Run, Stage, Work
+from fairseq_lstmn.compare.run.server import Server
 
 POLL = 0.2  # seconds between two looks at the children
 PATIENCE = 10  # seconds for a child to end when it is asked to
 # fairseq's loader threads now and then abort the interpreter after the work is done
 ABORTED = (-signal.SIGABRT, 128 + signal.SIGABRT)
 
-Share: TypeAlias = dict[str, str]  # of the machine, as variables of the environment
+Show: TypeAlias = Callable[[Sequence[Work]], None]
 
 
 def shares(
@@ -43,19 +41,11 @@ def shares(
     return parts
 
 
-@dataclass
-class Child:
-    """A process at work on a stage of a run, in a share of the machine."""
-
-    run: Run
-    stage: Stage
-    share: Share
-    pid: int
-    began: float
-    attempt: int = 1
-    interrupted: bool = False
-    status: int | None = None  # of its end
-    peak_memory: int = 0  # bytes
+def next_stage(run: Run, score: bool) -> Stage | None:
+    """What of a run is to be done next, scored or only trained; None if all is."""
+    if not run.trained():
+        return run.train
+    return run.score if score and run.scored() is None else None
 
 
 class Launcher:
@@ -63,17 +53,20 @@ class Launcher:
 
     Args:
         shares: environments, one for each run that may be at work at a time (see ``shares``).
-        show: called with the children at work, a few times a second.
+        show: called with what is at work, a few times a second.
     """
 
-    def __init__(self, shares: Iterable[Share], show: Callable[[Sequence[Child]], None]) -> None:
+    def __init__(self, shares: Iterable[Share], show: Show) -> None:
         self._free, self._show = list(shares), show
         self._children: list[Child] = []
+        self._locks: dict[Path, IO[str]] = {}
         self._environment = {"PYTHONWARNINGS": "ignore", **os.environ, "LOGLEVEL": "INFO"}
         self._server = Server({**self._environment, **self._free[0]})
 
-    def launch(self, runs: Iterable[Run], score: bool = True) -> None:
+    def launch(self, runs: Sequence[Run], score: bool = True) -> None:
         """Run what is missing of ``runs``; a run that fails does not hold the others.
+
+        One that another process is at work on, such as a job of a cluster, is waited for.
 
         Whatever ends this early, an interrupt for one, ends the children too.
 
@@ -84,24 +77,42 @@ class Launcher:
         waiting = deque(runs)
         try:
             while waiting or self._children:
-                while waiting and self._free:
-                    self._go_on(waiting.popleft(), self._free.pop())
+                self._begin(waiting)
                 for child in list(self._children):
                     self._look_at(child)
                 self._show(self._children)
-                time.sleep(POLL if self._children else 0)
+                time.sleep(POLL if waiting or self._children else 0)
         finally:
             self._stop()
 
+    def _begin(self, waiting: deque[Run]) -> None:
+        """Begin the first of the runs that wait, as far as shares and others leave them."""
+        for _ in range(len(waiting)):
+            if not self._free:
+                return
+            run = waiting.popleft()
+            run.folder.mkdir(parents=True, exist_ok=True)
+            held = lock.take(run.lock)
+            if held is None:
+                waiting.append(run)
+            else:
+                self._locks[run.folder] = held
+                self._go_on(run, self._free.pop())
+
     def _go_on(self, run: Run, share: Share) -> None:
-        """Start the next stage of ``run``, or give its share of the machine back."""
-        if not run.trained():
+        """Start the next stage of ``run``, if there is one."""
+        stage = next_stage(run, self._score)
+        if stage is None:
+            self._leave(run, share)
+            return
+        if stage is run.train:
             run.forget_scores()
-            self._start(run, run.train, share)
-        elif self._score and run.scored() is None:
-            self._start(run, run.score, share)
-        else:
-            self._free.append(share)
+        self._start(run, stage, share)
+
+    def _leave(self, run: Run, share: Share) -> None:
+        """Let others have a run, and its share of the machine."""
+        self._locks.pop(run.folder).close()
+        self._free.append(share)
 
     def _start(self, run: Run, stage: Stage, share: Share, attempt: int = 1) -> None:
         stage.log.parent.mkdir(parents=True, exist_ok=True)
@@ -109,11 +120,10 @@ class Launcher:
             pid = self._server.start(stage.argv(), share, stage.log)
         except OSError:
             pid = spawn(stage.argv(), {**self._environment, **share}, stage.log)
-        self._children.append(Child(run, stage, share, pid, time.monotonic(), attempt))
+        self._children.append(Child(run, stage, share, pid, attempt))
 
     def _look_at(self, child: Child) -> None:
-        child.peak_memory = max(child.peak_memory, _peak_memory(child.pid))
-        if not _ended(child):
+        if not child.has_ended():
             return
         self._children.remove(child)
         done = child.run.trained() if child.stage is child.run.train else child.run.scored()
@@ -122,68 +132,22 @@ class Launcher:
         elif child.status in ABORTED and child.attempt == 1:
             self._start(child.run, child.stage, child.share, attempt=2)
         else:
-            self._free.append(child.share)
+            self._leave(child.run, child.share)
 
     def _stop(self) -> None:
+        # where this process ignores a SIGTERM, as in a job of SLURM, so do its children
+        deaf = signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
         for child in self._children:
             child.interrupted = True
-            os.kill(child.pid, signal.SIGTERM)
+            os.kill(child.pid, signal.SIGKILL if deaf else signal.SIGTERM)
         killed_at = time.monotonic() + PATIENCE
         while self._children:
-            self._children = [child for child in self._children if not _ended(child)]
+            self._children = [child for child in self._children if not child.has_ended()]
             if time.monotonic() > killed_at:
                 for child in self._children:
                     os.kill(child.pid, signal.SIGKILL)
             time.sleep(POLL if self._children else 0)
+        for held in self._locks.values():
+            held.close()
+        self._locks.clear()
         self._server.close()
-
-
-def spawn(argv: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
-    """The number of a new process, a child as those of ``Server.start`` are."""
-    with log.open("ab") as file:
-        process = subprocess.Popen(
-            argv,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # an interrupt from the terminal reaches this process only
-            preexec_fn=die_with_parent,
-        )
-    process.returncode = 0  # it is waited for here, not by subprocess
-    return process.pid
-
-
-def _ended(child: Child) -> bool:
-    """Whether the process has ended; if so, what it took is noted."""
-    pid, status, usage = os.wait4(child.pid, os.WNOHANG)
-    if pid:
-        child.status = os.waitstatus_to_exitcode(status)
-        _note_usage(child, usage)
-    return bool(pid)
-
-
-def _peak_memory(pid: int) -> int:
-    """The most resident memory of a process since it began, in bytes.
-
-    The kernel's account at its end would count the memory of this process too, of which it is a
-    fork.
-    """
-    try:
-        with open(f"/proc/{pid}/status") as status:
-            sizes = [line.split()[1] for line in status if line.startswith("VmHWM:")]
-    except OSError:
-        return 0
-    return int(sizes[0]) * 1024 if sizes else 0
-
-
-def _note_usage(child: Child, usage: struct_rusage) -> None:
-    """Write what the process took beside its log, added to what earlier attempts took."""
-    before = child.stage.usage()
-    found: Usage = {
-        "status": None if child.interrupted else child.status,
-        "seconds": before.get("seconds", 0) + time.monotonic() - child.began,
-        "cpu_seconds": before.get("cpu_seconds", 0) + usage.ru_utime + usage.ru_stime,
-        "peak_memory": max(before.get("peak_memory", 0), child.peak_memory),
-    }
-    child.stage.usage_path.write_text(json.dumps(found))

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TextIO
 from unicodedata import east_asian_width
 
-from fairseq_lstmn.compare.run.launcher import Child
-from fairseq_lstmn.compare.run.runs import Run, Stage
+from fairseq_lstmn.compare.run.runs import Run, Stage, Work
 
 SECONDS = {True: 2, False: 60}  # between two looks, in a terminal and elsewhere
 
@@ -30,30 +29,30 @@ class Progress:
         self._shares = {run.folder: self._share(run) for run in runs}
         self._before = sum(self._shares.values())
         self._began = self._looked = time.monotonic()
-        self._at_work: dict[tuple[Path, str], Child] = {}
+        self._at_work: dict[tuple[Path, str], Work] = {}
         self._drawn = 0
 
-    def show(self, children: Sequence[Child]) -> None:
-        """Draw the children (see ``launcher``), if it is time to or one has begun or ended."""
+    def show(self, works: Sequence[Work]) -> None:
+        """Draw what is at work, if it is time to or one has begun or ended."""
         now = time.monotonic()
-        at_work = {(child.run.folder, child.stage.name): child for child in children}
-        ended = [child for key, child in self._at_work.items() if key not in at_work]
-        begun = [child for key, child in at_work.items() if key not in self._at_work]
+        at_work = {(work.run.folder, work.stage.name): work for work in works}
+        ended = [work for key, work in self._at_work.items() if key not in at_work]
+        begun = [work for key, work in at_work.items() if key not in self._at_work]
         due = now - self._looked >= SECONDS[self._terminal]
         self._at_work = at_work
         if not (ended or begun or due):
             return
         self._looked = now if due else self._looked
-        shown = children if self._terminal or due else begun
-        lines = [self._line(child.run, child.stage) for child in shown]
-        if children and (self._terminal or due):
+        shown = works if self._terminal or due else begun
+        lines = [self._line(work.run, work.stage) for work in shown]
+        if works and (self._terminal or due):
             lines.append(self._left(now))
         self._draw(list(filter(None, map(self._end, ended))), lines)
 
-    def _end(self, child: Child) -> str | None:
+    def _end(self, work: Work) -> str | None:
         """The line that stays of a stage that has ended; None if a later one will tell."""
-        run, stage = child.run, child.stage
-        if child.status and run.error():
+        run, stage = work.run, work.stage
+        if run.error():
             return f"{run.name}: failed, {run.error()}"
         if stage is run.train and (run.folder, run.score.name) in self._at_work:
             return None

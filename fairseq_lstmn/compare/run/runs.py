@@ -64,6 +64,10 @@ class Stage:
             return {}
         return usage
 
+    def note(self, usage: Usage) -> None:
+        """Write down what its process took, or a part of it that has changed."""
+        self.usage_path.write_text(json.dumps({**self.usage(), **usage}))
+
     def text(self) -> str:
         """What stands in its log so far; nothing if there is none."""
         try:
@@ -97,6 +101,11 @@ class Run:
         return ", ".join([str(self.model), f"seed {self.seed}", *tried])
 
     @property
+    def lock(self) -> Path:
+        """The file whose lock (see ``lock``) is held by the process that is at work on it."""
+        return self.folder / "lock"
+
+    @property
     def best_checkpoint(self) -> Path:
         return self.folder / BEST
 
@@ -120,9 +129,17 @@ class Run:
             return f"train: {self.best_checkpoint} is missing; without its folder it is made anew"
         stage = self.score if self.trained() else self.train
         status = stage.usage().get("status")
-        if status is None:
+        if status is None or (stage is self.score and self.scored() is not None):
             return None
         return f"{stage.name}: {stage.last_line() if status else 'ended without its result'}"
+
+
+@dataclass
+class Work:
+    """A stage of a run that somebody is at work on."""
+
+    run: Run
+    stage: Stage
 
 
 class Runs:

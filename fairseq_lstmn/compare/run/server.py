@@ -84,7 +84,7 @@ class Server:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=follow_parent,
             )
 
     def close(self) -> None:
@@ -106,6 +106,12 @@ def die_with_parent() -> None:
     """Even if its parent is killed, this process does not go on alone (on Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def follow_parent() -> None:
+    """As ``die_with_parent``; and what SLURM tells all of a job's processes the parent answers."""
+    die_with_parent()
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 def main() -> None:

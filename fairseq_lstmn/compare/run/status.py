@@ -58,13 +58,14 @@ class RunStatus:
     def cost(self) -> Numbers:
         """What the run took; None for what is unknown, as where it was started by other means."""
         stages = [self.run.train.usage(), self.run.score.usage()]
+        cpu = [usage["cpu_seconds"] for usage in stages if "cpu_seconds" in usage]
         memory = self.training.gpu_memory or max(u.get("peak_memory", 0) for u in stages)
         return {
             "minutes": self.training.seconds / 60,
             "words_per_second": self.training.speed,
             "items_per_second": self.evaluation and self.evaluation.items_per_second,
             "peak_memory": memory or None,
-            "cpu_seconds": sum(u["cpu_seconds"] for u in stages) if all(stages) else None,
+            "cpu_seconds": sum(cpu) if len(cpu) == len(stages) else None,
         }
 
     @property
