@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draw where a tape pays: every row of the tables in RESULTS.md that has an interval.
 
-    python examples/map.py examples/RESULTS.md --dest examples/map.png
+    python scripts/results_map.py examples/RESULTS.md --dest examples/map.png
 
 A row says a task, the LSTM's score, a model, its score, the interval of the difference and the
 verdict. Perplexities are compared as they are and shares by their errors, 100 less the share: a dot

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""What the quickstart's comparisons came to, in a few lines and a picture.
+
+    python scripts/quickstart_summary.py quickstart/comparisons
+
+reads the results.json of its folders recall, text and dates, and draws summary.png there.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+from results_map import Result, draw
+
+from fairseq_lstmn.compare.report.schema import Results
+from fairseq_lstmn.errors import InputError, report_in_one_line
+
+# by folder: what was asked of the models, and how a score reads
+QUESTIONS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "recall": ("name the value that stood beside a key", "{:.0f}% right".format),
+    "text": ("foretell the next word of a manual", "{:.0f} words to choose from".format),
+    "dates": ("write dates in words as digits", "{:.0f}% right".format),
+}
+
+
+def load(folder: Path) -> Results:
+    """A comparison's results. Raises InputError where there are none."""
+    path = folder / "results.json"
+    try:
+        return cast(Results, json.loads(path.read_text()))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def rows(task: str, results: Results) -> Iterator[Result]:
+    """Every model against the baseline, as shares of its perplexity or errors."""
+    metric, baseline = results["metrics"][0], results["baseline"]
+    means = {model["name"]: model["scores"][metric["name"]]["mean"] for model in results["models"]}
+    for model in results["models"]:
+        difference = model["scores"][metric["name"]]["difference"]
+        if difference is None or None in (difference["low"], difference["high"]):
+            continue
+        unit = "perplexity " if metric["name"] == "perplexity" else ""
+        yield Result.of(
+            *(task, f"{unit}{means[baseline]}", model["name"], str(means[model["name"]])),
+            *(f"{difference['low']} to {difference['high']}", difference["verdict"]),
+        )
+
+
+def line(name: str, results: Results) -> str:
+    """The question and every model's answer, the best first."""
+    question, spelled = QUESTIONS[name]
+    metric = results["metrics"][0]
+    means = [(m["name"], m["scores"][metric["name"]]["mean"]) for m in results["models"]]
+    scored = [(model, mean) for model, mean in means if mean is not None]
+    scored.sort(key=lambda pair: pair[1], reverse=metric["higher_is_better"])
+    answers = ", ".join(f"{model} {spelled(mean)}" for model, mean in scored)
+    return f"- {question}: {answers or 'no score'}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("comparisons", type=Path)
+    folder = parser.parse_args().comparisons
+    report_in_one_line()
+    every = {name: load(folder / name) for name in QUESTIONS}
+    picture = folder / "summary.png"
+    drawn = [row for name, results in every.items() for row in rows(QUESTIONS[name][0], results)]
+    if drawn:
+        draw(drawn, picture)
+        print(f"\n{picture}")
+    print("An LSTM keeps one vector of all it has read; an LSTMN can look back at every word. Asked to")
+    print(*(line(name, results) for name, results in every.items()), sep="\n")
+    print("all with as many parameters and updates; the reports beside say how sure that is.")
+
+
+if __name__ == "__main__":
+    main()
