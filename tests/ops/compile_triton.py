@@ -55,7 +55,12 @@ for capability in (80, 90):
             arguments = apply(lambda tensor: tensor.to(dtype), build(**case))
             gradients(partial(run, backend="triton"), arguments)
             if case is BARE:
-                often = {name: len(made) for name, made in compiled.items() if len(made) > 1}
+                expected = {"_cell": 2}  # the last step has no next one's query
+                often = {
+                    name: len(made)
+                    for name, made in compiled.items()
+                    if len(made) > expected.get(name, 1)
+                }
                 assert not often, f"steps that differ in their number are compiled apart: {often}"
         for name in sorted(compiled):
             print(capability, dtype, name)

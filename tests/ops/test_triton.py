@@ -141,7 +141,7 @@ def test_machine_code_for_cuda_devices(tmp_path):
         text=True,
     )
     assert compiled.returncode == 0, compiled.stderr
-    kernels = "_attend", "_attend_backward", "_cell", "_cell_backward", "_join"
+    kernels = "_attend", "_attend_backward", "_cell", "_cell_backward"
     assert compiled.stdout.splitlines() == [
         f"{capability} {dtype} {kernel}"
         for capability in (80, 90)
