@@ -120,7 +120,7 @@ def table(cpu: bool) -> None:
     )
     header("B, T, D, H", "type", "layer", "us, both passes", "us a step", "x nn.LSTM", "launches")
     for size in sizes:
-        for dtype in (torch.float32, torch.bfloat16):
+        for dtype in (torch.float32,) if cpu else (torch.float32, torch.bfloat16):
             passes: dict[str, Pass] = {}
             for name in LAYERS:
                 with cases.case(name):

@@ -20,6 +20,19 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 """
 
+# in the process of that part alone
+BROKEN = """
+import sys
+
+if "--inside" in sys.orig_argv and "threads" in sys.orig_argv:
+    from fairseq_lstmn.ops.passes import step_kernels
+
+    def attend(*arguments):
+        raise RuntimeError("an illegal address")
+
+    step_kernels.attend = attend
+"""
+
 
 def gpu(folder, *arguments, **environment):
     """The command's exit status and its report."""
@@ -56,11 +69,7 @@ def test_trainings(tmp_path):
 
 
 def test_a_fault_is_in_the_report_whole_and_stops_no_other_part(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(
-        "from fairseq_lstmn.ops.passes import step_kernels\n"
-        "def attend(*arguments): raise RuntimeError('an illegal address')\n"
-        "step_kernels.attend = attend\n"
-    )
+    (tmp_path / "sitecustomize.py").write_text(BROKEN)
     result, report = gpu(tmp_path, "--cpu", "threads", "machine", PYTHONPATH=str(tmp_path))
     assert result.returncode == 1
     assert "\nFaults in: threads.\n" in report
@@ -68,10 +77,10 @@ def test_a_fault_is_in_the_report_whole_and_stops_no_other_part(tmp_path):
     assert "Traceback" in report and "\n## Machine and versions\n" in report
 
 
-def test_without_a_device_every_part_says_so(tmp_path):
-    result, report = gpu(tmp_path, "kernels", "streams", CUDA_VISIBLE_DEVICES="")
+def test_without_a_device_a_part_says_so(tmp_path):
+    result, report = gpu(tmp_path, "streams", CUDA_VISIBLE_DEVICES="")
     assert result.returncode == 1
-    assert report.count("torch finds no CUDA device here (--cpu does without)") == 2
+    assert "torch finds no CUDA device here (--cpu does without)" in report
 
 
 def test_unknown_parts_are_refused(tmp_path):
