@@ -38,10 +38,12 @@ def assert_cheap(made, bits=128):
     """Nothing spills, slots come ``bits`` at a time, and a step has four launches each way."""
     # backwards three more come every 16 steps
     assert (made["forward"], made["backward"]) == (4, 4)
-    # one variant for all steps, but for the last one's cell, which has no next query
+    # one variant for all steps, but for the last one's cell, which has no next query; every other
+    # step has another where H is no multiple of 4, and addresses are not all multiples of 16
     expected = {"_attend": 1, "_attend_backward": 1, "_cell": 2, "_cell_backward": 1}
-    assert made["variants"] == expected
-    assert made["kernels"].keys() == expected.keys()
+    most = 1 if bits == 128 else 2
+    assert made["variants"].keys() == made["kernels"].keys() == expected.keys()
+    assert all(made["variants"][name] <= most * count for name, count in expected.items())
     assert {kernel["spilled"] for kernel in made["kernels"].values()} == {0}
     narrow = {name: of["bits"] for name, of in made["kernels"].items() if of["bits"] < bits}
     assert narrow.keys() <= {"_cell"}

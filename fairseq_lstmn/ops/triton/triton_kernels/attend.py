@@ -70,8 +70,9 @@ def _attend(
     """
     row = tl.program_id(0).to(tl.int64)
     parts = tl.num_programs(1)
-    keys += row // queries_each * keys_row * H
-    slots += row // queries_each * slots_row * H
+    sentence = (tl.program_id(0) // queries_each).to(tl.int64)
+    keys += sentence * keys_row * H
+    slots += sentence * slots_row * H
     attention += row * attention_row
     h = tl.arange(0, WIDE)
     v = tl.arange(0, VALUES)
