@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,8 @@ def without_fairseq(tmp_path):
     return str(tmp_path)
 
 
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 def test_all_but_trainings_without_fairseq(tmp_path, without_fairseq):
-    pytest.importorskip("triton", reason="Triton is not installed")
     result, report = gpu(tmp_path, "--cpu", *PARTS, "training", PYTHONPATH=without_fairseq)
     assert result.returncode == 0, report
     assert "\nNo faults.\n" in report and "fairseq can be imported: no" in report

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.ops.test_machine_code import assert_cheap, compiled
+from tests.ops.test_machine_code import pytestmark as pytestmark
 
 TARGETS = "sm_80", "sm_90", "sm_100", "gfx942"
 
