@@ -8,7 +8,7 @@ ruff format --check
 ruff check
 mypy
 # their modules find each other by lying side by side
-for folder in examples/*/ scripts/; do
+for folder in examples/*/ scripts/ scripts/gpu/; do
     if compgen -G "$folder*.py" >/dev/null; then
         mypy --no-explicit-package-bases "$folder"*.py
     fi

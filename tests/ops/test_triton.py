@@ -3,11 +3,7 @@
 The interpreter takes milliseconds a launch, so sizes are small.
 """
 
-import os
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -128,23 +124,3 @@ def test_the_cpu_is_refused_but_by_the_interpreter(monkeypatch):
 def test_auto_prefers_it_to_torch_on_cuda():
     able = [name for name, obstacle in backends.report("cuda") if obstacle is None]
     assert able == ["triton", "triton_eager", "recompute", "reference"]
-
-
-def test_machine_code_for_cuda_devices(tmp_path):
-    """Compilers refuse what the interpreter lets pass; no device is needed to ask them."""
-    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    compiled = subprocess.run(
-        [sys.executable, "-m", "tests.ops.compile_triton"],
-        cwd=Path(__file__).parents[2],
-        env=dict(environment, TRITON_CACHE_DIR=str(tmp_path)),
-        capture_output=True,
-        text=True,
-    )
-    assert compiled.returncode == 0, compiled.stderr
-    kernels = "_attend", "_attend_backward", "_cell", "_cell_backward", "_join"
-    assert compiled.stdout.splitlines() == [
-        f"{capability} {dtype} {kernel}"
-        for capability in (80, 90)
-        for dtype in (torch.float32, torch.float64)
-        for kernel in kernels
-    ]

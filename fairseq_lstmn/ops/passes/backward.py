@@ -7,6 +7,10 @@ B batch, T steps, P prefix slots, S source length, H hidden width. ``grad_x`` is
 
 A slot's gradient is no longer needed when its step's backward pass is over; in its place comes the
 gradient of the sums that this step attended to, from which earlier slots' gradients follow.
+
+h~_t is in the gates of step t and in the next query, whose gradients stand side by side:
+
+    products               [ zeros, query 1 | gates 1, query 2 | ... | gates T, zeros ]
 """
 
 from typing import Any
@@ -43,7 +47,7 @@ class Backward:
         self.batch, self.steps, self.width = self.activations.queries.shape
         self.prefix = self.activations.keys.size(1) - self.steps
         self.summed = self.steps  # grad.slots has what these and later steps add to earlier slots
-        self.grad_biases: Tensor | None = None  # (P + T,)
+        self.grad_biases: Tensor | None = None  # (P + T,); while steps are under way (B, P + T)
 
     def inputs(self) -> Inputs:
         """The backward pass of all steps; the gradients of ``Inputs``."""
@@ -60,34 +64,72 @@ class Backward:
 
     def all_steps(self) -> None:
         """The gradients of everything but weights."""
+        final, rows = self.grad, self.saved.rows
+        self.products = final.gates.new_zeros(self.batch, 1 + self.steps, 5 * self.width)
+        gates, queries = self.products.split([4 * self.width, self.width], dim=2)
+        self.grad = final._replace(gates=gates[:, 1:], queries=queries[:, :-1])
         self.start()
-        whole = self.activations, self.grad_results, self.grad
-        for span, count in reversed(segments(self.saved.rows, self.batch, self.steps)):
-            self.activations, self.grad_results, self.grad = first(count, whole)
+        whole = self.of_rows
+        for span, count in reversed(segments(rows, self.batch, self.steps)):
+            self.of_rows = first(count, whole)
             for t in reversed(span):
                 self.step(t)
-        self.activations, self.grad_results, self.grad = whole
-        self.sum_attention(0)
+        self.of_rows = whole
+        self.end()
+        final.gates.copy_(self.grad.gates)
+        final.queries.copy_(self.grad.queries)
+        self.grad = final
+
+    @property
+    def of_rows(self) -> Any:
+        """All that has a row for each of the rows at work."""
+        return self.activations, self.grad_results, self.grad, self.grad_biases, self.products
+
+    @of_rows.setter
+    def of_rows(self, parts: Any) -> None:
+        self.activations, self.grad_results, self.grad, self.grad_biases, self.products = parts
 
     def start(self) -> None:
         """Before the last step's backward pass: zeros, and the slots' gradients as results."""
-        mapped(Tensor.zero_, self.grad._replace(slots=None))  # type: ignore[arg-type]
+        weights, grad, of_keys = self.weights, self.grad, self.grad_results.keys
+        zeros = grad._replace(slots=None, gates=None, queries=None)  # type: ignore[arg-type]
+        mapped(Tensor.zero_, zeros)
         of_slots = self.grad_results.hidden, self.grad_results.memory
-        for part, grad in zip(self.grad.slots.chunk(2, dim=2), of_slots):
-            part.zero_() if grad is None else part.copy_(grad)
+        for part, result in zip(grad.slots.chunk(2, dim=2), of_slots):
+            part.zero_() if result is None else part.copy_(result)
+        if of_keys is not None:
+            own = slice(self.prefix, None)
+            grad.slots[:, own, : self.width] += of_keys[:, own] @ weights.key
+        # (5H, H), and (H, H) with the factor v that keys' gradients lack
+        self.from_summary = torch.cat([weights.summary_gates, weights.summary_query])
+        self.scored_key = weights.key * weights.score.unsqueeze(1)
         if self.saved.distance_bias is not None:
-            self.grad_biases = self.saved.distance_bias.new_zeros(self.prefix + self.steps)
+            self.grad_biases = grad.keys.new_zeros(self.batch, self.prefix + self.steps)
+
+    def end(self) -> None:
+        """After the first step's: what is summed over all of them."""
+        self.sum_attention(0)
+        own_keys = self.grad.keys[:, self.prefix :].mul_(self.weights.score)
+        if self.grad_results.keys is not None:
+            own_keys += self.grad_results.keys[:, self.prefix :]
+        if self.grad_biases is not None:
+            self.grad_biases = self.grad_biases.sum(dim=0)
 
     def step(self, t: int) -> None:
         """Step t, when all later ones are over."""
         slot = self.prefix + t
-        grad_gates, grad_slot = self.grad.gates[:, t], self.grad_slot(t)
+        if self.summed - (t + 1) >= TOGETHER:
+            self.sum_attention(t + 1)
+        grad_slot, later = self.grad.slots[:, slot], slice(t + 1, self.summed)
+        grad_slot[:, : self.width].addmm_(self.grad.keys[:, slot], self.scored_key)
         self.step_kernels.cell_backward(
             self.activations.gates[:, t],
             self.activations.summaries[:, t + 1, self.width :],
             self.activations.slots[:, slot],
+            self.activations.attention[:, later, slot],
+            self.grad_sums[:, later],
             grad_slot,
-            grad_gates,
+            self.grad.gates[:, t],
         )
         # the one, then in its place the other
         grad_cell = grad_summary = grad_slot[:, : self.width]
@@ -96,55 +138,40 @@ class Backward:
             through_query = self.fuse.backward(
                 self.activations, self.grad, self.grad_results, t, grad_cell
             )
-        torch.mm(grad_gates, self.weights.summary_gates, out=grad_summary)  # (7)
+        torch.mm(self.products[:, t + 1], self.from_summary, out=grad_summary)  # (7), the next (4)
         if through_query is not None:
             grad_summary += through_query
-        if t + 1 < self.steps:  # the next step's query
-            grad_summary.addmm_(self.grad.queries[:, t + 1], self.weights.summary_query)
         if self.grad_results.summaries is not None:
             grad_summary += self.grad_results.summaries[:, t]
         self.attend_backward(t)
 
-    def grad_slot(self, t: int) -> Tensor:
-        """Of [h_t; c_t], (B, 2H): from the outputs, later attention and the slot's key."""
-        slot = self.prefix + t
-        if self.summed - (t + 1) >= TOGETHER:
-            self.sum_attention(t + 1)
-        grad_slot = self.grad.slots[:, slot]
-        if t + 1 < self.summed:
-            later = self.grad_slots(slice(slot, slot + 1), slice(t + 1, self.summed))
-            grad_slot += later.squeeze(1)
-        grad_key = self.grad.keys[:, slot].mul_(self.weights.score)
-        if self.grad_results.keys is not None:
-            grad_key += self.grad_results.keys[:, slot]
-        grad_slot[:, : self.width].addmm_(grad_key, self.weights.key)
-        return grad_slot
+    @property
+    def grad_sums(self) -> Tensor:
+        """(B, T, 2H), where that of the slot stood."""
+        return self.grad.slots[:, self.prefix :]
 
     def sum_attention(self, start: int) -> None:
         """Add to ``grad.slots`` before step ``start`` what comes from it and the steps after it."""
-        attended = window(self.prefix + start, self.saved.memory_span)
-        self.grad.slots[:, attended] += self.grad_slots(attended, slice(start, self.summed))
+        attended, steps = (
+            window(self.prefix + start, self.saved.memory_span),
+            slice(start, self.summed),
+        )
+        self.grad.slots[:, attended] += grad_slots(
+            self.activations.attention, self.grad_sums, attended, steps
+        )
         self.summed = start
-
-    def grad_slots(self, slots: slice, steps: slice) -> Tensor:
-        """Of ``slots`` through the attention of ``steps``, both slices: (B, n, 2H)."""
-        grad_sums = self.grad.slots[:, self.prefix :]
-        return grad_slots(self.activations.attention, grad_sums, slots, steps)
 
     def attend_backward(self, t: int) -> None:
         """Attention to the own tape at step t."""
         attended = window(self.prefix + t, self.saved.memory_span)
         a, grad_attention = self.activations, self.grad_results.attention
-        grad_scores = self.step_kernels.attend_backward(
+        self.step_kernels.attend_backward(
             *(a.keys, a.slots, a.queries[:, t], self.weights.score, a.attention[:, t]),
-            self.grad.slots[:, self.prefix + t],
+            *(a.summaries[:, t + 1], self.grad_sums[:, t]),
             None if grad_attention is None else grad_attention[:, t].contiguous(),
-            *(self.grad.score, self.grad.queries[:, t], self.grad.keys),
+            *(self.grad.score, self.grad.queries[:, t], self.grad.keys, self.grad_biases),
             *(attended.start, attended.stop),
         )
-        if self.grad_biases is not None:
-            farthest = len(self.grad_biases) - grad_scores.size(1)
-            self.grad_biases[farthest:] += grad_scores.sum(dim=0)
 
     def grad_distance_bias(self) -> Tensor | None:
         """(R + 1,): slots at the same or a farther distance share an entry."""

@@ -64,9 +64,9 @@ class Fusion:
         rows = slice(len(a.queries))
         self.step_kernels.attend_backward(
             *(self.keys[rows], self.slots[rows], a.source_queries[:, t], self.score),
-            *(a.source_attention[:, t], grad.source_sums[:, t]),
+            *(a.source_attention[:, t], a.source_summaries[:, t + 1], grad.source_sums[:, t]),
             None if grad_attention is None else grad_attention[:, t].contiguous(),
-            *(grad.source_score, grad.source_queries[:, t], grad.source_keys),
+            *(grad.source_score, grad.source_queries[:, t], grad.source_keys, None),
             *(0, self.keys.size(1)),
         )
 
@@ -80,7 +80,7 @@ class Deep(Fusion):
         follows = a.source_summaries[:, t, :width]
         context, memory = self.attend(a, t, follows, blocked).split(width, dim=1)  # (12)-(13)
         gate: Tensor = a.fusion_gates[:, t]
-        gate += context @ self.gate.T
+        gate.addmm_(context, self.gate.T)
         return cast(Tensor, gate.sigmoid_() * memory)  # (14)
 
     def backward(
@@ -119,7 +119,7 @@ class Shallow(Fusion):
     def forward(self, a: SavedActivations, t: int, gates: Tensor, blocked: Tensor | None) -> None:
         """None: nothing joins c_t. ``gates`` (B, 4H) are added to."""
         follows = a.summaries[:, t + 1, : a.keys.size(2)]
-        gates += self.attend(a, t, follows, blocked) @ self.gate.T
+        gates.addmm_(self.attend(a, t, follows, blocked), self.gate.T)
 
     def backward(
         self, a: SavedActivations, grad: Gradients, grad_results: Results, t: int, grad_cell: Tensor

@@ -22,11 +22,11 @@ from fairseq_lstmn.ops.passes.saved import (
     segments,
     window,
 )
-from fairseq_lstmn.ops.types import Source, Tape
+from fairseq_lstmn.ops.types import Source, Tape, Weights
 
 
 class Recompute:
-    """``Kernels`` (see ``saved``) of what has the four functions of ``step_kernels``."""
+    """``Kernels`` (see ``saved``) of ``step_kernels`` or their like."""
 
     def __init__(self, step_kernels: Any) -> None:
         self.step_kernels = step_kernels
@@ -40,43 +40,46 @@ class Recompute:
             zero_where_no_step_writes(activations)
         batch, steps, width = query_inputs.shape
         prefix = tape.hidden.size(1)
-        to_query, to_gates, to_key = (
-            transposed(part, steps)
-            for part in (weights.summary_query, weights.summary_gates, weights.key)
-        )
+        kernels = self.step_kernels.of_a_pass(query_inputs)
+        from_summary, to_key = of_summaries(weights, steps), transposed(weights.key, steps)
+        products = query_inputs.new_empty(batch, from_summary.size(1))
         saved = SavedForBackward.of(inputs, activations)
-        bias, fuse = biases(inputs), fusion(self.step_kernels, saved)
+        bias, fuse = biases(inputs), fusion(kernels, saved)
         blocked = blocked_in_tape(tape, steps), blocked_in_source(source, batch)
-        by_row = activations, query_inputs, gate_inputs, *blocked
-        torch.addmm(query_inputs[:, 0], tape.summary, to_query, out=activations.queries[:, 0])
+        by_row = activations, products, *blocked
+        # each step adds its own part
+        activations.gates.copy_(gate_inputs)
+        activations.queries.copy_(query_inputs)
+        activations.queries[:, 0].addmm_(tape.summary, weights.summary_query.T)
         for span, count in segments(inputs.rows, batch, steps):
-            of_rows, queries, gates_of, tape_blocked, source_blocked = first(count, by_row)
+            of_rows, products, tape_blocked, source_blocked = first(count, by_row)
             for part in (activations.slots, activations.keys):
                 part[count:, prefix + span.start :] = 0
             for t in span:
                 slot = prefix + t
                 attended = window(slot, memory_span)
                 summary = of_rows.summaries[:, t + 1]
-                self.step_kernels.attend(
+                kernels.attend(
                     *(of_rows.keys, of_rows.slots, of_rows.queries[:, t], weights.score),
                     *(bias, tape_blocked, of_rows.attention[:, t], summary),
                     *(attended.start, attended.stop),
                 )  # (4)-(6)
                 hidden, memory = summary[:, :width], summary[:, width:]
+                torch.mm(hidden, from_summary, out=products)
+                gates, query, fused = of_rows.gates[:, t], None, None
                 if t + 1 < steps:
-                    torch.addmm(queries[:, t + 1], hidden, to_query, out=of_rows.queries[:, t + 1])
-                gates = of_rows.gates[:, t]
-                torch.addmm(gates_of[:, t], hidden, to_gates, out=gates)  # (7)
-                fused = None
+                    query = of_rows.queries[:, t + 1]
                 if fuse is not None:
                     fused = fuse.forward(of_rows, t, gates, source_blocked)  # (12)-(14)
-                self.step_kernels.cell(gates, memory, fused, of_rows.slots[:, slot])  # (8)-(9)
-                torch.mm(of_rows.slots[:, slot, :width], to_key, out=of_rows.keys[:, slot])
+                new = of_rows.slots[:, slot]
+                kernels.cell(products, gates, query, memory, fused, new)  # (7)-(9)
+                torch.mm(new[:, :width], to_key, out=of_rows.keys[:, slot])
         return activations
 
     def backward(self, saved: SavedForBackward, grad_results: Results) -> Inputs:
         """All steps from last to first."""
-        return Backward(self.step_kernels, saved, grad_results).inputs()
+        kernels = self.step_kernels.of_a_pass(saved.activations.queries)
+        return Backward(kernels, saved, grad_results).inputs()
 
 
 def zero_where_no_step_writes(activations: SavedActivations) -> None:
@@ -87,6 +90,13 @@ def zero_where_no_step_writes(activations: SavedActivations) -> None:
     for summaries in (activations.summaries, activations.source_summaries):
         if summaries is not None:
             summaries[:, 1:].zero_()
+
+
+def of_summaries(weights: Weights, steps: int) -> Tensor:
+    """(H, 5H): what h~_t is multiplied by for the gates and the next query; (H, 4H) in one step."""
+    if steps == 1:
+        return weights.summary_gates.T
+    return torch.cat([weights.summary_gates, weights.summary_query]).T.contiguous()
 
 
 def transposed(weight: Tensor, steps: int) -> Tensor:

@@ -9,10 +9,18 @@ import triton.language as tl
 from torch import Tensor
 
 from fairseq_lstmn.ops.triton.triton_kernels.cell import tanh
-from fairseq_lstmn.ops.triton.triton_kernels.launch import load_slots, named, split, tiles
+from fairseq_lstmn.ops.triton.triton_kernels.launch import (
+    Parts,
+    arrive,
+    constants,
+    load_slots,
+    split,
+    strides,
+)
 
 
 def attend(
+    memory: Parts,
     keys: Tensor, slots: Tensor, queries: Tensor, score: Tensor,
     bias: Tensor | None, blocked: Tensor | None,
     attention: Tensor, sums: Tensor, first: int, last: int,
@@ -25,63 +33,62 @@ def attend(
     """
     (rows, width), value_width = queries.shape, slots.size(2)
     parts, each = split(rows, last - first)
-    part_sums, part_scores = sums, None
-    if parts > 1:
-        part_sums = sums.new_empty(parts * rows, value_width)
-        part_scores = sums.new_empty(parts * rows)
-    sizes = dict(first=first, last=last, each=each, value_width=value_width)
-    sizes.update(tiles(width, value_width))
+    shared = parts > 1
     _attend[rows, parts](
-        **named(keys=keys, slots=slots, queries=queries, score=score, bias=bias, blocked=blocked),
-        **named(attention=attention, sums=part_sums, part_scores=part_scores),
+        **strides(width, keys=keys, slots=slots, queries=queries, score=score, sums=sums),
+        **strides(1, bias=bias, blocked=blocked, attention=attention),
+        part_sums=memory.memory(rows, parts, value_width) if shared else None,
+        part_scores=memory.memory(rows, parts) if shared else None,
+        arrivals=memory.arrivals_of(rows) if shared else None,
         to_bias=0 if bias is None else len(bias) - last,
         queries_each=rows // max(1, len(keys)),
-        width=width,
-        WIDE=triton.next_power_of_2(width),
-        **sizes,
+        **dict(first=first, last=last, each=each),
+        **constants(width, value_width),
     )
-    if parts > 1:
-        _join[(rows,)](
-            **named(part_sums=part_sums, part_scores=part_scores, attention=attention, sums=sums),
-            parts=parts,
-            **sizes,
-        )
 
 
 @triton.jit(
-    do_not_specialize=["first", "last", "each", "to_bias", "attention_row", "blocked_row"],
-    do_not_specialize_on_alignment=["attention"],
+    do_not_specialize=[
+        *("first", "last", "each", "to_bias", "queries_each"),
+        *("keys_row", "keys_slot", "slots_row", "slots_slot", "queries_row", "sums_row"),
+        *("attention_row", "blocked_row"),
+    ],
+    do_not_specialize_on_alignment=["queries", "attention", "blocked"],
 )
 def _attend(
-    keys, slots, queries, score, bias, blocked, attention, sums, part_scores,
-    first, last, each, to_bias, queries_each, width, value_width,
-    WIDE: tl.constexpr, VALUES: tl.constexpr, SLOTS: tl.constexpr, NUMBERS: tl.constexpr,
-    keys_row, keys_slot, slots_row, slots_slot, queries_row, attention_row, sums_row,
+    keys, slots, queries, score, bias, blocked, attention, sums, part_sums, part_scores, arrivals,
+    first, last, each, to_bias, queries_each,
+    keys_row, keys_slot, slots_row, slots_slot, queries_row, sums_row, attention_row,
+    H: tl.constexpr, V: tl.constexpr, WIDE: tl.constexpr, VALUES: tl.constexpr,
+    SLOTS: tl.constexpr, NUMBERS: tl.constexpr,
     blocked_row=0,
 ):  # fmt: skip
-    """Attend to a part of a row's slots as if there were no others.
+    """Attend to a part of a row's slots as if there were no others; the last part joins them.
 
-    ``sums`` (P B, V). ``part_scores`` (P B,), whose softmax over P has the parts' shares, or None.
+    ``part_sums`` (B, P, V); ``part_scores`` (B, P), whose softmax has the parts' shares; None, as
+    ``arrivals`` (B,), where P = 1.
     """
     row = tl.program_id(0).to(tl.int64)
-    part = tl.program_id(1) * tl.num_programs(0) + row
-    first += tl.program_id(1) * each
-    last = tl.minimum(last, first + each)
-    keys += row // queries_each * keys_row
-    slots += row // queries_each * slots_row
+    parts = tl.num_programs(1)
+    sentence = (tl.program_id(0) // queries_each).to(tl.int64)
+    keys += sentence * keys_row * H
+    slots += sentence * slots_row * H
     attention += row * attention_row
     h = tl.arange(0, WIDE)
     v = tl.arange(0, VALUES)
-    query = tl.load(queries + row * queries_row + h, mask=h < width, other=0.0)
-    u = tl.load(score + h, mask=h < width, other=0.0)
+    query = tl.load(queries + row * queries_row * H + h, mask=h < H, other=0.0)
+    u = tl.load(score + h, mask=h < H, other=0.0)
 
     best = tl.full((), float("-inf"), query.dtype)
     total = tl.zeros((), query.dtype)
     sum_ = tl.zeros((VALUES,), query.dtype)
-    for start in range(first, last, SLOTS):
+    begin = first + tl.program_id(1) * each
+    end = tl.minimum(last, begin + each)
+    for start in range(begin, end, SLOTS):
         n = start + tl.arange(0, SLOTS)
-        there = n < last
-        key = load_slots(keys, n, keys_slot, last, h, width)
+        there = n < end
+        key = load_slots(keys, n, keys_slot, end, h, H, H)
+        slot = load_slots(slots, n, slots_slot, end, v, V, H)
         scores = tl.sum(tanh(key + query[None, :]) * u[None, :], axis=1)
         if bias is not None:
             scores += tl.load(bias + to_bias + n, mask=there, other=0.0)
@@ -90,52 +97,34 @@ def _attend(
             allowed &= tl.load(blocked + row * blocked_row + n, mask=there, other=1) == 0
         scores = tl.where(allowed, scores, float("-inf"))
         tl.store(attention + n, scores, mask=there)  # the scores, until all are known
-        slot = load_slots(slots, n, slots_slot, last, v, value_width)
         best, total, sum_ = with_more(best, total, sum_, scores, slot)
     base, one_over = denominator(best, total)
-    tl.store(sums + part * sums_row + v, sum_ * one_over, mask=v < value_width)
-    if part_scores is not None:
-        tl.store(part_scores + part, best + tl.log(total))
-    tl.debug_barrier()  # other threads' scores are read
-    for start in range(first, last, NUMBERS):
-        n = start + tl.arange(0, NUMBERS)
-        scores = tl.load(attention + n, mask=n < last, other=0.0)
-        tl.store(attention + n, tl.exp(scores - base) * one_over, mask=n < last)
-
-
-@triton.jit(
-    do_not_specialize=["first", "last", "each", "parts", "attention_row"],
-    do_not_specialize_on_alignment=["attention"],
-)
-def _join(
-    part_sums, part_scores, attention, sums,
-    first, last, each, parts, value_width,
-    VALUES: tl.constexpr, SLOTS: tl.constexpr, NUMBERS: tl.constexpr,
-    part_sums_row, attention_row, sums_row,
-):  # fmt: skip
-    """Attend to a row's parts as ``_attend`` does to slots, and give weights their part's share."""
-    row = tl.program_id(0).to(tl.int64)
-    rows = tl.num_programs(0)
-    part_sums += row * part_sums_row
-    part_scores += row
-    attention += row * attention_row
-    v = tl.arange(0, VALUES)
-
-    best = tl.full((), float("-inf"), sums.dtype.element_ty)
-    total = tl.zeros((), sums.dtype.element_ty)
-    sum_ = tl.zeros((VALUES,), sums.dtype.element_ty)
-    for start in range(0, parts, SLOTS):
-        part = start + tl.arange(0, SLOTS)
-        scores = tl.load(part_scores + part * rows, mask=part < parts, other=float("-inf"))
-        part_sum = load_slots(part_sums, part, rows * part_sums_row, parts, v, value_width)
-        best, total, sum_ = with_more(best, total, sum_, scores, part_sum)
-    base, one_over = denominator(best, total)
-    tl.store(sums + row * sums_row + v, sum_ * one_over, mask=v < value_width)
-    for start in range(first, last, NUMBERS):
-        n = start + tl.arange(0, NUMBERS)
-        scores = tl.load(part_scores + (n - first) // each * rows, mask=n < last, other=0.0)
-        weight = tl.load(attention + n, mask=n < last, other=0.0)
-        tl.store(attention + n, weight * tl.exp(scores - base) * one_over, mask=n < last)
+    before = parts - 1  # whoever is alone comes last
+    if part_sums is not None:
+        part_sums += row * parts * V
+        part_scores += row * parts
+        own = tl.program_id(1)
+        tl.store(part_sums + own * V + v, sum_ * one_over, mask=v < V)
+        tl.store(part_scores + own, best + tl.log(total))
+        before = arrive(arrivals + row)
+        if before == parts - 1:
+            tl.store(arrivals + row, 0)
+            best = tl.full((), float("-inf"), query.dtype)
+            total = tl.zeros((), query.dtype)
+            sum_ = tl.zeros((VALUES,), query.dtype)
+            for start in range(0, parts, SLOTS):
+                part = start + tl.arange(0, SLOTS)
+                scores = tl.load(part_scores + part, mask=part < parts, other=float("-inf"))
+                part_sum = load_slots(part_sums, part, V // H, parts, v, V, H)
+                best, total, sum_ = with_more(best, total, sum_, scores, part_sum)
+            base, one_over = denominator(best, total)
+    if before == parts - 1:
+        tl.store(sums + row * sums_row * H + v, sum_ * one_over, mask=v < V)
+        tl.debug_barrier()  # other threads' scores are read
+        for start in range(first, last, NUMBERS):
+            n = start + tl.arange(0, NUMBERS)
+            scores = tl.load(attention + n, mask=n < last, other=0.0)
+            tl.store(attention + n, tl.exp(scores - base) * one_over, mask=n < last)
 
 
 @triton.jit

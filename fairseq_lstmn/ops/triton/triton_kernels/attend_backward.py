@@ -4,127 +4,136 @@ B batch, n slots, P parts that a row's slots are split into, H hidden width, V w
 (2H or H).
 """
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from fairseq_lstmn.ops.triton.triton_kernels.cell import tanh
-from fairseq_lstmn.ops.triton.triton_kernels.launch import load_slots, named, split, tiles
+from fairseq_lstmn.ops.triton.triton_kernels.launch import (
+    Parts,
+    arrive,
+    constants,
+    load_slots,
+    split,
+    strides,
+)
 
 
 def attend_backward(
-    keys: Tensor, slots: Tensor, queries: Tensor, score: Tensor, attention: Tensor,
+    memory: Parts,
+    keys: Tensor, slots: Tensor, queries: Tensor, score: Tensor, attention: Tensor, sums: Tensor,
     grad_sums: Tensor, grad_attention: Tensor | None,
-    grad_score: Tensor, grad_queries: Tensor, grad_keys: Tensor, first: int, last: int,
-) -> Tensor:  # fmt: skip
-    """The gradient of scores (B, n') where every row has its own sentence.
-
-    Adds to ``grad_score`` (B, H) and ``grad_keys`` (B, n, H), which lack the factor v until the
-    end, and writes ``grad_queries`` (B, H).
-    """
-    rows, width = queries.shape
+    grad_score: Tensor, grad_queries: Tensor, grad_keys: Tensor, grad_bias: Tensor | None,
+    first: int, last: int,
+) -> None:  # fmt: skip
+    """As ``step_kernels.attend_backward``."""
+    if last - first <= 1:  # as there, where rounding would not leave zeros
+        grad_queries.zero_()
+        return
+    (rows, width), value_width = queries.shape, slots.size(2)
     parts, each = split(rows, last - first)
-    grad_weights = queries.new_empty(rows, last - first)
-    grad_scores = torch.empty_like(grad_weights)
-    part_grad_score, part_grad_queries = grad_score, grad_queries
-    if parts > 1:
-        part_grad_score, part_grad_queries = in_parts = queries.new_zeros(2, parts * rows, width)
-
-    def launch(**phase: bool) -> None:
-        _attend_backward[rows, parts](
-            **named(keys=keys, slots=slots, queries=queries, score=score, attention=attention),
-            **named(grad_sums=grad_sums, grad_attention=grad_attention, grad_weights=grad_weights),
-            **named(
-                grad_score=part_grad_score, grad_queries=part_grad_queries, grad_keys=grad_keys
-            ),
-            **dict(grad_scores=grad_scores, first=first, last=last, each=each),
-            **dict(width=width, value_width=slots.size(2), WIDE=triton.next_power_of_2(width)),
-            **tiles(width, slots.size(2)),
-            **phase,
-        )
-
-    if parts == 1:
-        launch(OF_WEIGHTS=True, OF_SCORES=True)
-    else:
-        launch(OF_WEIGHTS=True, OF_SCORES=False)
-        launch(OF_WEIGHTS=False, OF_SCORES=True)
-        of_score, of_queries = in_parts.view(2, parts, rows, width).sum(dim=1)
-        grad_score += of_score
-        grad_queries.copy_(of_queries)
-    return grad_scores
+    _attend_backward[rows, parts](
+        **strides(width, keys=keys, slots=slots, queries=queries, score=score, sums=sums),
+        **strides(width, grad_sums=grad_sums, grad_score=grad_score),
+        **strides(width, grad_queries=grad_queries, grad_keys=grad_keys),
+        **strides(1, attention=attention, grad_attention=grad_attention, grad_bias=grad_bias),
+        part_grads=memory.memory(rows, parts, 2 * width) if parts > 1 else None,
+        arrivals=memory.arrivals_of(rows) if parts > 1 else None,
+        to_bias=0 if grad_bias is None else grad_bias.size(1) - last,
+        **dict(first=first, last=last, each=each),
+        **constants(width, value_width),
+    )
 
 
 @triton.jit(
     do_not_specialize=[
-        *("first", "last", "each"),
-        *("attention_row", "grad_attention_row", "grad_weights_row"),
+        *("first", "last", "each", "to_bias"),
+        *("keys_row", "keys_slot", "slots_row", "slots_slot", "queries_row", "sums_row"),
+        *("grad_sums_row", "grad_score_row", "grad_queries_row", "grad_keys_row", "grad_keys_slot"),
+        *("attention_row", "grad_attention_row", "grad_bias_row"),
     ],
-    do_not_specialize_on_alignment=["attention", "grad_attention"],
+    do_not_specialize_on_alignment=[
+        *("queries", "sums", "grad_sums", "grad_queries"),
+        *("attention", "grad_attention", "grad_bias"),
+    ],
 )
 def _attend_backward(
-    keys, slots, queries, score, attention, grad_sums, grad_attention,
-    grad_weights, grad_scores, grad_score, grad_queries, grad_keys,
-    first, last, each, width, value_width,
-    WIDE: tl.constexpr, VALUES: tl.constexpr, SLOTS: tl.constexpr, NUMBERS: tl.constexpr,
-    OF_WEIGHTS: tl.constexpr, OF_SCORES: tl.constexpr,
-    keys_row, keys_slot, slots_row, slots_slot, queries_row, attention_row, grad_sums_row,
-    grad_weights_row, grad_score_row, grad_queries_row, grad_keys_row, grad_keys_slot,
-    grad_attention_row=0,
+    keys, slots, queries, score, attention, sums, grad_sums, grad_attention,
+    grad_score, grad_queries, grad_keys, grad_bias, part_grads, arrivals,
+    first, last, each, to_bias,
+    keys_row, keys_slot, slots_row, slots_slot, queries_row, sums_row,
+    grad_sums_row, grad_score_row, grad_queries_row, grad_keys_row, grad_keys_slot, attention_row,
+    H: tl.constexpr, V: tl.constexpr, WIDE: tl.constexpr, VALUES: tl.constexpr,
+    SLOTS: tl.constexpr, NUMBERS: tl.constexpr,
+    grad_attention_row=0, grad_bias_row=0,
 ):  # fmt: skip
-    """The gradients of a part of a row's weights, then, given the whole row's, all that follow.
+    """The gradients by a part of a row's slots; the last part adds up those of query and score.
 
-    ``grad_score`` and ``grad_queries`` (P B, H).
+    ``part_grads`` (B, P, 2H); None, as ``arrivals`` (B,), where P = 1.
     """
     row = tl.program_id(0).to(tl.int64)
-    part = tl.program_id(1) * tl.num_programs(0) + row
-    keys += row * keys_row
-    slots += row * slots_row
+    parts = tl.num_programs(1)
+    keys += row * keys_row * H
+    slots += row * slots_row * H
+    grad_keys += row * grad_keys_row * H
     attention += row * attention_row
-    grad_keys += row * grad_keys_row
-    grad_weights += row * grad_weights_row - first
-    grad_scores += row * grad_weights_row - first
     h = tl.arange(0, WIDE)
     v = tl.arange(0, VALUES)
-    mine = first + tl.program_id(1) * each
-    end = tl.minimum(last, mine + each)
+    query = tl.load(queries + row * queries_row * H + h, mask=h < H, other=0.0)
+    sum_ = tl.load(sums + row * sums_row * H + v, mask=v < V, other=0.0)
+    grad_sum = tl.load(grad_sums + row * grad_sums_row * H + v, mask=v < V, other=0.0)
 
-    if OF_WEIGHTS:
-        grad_sum = tl.load(grad_sums + row * grad_sums_row + v, mask=v < value_width, other=0.0)
-        for start in range(mine, end, SLOTS):
-            n = start + tl.arange(0, SLOTS)
-            slot = load_slots(slots, n, slots_slot, end, v, value_width)
-            grad_weight = tl.sum(slot * grad_sum[None, :], axis=1)
-            if grad_attention is not None:
-                outside = grad_attention + row * grad_attention_row + n
-                grad_weight += tl.load(outside, mask=n < end, other=0.0)
-            tl.store(grad_weights + n, grad_weight, mask=n < end)
-        tl.debug_barrier()  # other threads' grad_weights are read
-
-    if OF_SCORES:
-        query = tl.load(queries + row * queries_row + h, mask=h < width, other=0.0)
-        mean = tl.zeros((), query.dtype)
+    # the mean of all slots' gradients of weights, by these weights
+    mean = tl.sum(sum_ * grad_sum, axis=0)
+    if grad_attention is not None:
+        grad_attention += row * grad_attention_row
         for start in range(first, last, NUMBERS):
             n = start + tl.arange(0, NUMBERS)
             weight = tl.load(attention + n, mask=n < last, other=0.0)
-            mean += tl.sum(weight * tl.load(grad_weights + n, mask=n < last, other=0.0), axis=0)
+            mean += tl.sum(weight * tl.load(grad_attention + n, mask=n < last, other=0.0), axis=0)
 
-        grad_query = tl.zeros((WIDE,), query.dtype)
-        grad_u = tl.zeros((WIDE,), query.dtype)
-        for start in range(mine, end, SLOTS):
-            n = start + tl.arange(0, SLOTS)
-            there = n < end
-            inside = there[:, None] & (h < width)[None, :]
-            grad_weight = tl.load(grad_weights + n, mask=there, other=0.0)
-            grad_of_scores = tl.load(attention + n, mask=there, other=0.0) * (grad_weight - mean)
-            tl.store(grad_scores + n, grad_of_scores, mask=there)
-            y = tanh(load_slots(keys, n, keys_slot, end, h, width) + query[None, :])
-            grad_u += tl.sum(grad_of_scores[:, None] * y, axis=0)
-            slope = grad_of_scores[:, None] * (1.0 - y * y)
-            grad_query += tl.sum(slope, axis=0)
-            grad_key = grad_keys + n[:, None] * grad_keys_slot + h[None, :]
-            tl.store(grad_key, tl.load(grad_key, mask=inside, other=0.0) + slope, mask=inside)
-        u = tl.load(score + h, mask=h < width, other=0.0)
-        tl.store(grad_queries + part * grad_queries_row + h, grad_query * u, mask=h < width)
-        grad_u += tl.load(grad_score + part * grad_score_row + h, mask=h < width, other=0.0)
-        tl.store(grad_score + part * grad_score_row + h, grad_u, mask=h < width)
+    grad_query = tl.zeros((WIDE,), query.dtype)
+    grad_u = tl.zeros((WIDE,), query.dtype)
+    begin = first + tl.program_id(1) * each
+    end = tl.minimum(last, begin + each)
+    for start in range(begin, end, SLOTS):
+        n = start + tl.arange(0, SLOTS)
+        there = n < end
+        inside = there[:, None] & (h < H)[None, :]
+        grad_key = grad_keys + n[:, None] * grad_keys_slot * H + h[None, :]
+        key = load_slots(keys, n, keys_slot, end, h, H, H)
+        slot = load_slots(slots, n, slots_slot, end, v, V, H)
+        before = tl.load(grad_key, mask=inside, other=0.0)
+        grad_weight = tl.sum(slot * grad_sum[None, :], axis=1)
+        if grad_attention is not None:
+            grad_weight += tl.load(grad_attention + n, mask=there, other=0.0)
+        grad_of_scores = tl.load(attention + n, mask=there, other=0.0) * (grad_weight - mean)
+        if grad_bias is not None:
+            of_bias = grad_bias + row * grad_bias_row + to_bias + n
+            tl.store(of_bias, tl.load(of_bias, mask=there) + grad_of_scores, mask=there)
+        y = tanh(key + query[None, :])
+        slope = grad_of_scores[:, None] * (1.0 - y * y)
+        tl.store(grad_key, before + slope, mask=inside)
+        grad_query += tl.sum(slope, axis=0)
+        grad_u += tl.sum(grad_of_scores[:, None] * y, axis=0)
+
+    arrived = parts - 1  # whoever is alone comes last
+    if part_grads is not None:
+        part_grads += row * parts * 2 * H
+        part_grad = part_grads + tl.program_id(1) * 2 * H + h
+        tl.store(part_grad, grad_query, mask=h < H)
+        tl.store(part_grad + H, grad_u, mask=h < H)
+        arrived = arrive(arrivals + row)
+        if arrived == parts - 1:
+            tl.store(arrivals + row, 0)
+            grad_query = tl.zeros((WIDE,), query.dtype)
+            grad_u = tl.zeros((WIDE,), query.dtype)
+            for start in range(0, parts, SLOTS):
+                part = start + tl.arange(0, SLOTS)
+                grad_query += tl.sum(load_slots(part_grads, part, 2, parts, h, H, H), axis=0)
+                grad_u += tl.sum(load_slots(part_grads + H, part, 2, parts, h, H, H), axis=0)
+    if arrived == parts - 1:
+        u = tl.load(score + h, mask=h < H, other=0.0)
+        tl.store(grad_queries + row * grad_queries_row * H + h, grad_query * u, mask=h < H)
+        of_score = grad_score + row * grad_score_row * H + h
+        tl.store(of_score, tl.load(of_score, mask=h < H, other=0.0) + grad_u, mask=h < H)
