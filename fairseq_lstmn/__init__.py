@@ -22,8 +22,8 @@ def register() -> None:
     """
     try:
         with warnings.catch_warnings():
-            # fairseq compiles some functions in a way that torch >= 2.14 warns of, in these words or,
-            # on Python 3.14, those; no user can change it
+            # fairseq compiles some functions in a way that torch >= 2.14 warns of, in one of two
+            # ways (the other on Python 3.14); no user can change it
             for what in "deprecated", "not supported":
                 warnings.filterwarnings("ignore", message=f"`torch.jit.script` is {what}")
             import fairseq  # noqa: F401
