@@ -219,7 +219,7 @@ def test_all_batches_are_read():
 
 
 @pytest.fixture
-def start(monkeypatch):
+def start():
     """Chooses how processes start."""
     yield lambda method: multiprocessing.set_start_method(method, force=True)
     multiprocessing.set_start_method(None, force=True)
@@ -249,9 +249,9 @@ def test_workers_are_forks(start, method, buffer_size):
     assert list(batches.next_epoch_itr()) == [[os.getpid()]] * 2
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_workers_that_are_to_be_spawned_are(start, workers):
-    start("spawn")
+@pytest.mark.parametrize("method, workers", [("spawn", 1), ("forkserver", 0)])
+def test_other_loaders_stay_as_they_are(start, method, workers):
+    start(method)
     loader = torch.utils.data.DataLoader(Parents(), num_workers=workers)
     iterators.BufferedIterator(2, loader)
     assert loader.multiprocessing_context is None
