@@ -22,9 +22,10 @@ def register() -> None:
     """
     try:
         with warnings.catch_warnings():
-            # fairseq compiles some functions in a way that torch >= 2.14 warns of; no user can
-            # change it
-            warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated")
+            # fairseq compiles some functions in a way that torch >= 2.14 warns of, in one of two
+            # ways (the other on Python 3.14); no user can change it
+            for what in "deprecated", "not supported":
+                warnings.filterwarnings("ignore", message=f"`torch.jit.script` is {what}")
             import fairseq  # noqa: F401
     except Exception:
         return

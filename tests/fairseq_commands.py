@@ -63,8 +63,10 @@ def _run(line, cwd, environment, stdin, output, before):
         stream.reconfigure(line_buffering=True)  # in order
     sys.stdin = open(stdin)
     sys.argv = line
-    multiprocessing.set_start_method("fork", force=True)  # the default of programs
+    multiprocessing.set_start_method(None, force=True)  # the default, as in any program
     command = line[0].removeprefix("fairseq-").replace("-", "_")
+    if command == "hydra_train" and sys.version_info >= (3, 14):  # as INSTALL.md has it
+        import_module(PLUGIN.name)
     if before is not None:
         before()
     try:

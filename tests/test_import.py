@@ -9,6 +9,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 FAIRSEQ = """
 import warnings
 warnings.warn("`torch.jit.script` is deprecated. Please switch.", FutureWarning)
+warnings.warn("`torch.jit.script` is not supported in Python 3.14+.", FutureWarning)
 warnings.warn("something else is deprecated", FutureWarning)
 raise ImportError
 """

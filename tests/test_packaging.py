@@ -18,7 +18,9 @@ from packaging.utils import canonicalize_name
 import fairseq_lstmn
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-PYTHONS = "3.10", "3.11", "3.12", "3.13"
+TESTED = "3.10", "3.11", "3.12", "3.13"
+PYTHONS = *TESTED, "3.14"  # all that setup.sh takes
+WORKFLOWS = CHECKOUT / ".github" / "workflows"
 PACKAGES = "fairseq_lstmn", "hydra_plugins"
 FOLDERS = *PACKAGES, "constraints", "examples", "scripts", "tests"
 FILES = (
@@ -127,11 +129,24 @@ def test_fairseq_by_python_version(python, fairseq):
     assert [f"{r.name}{r.specifier}" for r in chosen] == [fairseq]
 
 
-def test_every_python_has_constraints_and_is_tested_in_public():
+def test_every_python_has_constraints():
     files = (CHECKOUT / "constraints").iterdir()
     assert sorted(path.name for path in files) == [f"python{python}.txt" for python in PYTHONS]
-    workflow = yaml.safe_load((CHECKOUT / ".github" / "workflows" / "tests.yml").read_text())
-    assert tuple(workflow["jobs"]["tests"]["strategy"]["matrix"]["python"]) == PYTHONS
+    taken = re.search(r"^supported=\((.*)\)", (CHECKOUT / "scripts" / "setup.sh").read_text(), re.M)
+    assert {*taken[1].split()} == {*PYTHONS}
+
+
+def test_pythons_are_tested_in_public():
+    """At every change those that the tests pass on, weekly some with the newest of everything."""
+    workflow = yaml.safe_load((WORKFLOWS / "tests.yml").read_text())
+    assert tuple(workflow["jobs"]["tests"]["strategy"]["matrix"]["python"]) == TESTED
+    newest = yaml.safe_load((WORKFLOWS / "newest.yml").read_text())
+    assert newest[True]["schedule"]  # YAML 1.1 reads "on" so
+    job = newest["jobs"]["tests"]
+    assert set(job["strategy"]["matrix"]["python"]) <= {*PYTHONS}
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+    upgrade = commands.index("bash scripts/constraints.sh --upgrade")
+    assert upgrade < commands.index("bash scripts/test.sh")
 
 
 @pytest.mark.parametrize("python", PYTHONS)

@@ -6,6 +6,7 @@ Data folders that are not as ``fairseq-preprocess`` left them are named in one l
 import atexit
 import contextlib
 import inspect
+import multiprocessing
 import os
 import queue
 import sys
@@ -16,8 +17,9 @@ from typing import Any, TextIO
 import numpy as np
 from fairseq.data import Dictionary, data_utils, indexed_dataset
 from fairseq.data.indexed_dataset import MMapIndexedDataset, MMapIndexedDatasetBuilder
-from fairseq.data.iterators import BufferedIterator
+from fairseq.data.iterators import BufferedIterator, CountingIterator
 from numpy.typing import NDArray
+from torch.utils.data import DataLoader
 
 from fairseq_lstmn.errors import InputError, shortened
 from fairseq_lstmn.patches.registry import Original, patch, setting
@@ -122,6 +124,22 @@ def patch_length_buckets() -> None:
 def get_buckets(sizes: NDArray[np.integer[Any]], num_buckets: int) -> NDArray[Any]:
     bounds = np.percentile(sizes, np.linspace(0, 100, num_buckets + 1), method="lower")
     return np.unique(bounds[1:])
+
+
+@patch(BufferedIterator, "__init__")
+@patch(CountingIterator, "__init__")
+def fork_workers(init: Original, iterator: Any, *args: Any, **kwargs: Any) -> None:
+    """A loader's workers are forks of the process also on Python 3.14, whose default is a server.
+
+    The server's would import fairseq anew for every epoch and every validation, hold a copy of the
+    data each, and escape those who count the process's CPU time (``compare``): no one waits for
+    them. Who has chosen to spawn them still does.
+    """
+    loaders = [value for value in (*args, *kwargs.values()) if isinstance(value, DataLoader)]
+    for loader in loaders:
+        if loader.num_workers and multiprocessing.get_start_method() == "forkserver":
+            loader.multiprocessing_context = "fork"
+    init(iterator, *args, **kwargs)
 
 
 reading_ahead: weakref.WeakSet[BufferedIterator] = weakref.WeakSet()

@@ -1,5 +1,7 @@
 """Data as they are on the disk, of which each fault is named in one line, and their batches."""
 
+import multiprocessing
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -214,3 +216,42 @@ def test_a_full_queue_keeps_no_thread():
 
 def test_all_batches_are_read():
     assert list(iterators.BufferedIterator(3, range(100))) == list(range(100))
+
+
+@pytest.fixture
+def start():
+    """Chooses how processes start."""
+    yield lambda method: multiprocessing.set_start_method(method, force=True)
+    multiprocessing.set_start_method(None, force=True)
+
+
+class Parents(torch.utils.data.Dataset):
+    """Items are the parents of the processes that read them. Says so, if it is pickled."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return os.getppid()
+
+    def __reduce__(self):
+        raise AssertionError("a fork has the dataset")
+
+
+@pytest.mark.parametrize("buffer_size", [0, 2])
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_workers_are_forks(start, method, buffer_size):
+    """Both the default before Python 3.14 and that since."""
+    start(method)
+    batches = iterators.EpochBatchIterator(
+        Parents(), list, [[0], [1]], num_workers=1, buffer_size=buffer_size
+    )
+    assert list(batches.next_epoch_itr()) == [[os.getpid()]] * 2
+
+
+@pytest.mark.parametrize("method, workers", [("spawn", 1), ("forkserver", 0)])
+def test_other_loaders_stay_as_they_are(start, method, workers):
+    start(method)
+    loader = torch.utils.data.DataLoader(Parents(), num_workers=workers)
+    iterators.BufferedIterator(2, loader)
+    assert loader.multiprocessing_context is None

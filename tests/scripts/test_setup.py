@@ -95,18 +95,20 @@ def refusal(result):
     return result.stderr
 
 
-@pytest.mark.parametrize("version", [(3, 9, 18), (3, 14, 0)])
+@pytest.mark.parametrize("version", [(3, 9, 18), (3, 15, 0)])
 def test_other_python_is_refused(machine, version):
     machine.add_python("python3", version)
-    assert "Python 3.10 to 3.13 is wanted" in refusal(machine.set_up())
+    assert "Python 3.10 to 3.14 is wanted" in refusal(machine.set_up())
     assert not machine.venv.exists()
 
 
-@pytest.mark.parametrize("minor", [10, 11, 12, 13])
+@pytest.mark.parametrize("minor", [10, 11, 12, 13, 14])
 def test_the_python_that_is_there_is_taken_with_its_constraints(machine, minor):
     machine.add_command("c++", "exit 0")
     machine.add_good_python("python3", (3, minor, 1))
-    assert taken(machine.set_up()) == f"{machine.bin}/python3 (Python 3.{minor})"
+    result = machine.set_up()
+    assert taken(result) == f"{machine.bin}/python3 (Python 3.{minor})"
+    assert ("nobody has run the tests on it" in result.stderr) == (minor == 14)
     fairseq = "fairseq==0.12.2" if minor == 10 else "fairseq-fixed==0.12.3.1"
     _, built, installed = machine.calls()
     assert built.endswith(f" {fairseq}")
@@ -114,7 +116,7 @@ def test_the_python_that_is_there_is_taken_with_its_constraints(machine, minor):
 
 
 def test_the_best_supported_of_several_is_taken(good_machine):
-    for minor in (9, 10, 12, 13, 14):
+    for minor in (9, 10, 12, 13, 14, 15):
         good_machine.add_python(f"python3.{minor}", (3, minor, 1))
     good_machine.add_python("python3", (3, 12, 1))
     assert taken(good_machine.set_up()) == f"{good_machine.bin}/python3.11 (Python 3.11)"
