@@ -71,7 +71,7 @@ def main() -> None:
     if drawn:
         draw(drawn, picture)
         print(f"\n{picture}")
-    print("An LSTM keeps one vector of all it has read; an LSTMN can look back at every word. Asked to")
+    print("An LSTM keeps one vector of what it reads; an LSTMN can look back at every word. To")
     print(*(line(name, results) for name, results in every.items()), sep="\n")
     print("all with as many parameters and updates; the reports beside say how sure that is.")
 
