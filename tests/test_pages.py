@@ -23,6 +23,7 @@ ELSEWHERE = {
     "source .venv/bin/activate": "of the environment, which Python makes",
     "pip": "needs an index of packages, or a network",
     "shtab": "is not installed with the package",
+    "python3.14": "is untested",
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from fairseq.dataclass import utils
 
-from fairseq_lstmn.patches.registry import Original, patch
+from fairseq_lstmn.patches.registry import Original, patch, setting, wrap
 
 
 @patch(utils, "interpret_dc_type")
@@ -21,17 +21,19 @@ def read_optional(interpret_dc_type: Original, field_type: Any) -> Any:
     return interpret_dc_type(field_type)
 
 
-def check_text(
-    check_help: Original, parser: argparse.ArgumentParser, action: argparse.Action
-) -> None:
+@setting
+def look_at_texts() -> None:
     """hydra's command line starts on Python 3.14.
 
     There argparse looks for a misplaced ``%`` in the help of an option that is added. With
     hydra <= 1.3 one has an object there, whose text hydra itself shows (its issue 3121).
     """
+    if hasattr(argparse._ActionsContainer, "_check_help"):
+        wrap(argparse._ActionsContainer, "_check_help", check_text)
+
+
+def check_text(
+    check_help: Original, parser: argparse.ArgumentParser, action: argparse.Action
+) -> None:
     if not action.help or isinstance(action.help, str):
         check_help(parser, action)
-
-
-if hasattr(argparse._ActionsContainer, "_check_help"):
-    patch(argparse._ActionsContainer, "_check_help")(check_text)
