@@ -58,7 +58,8 @@ class LSTMNLanguageModelConfig(DecoderConfig):
     pointer: Optional[bool] = option(
         None,
         "say the words on the tape again, as likely as the last layer attends them, "
-        "beside what the output layer says (Merity et al. 2017)",
+        "beside what the output layer says (Merity et al. 2017); with --tape-layers 0 as in that "
+        "paper: the output alone attends the states of an LSTM",
     )
 
 
@@ -159,6 +160,10 @@ register_preset(
     distance_bias=4,
     distance_bias_init=3.0,
     pointer=True,
+)
+# its rival without a tape, the pointer as Merity et al. 2017 have it
+register_preset(
+    "lstmn_lm", "lstm_lm_pointer", decoder_layers=2, tape_layers=0, residuals=True, pointer=True
 )
 # beyond the paper, where the answer depends on one exact earlier token: layers that start near an
 # LSTM, and learn from there to look up

@@ -25,10 +25,10 @@ IncrementalState: TypeAlias = dict[str, Any]  # fairseq's: each module's, by its
 
 @dataclass(frozen=True)
 class DecoderState(Generic[AnyTape]):
-    """Where a decoder stands, an entry a layer.
+    """Where a decoder stands, an entry a layer, and of the tapes one of the ``StateAttention``.
 
-    Its caches between the calls of incremental decoding are ``GrowingTape``s, which grow and
-    change their rows in place.
+    The layers' caches between the calls of incremental decoding are ``GrowingTape``s, which grow
+    and change their rows in place.
     """
 
     tapes: list[AnyTape] | None

@@ -24,8 +24,8 @@ class LSTMNLanguageDecoder(LSTMNDecoder):
     """``LSTMNDecoder``, of the same ``parts``, without a source.
 
     With ``carry_tape`` N > 0 a batch hands each tape's latest N slots to the one that continues
-    it. A ``pointer``, a ``Pointer``, adds the words on the topmost layer's tape to what comes next;
-    the stack must return that layer's attention.
+    it. A ``pointer``, a ``Pointer``, adds the words that the stack attends to what comes next; the
+    stack must return its attention.
     """
 
     def __init__(self, *parts: Any, carry_tape: int = 0, pointer: Pointer | None = None) -> None:
@@ -84,6 +84,18 @@ class LSTMNLanguageDecoder(LSTMNDecoder):
         beyond = decoded.words >= scores.size(-1)
         words = decoded.words.masked_fill(beyond, self.dictionary.unk())
         return self.pointer(scores, features, decoded.attention.tape, words)
+
+    def get_normalized_probs(
+        self, net_output: tuple[Tensor, Any], log_probs: bool, sample: Any = None
+    ) -> Tensor:
+        """fairseq's; what a pointer says in training is not normalised once more.
+
+        That would be two passes over (B, T, V). Otherwise a temperature may have divided it.
+        """
+        if self.pointer is None or not self.training:
+            return super().get_normalized_probs(net_output, log_probs, sample)
+        scores = net_output[0]
+        return scores if log_probs else scores.exp()
 
 
 class CarriedTapes:

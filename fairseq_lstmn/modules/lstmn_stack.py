@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fairseq_lstmn.modules.fusion import Fusion, SourceTape
 from fairseq_lstmn.modules.lstmn_layer import AnyTape, LayerOptions, LSTMNLayer
+from fairseq_lstmn.modules.output_layer import StateAttention
 from fairseq_lstmn.ops import Attention, GrowingTape, Tape
 
 if TYPE_CHECKING:  # typing has it since Python 3.11
@@ -37,7 +38,11 @@ class LSTMNStack(nn.Module):
         residuals: layers above the first add what they read of the layer below to their output.
         fusion: makes the fusion of layer k (from 0) from its number and its input's width, or
             None for a layer that reads no source.
-        return_attention: whether the last layer's attention is returned without a source too.
+        return_attention: whether the attention to the text is returned without a source too: the
+            last layer's, or if none has a tape ``StateAttention``'s.
+
+    Attributes:
+        state_attention: the ``StateAttention``, or None. Its tape follows those of the layers.
     """
 
     layers: Sequence[LSTMNLayer]  # an nn.ModuleList, whose own type does not say of what
@@ -74,7 +79,10 @@ class LSTMNStack(nn.Module):
         self.dropout = FairseqDropout(dropout, module_name=self.__class__.__name__)
         self.skip_connections = skip_connections
         self.residuals = residuals
-        self.return_attention = return_attention
+        self.state_attention: StateAttention | None = None
+        if return_attention and tape_layers == 0:
+            self.state_attention = StateAttention(hidden_size, layer_options.get("memory_span", 0))
+        self.return_attention = return_attention and self.state_attention is None
 
     def forward(
         self,
@@ -87,7 +95,7 @@ class LSTMNStack(nn.Module):
         """Read x (B, T, D) behind one ``Tape`` a layer, beside one ``SourceTape`` a layer.
 
         Returns outputs (B, T, H), the new tapes (see ``LSTMNLayer``), and the ``Attention`` of
-        the topmost layer that is to return it, None if there is no such.
+        ``state_attention`` or the topmost layer that is to return it, None if there is no such.
         """
         if lengths is not None:
             lengths = lengths.cpu()  # a device is waited for once, not in every layer
@@ -104,6 +112,10 @@ class LSTMNStack(nn.Module):
             below = outputs + below if self.residuals and layer is not first else outputs
             new_tapes.append(tape)
             attention = attended or attention
+        if self.state_attention is not None:
+            own = (tapes or nothing)[len(self.layers) :]  # none in the first call of a decoding
+            attention, tape = self.state_attention(below, *own, lengths=lengths)
+            new_tapes.append(tape)
         return below, new_tapes, attention
 
     def caches(self, tapes: Sequence[Tape] | None) -> list[GrowingTape]:
@@ -114,7 +126,8 @@ class LSTMNStack(nn.Module):
 
     def needed(self, tapes: Sequence[AnyTape]) -> list[AnyTape]:
         """What later steps need of ``tapes``."""
-        return [layer.needed(tape) for layer, tape in zip(self.layers, tapes)]
+        of_states = list(tapes[len(self.layers) :])
+        return [layer.needed(tape) for layer, tape in zip(self.layers, tapes)] + of_states
 
     def sources(
         self, hidden: Sequence[Tensor], memory: Sequence[Tensor], mask: Tensor

@@ -1,6 +1,6 @@
 """From hidden states to the words that a decoder says.
 
-B batch, T steps, H hidden width, O features, V vocabulary, n slots.
+B batch, T steps, P prefix slots, H hidden width, O features, V vocabulary, n slots.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.modules.padding import zero_padding
+from fairseq_lstmn.ops import Attention, Tape
 
 GATE_BIAS = 1.0  # a pointer's: 73% of what is said is the output layer's at first
 
@@ -96,8 +98,47 @@ def check_cutoff(cutoff: Sequence[int], vocabulary: int) -> None:
         )
 
 
+class StateAttention(nn.Module):
+    """What a pointer attends where no layer has a tape: an LSTM's states, as in Merity et al. 2017.
+
+    s^t = softmax over i <= t of q_t . h_i, q_t = tanh(W h_t + b). Slot i is h_i, the state after
+    word i, and stands for that word as a tape's slot does; a step attends the word it has just read
+    as well, where a tape (5) ends before it. Nothing of it comes back into the recurrence.
+
+    Args:
+        hidden_size: H.
+        memory_span: how many of the latest slots a step attends, its own among them; 0 for all.
+    """
+
+    def __init__(self, hidden_size: int, memory_span: int = 0) -> None:
+        super().__init__()
+        self.memory_span = memory_span
+        self.query = Linear(hidden_size, hidden_size)
+
+    def forward(
+        self, states: Tensor, tape: Tape | None = None, lengths: Tensor | None = None
+    ) -> tuple[Attention, Tape]:
+        """Attend from ``states`` (B, T, H), right-padded to ``lengths`` (B,), behind ``tape``.
+
+        Returns the attention (B, T, P + T), float32 or above, zero at padded steps; and the tape
+        that a next call goes on from, its memory empty.
+        """
+        slots = states if tape is None else torch.cat([tape.hidden.to(states), states], dim=1)
+        scores = self.query(states).tanh() @ slots.transpose(1, 2)
+        places = torch.arange(slots.size(1), device=slots.device)
+        distance = places[-states.size(1) :].unsqueeze(1) - places  # (T, P + T), 0 is the own slot
+        out_of_reach = (distance < 0) | (distance >= (self.memory_span or slots.size(1)))
+        precision = torch.promote_types(scores.dtype, torch.float32)
+        scores = scores.masked_fill(out_of_reach, -torch.inf)
+        weights = scores.softmax(dim=2, dtype=precision)
+        if lengths is not None:
+            weights = zero_padding(weights, lengths.to(slots.device))
+        tape = Tape(slots, slots[..., :0])
+        return Attention(weights), tape.latest(self.memory_span) if self.memory_span else tape
+
+
 class Pointer(nn.Module):
-    """The mixture of Merity et al. 2017, with the tape's attention for the pointer's.
+    """The mixture of Merity et al. 2017, with the attention of a tape, or of ``StateAttention``.
 
     p(w) = l_t softmax(scores_t)_w + (1 - l_t) sum of s_i^t over the slots i with the word w,
     l_t = sigmoid of a linear map of the features, or 1 where no slot is attended.
@@ -117,7 +158,7 @@ class Pointer(nn.Module):
         Args:
             scores (B, T, V): of the output layer.
             features (B, T, O): what it read.
-            attention (B, T, n): s of (5).
+            attention (B, T, n): s of (5), or of ``StateAttention``.
             words (B, at least n), below V: the latest of them stand in the slots.
         """
         precision = torch.promote_types(scores.dtype, torch.float32)

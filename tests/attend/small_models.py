@@ -24,6 +24,7 @@ CASES = {
     "lm": ("lstmn_lm", DECODER),
     "lm, 3 layers, span": ("lstmn_lm", dict(DECODER, decoder_layers=3, memory_span=2)),
     "lm, pointer": ("lstmn_lm", dict(DECODER, decoder_layers=2, tape_layers=1, pointer=True)),
+    "lm, no tape": ("lstmn_lm", dict(DECODER, tape_layers=0, pointer=True)),
     "lm, adaptive softmax": ("lstmn_lm", dict(DECODER, **ADAPTIVE)),
     "translation": ("lstmn", dict(BOTH, attention_fusion="shallow")),
     "translation, none": ("lstmn", dict(BOTH, attention_fusion="none")),

@@ -1,5 +1,7 @@
 """Batches of any lengths in any order: every row is answered as it is alone."""
 
+from functools import partial
+
 import pytest
 import torch
 from fairseq.data import data_utils
@@ -44,9 +46,9 @@ def padded(rows, left=False):
     return tokens, torch.tensor([len(row) for row in rows])
 
 
-def language_model(task):
+def language_model(task, **options):
     sizes = dict(decoder_embed_dim=3, decoder_hidden_size=4, decoder_out_embed_dim=3)
-    return small.model("lstmn_lm", task, **sizes, decoder_layers=2)
+    return small.model("lstmn_lm", task, **sizes, decoder_layers=2, **options)
 
 
 def translation(task, fusion):
@@ -81,11 +83,18 @@ def scores_of_pairs(model, rows):
     "build, scores, answered",
     [
         (language_model, scores_of_words, 0),
+        (partial(language_model, tape_layers=0, pointer=True), scores_of_words, 0),
         (lambda task: translation(task, "deep"), scores_of_translations, 1),
         (lambda task: translation(task, "shallow"), scores_of_translations, 1),
         (pairs, scores_of_pairs, None),
     ],
-    ids=["language model", "deep translation", "shallow translation", "pairs"],
+    ids=[
+        "language model",
+        "pointer without a tape",
+        "deep translation",
+        "shallow translation",
+        "pairs",
+    ],
 )
 @given(batch=batches)
 @repeatable

@@ -17,6 +17,8 @@ LANGUAGE_MODELS = [
     dict(decoder_layers=2, residuals=True, pointer=True),
     dict(pointer=True, memory_span=3),
     dict(decoder_layers=3, tape_layers=1, distance_bias=2, pointer=True),
+    dict(decoder_layers=2, tape_layers=0, pointer=True),
+    dict(tape_layers=0, pointer=True, memory_span=3),
 ]
 TRANSLATIONS = [{**fusion, **shape} for fusion in FUSIONS for shape in SHAPES]
 EVERY_MODEL = pytest.mark.parametrize(
@@ -92,7 +94,11 @@ def test_step_by_step_scores_equal_those_of_the_whole(arch, options):
 
 @pytest.mark.parametrize(
     "arch, options",
-    [("lstmn_lm", dict(decoder_layers=2)), *(("lstmn", fusion) for fusion in FUSIONS)],
+    [
+        ("lstmn_lm", dict(decoder_layers=2)),
+        ("lstmn_lm", dict(tape_layers=0, pointer=True)),
+        *(("lstmn", fusion) for fusion in FUSIONS),
+    ],
     ids=str,
 )
 @pytest.mark.usefixtures("either_mode")

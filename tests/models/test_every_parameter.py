@@ -25,6 +25,7 @@ MODELS = [
     LSTMNLanguageModelConfig(**WRITER, decoder_layers=2, skip_connections=True, distance_bias=2),
     LSTMNLanguageModelConfig(**WRITER, memory_span=1),
     LSTMNLanguageModelConfig(**WRITER, pointer=True),
+    LSTMNLanguageModelConfig(**WRITER, pointer=True, tape_layers=0),
     LSTMNConfig(**BOTH, attention_fusion="none"),
     LSTMNConfig(**BOTH, attention_fusion="shallow", encoder_bidirectional=True),
     LSTMNConfig(**BOTH, attention_fusion="deep", encoder_layers=2, decoder_layers=2),

@@ -10,7 +10,7 @@ from tests.attend.small_models import trained
 from tests.models.small import build
 
 ANY = Dim.DYNAMIC
-LANGUAGE_MODELS = ["lm, 3 layers, span", "lm, pointer", "lm, adaptive softmax"]
+LANGUAGE_MODELS = ["lm, 3 layers, span", "lm, pointer", "lm, no tape", "lm, adaptive softmax"]
 TOKENS, OTHERS = torch.randint(4, 24, (2, 6)), torch.randint(4, 24, (3, 11))
 LENGTHS = torch.tensor([11, 7, 2])
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fairseq_lstmn.modules.output_layer import Pointer
+from fairseq_lstmn.modules.output_layer import Pointer, StateAttention
+from fairseq_lstmn.ops import Tape
 from tests.ops.test_memory import Allocations
 
 # B 1, T 2, n 3, O 2, V 4
@@ -104,3 +105,53 @@ def test_half_precision_is_mixed_in_single(pointer, dtype):
     assert actual.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
     # what the gate's own weights lose: 2^-9 of about 1
     assert torch.allclose(actual[0, 1].exp().sum().float(), torch.tensor(1.0), atol=4e-3)
+
+
+def attended(attention, states, span):
+    """What ``StateAttention`` computes of states (B, n, H), word by word."""
+    weights = torch.zeros(len(states), states.size(1), states.size(1), dtype=states.dtype)
+    for b, row in enumerate(states):
+        for t, state in enumerate(row):
+            query = torch.tanh(attention.query.weight @ state + attention.query.bias)
+            slots = row[max(0, t + 1 - span) : t + 1]
+            weights[b, t, t + 1 - len(slots) : t + 1] = (slots @ query).softmax(dim=0)
+    return weights
+
+
+@pytest.mark.parametrize("span", [0, 1, 3])
+@pytest.mark.parametrize("carried", [0, 2, 5])
+def test_states_are_attended_up_to_the_own_one(span, carried):
+    """With gradients, behind ``carried`` states that stood there before."""
+    torch.manual_seed(2)
+    attention = StateAttention(4, memory_span=span).double()
+    states = torch.randn(2, 7, 4, dtype=torch.double).mul(3).requires_grad_()
+    leaves = [states, *attention.parameters()]
+    before = attention(states[:, :carried])[1] if carried else None
+    computed = []
+    actual = attention(states[:, carried:], before)[0].tape
+    slots = 7 - carried + min(carried, span or 7)
+    for weights in (actual, attended(attention, states, span or 7)[:, carried:, -slots:]):
+        cotangent = torch.arange(weights.numel()).view_as(weights).sin()
+        computed.append([weights, *torch.autograd.grad((weights * cotangent).sum(), leaves)])
+    for actual, expected in zip(*computed, strict=True):
+        torch.testing.assert_close(actual, expected)
+
+
+def test_padded_steps_attend_nothing_and_nobody_attends_them():
+    torch.manual_seed(3)
+    attention, states = StateAttention(4), torch.randn(2, 5, 4)
+    alone, _ = attention(states[1:, :3])
+    states[1, 3:] = torch.nan
+    weights = attention(states, lengths=torch.tensor([5, 3]))[0].tape
+    torch.testing.assert_close(weights[1:, :3, :3], alone.tape)
+    assert not weights[1, 3:].any() and not weights[1, :, 3:].any()
+    torch.testing.assert_close(weights[0], attention(states[:1])[0].tape[0])
+
+
+def test_states_of_another_precision_are_gone_on_from():
+    """As a training in half precision does that another began."""
+    tape = Tape(torch.randn(2, 3, 4), torch.empty(2, 3, 0))
+    attention = StateAttention(4).to(torch.bfloat16)
+    weights, after = attention(torch.randn(2, 2, 4, dtype=torch.bfloat16), tape)
+    assert weights.tape.dtype == torch.float32 and after.hidden.dtype == torch.bfloat16
+    torch.testing.assert_close(weights.tape.sum(dim=2), torch.ones(2, 2))
