@@ -13,6 +13,7 @@ from fairseq_lstmn.data import Sample
 
 PREMISE = "src_tokens", "src_lengths"
 HYPOTHESIS = "hypothesis_tokens", "hypothesis_lengths"
+CONTINUES = "continues"
 
 
 class ContiguousBlocks(BaseWrapperDataset):
@@ -44,7 +45,7 @@ class ContiguousBlocks(BaseWrapperDataset):
         """fairseq's batch (empty for a shard whose streams have ended) with ``continues``."""
         batch: Sample = self.dataset.collater(samples)
         if samples:
-            batch["net_input"]["continues"] = samples[0]["id"] not in self.first
+            batch["net_input"][CONTINUES] = samples[0]["id"] not in self.first
         return batch
 
 

@@ -1,17 +1,23 @@
 """Language modelling on contiguous text: the rows of a batch go on in the next one."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from typing import Any
 
 from fairseq.data import EpochBatchIterator, FairseqDataset
+from fairseq.models import FairseqLanguageModel
 from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageModelingTask
+from torch import nn
 
 from fairseq_lstmn.data import Sample
-from fairseq_lstmn.data.datasets import ContiguousBlocks
+from fairseq_lstmn.data.datasets import CONTINUES, ContiguousBlocks
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.tasks.embed_std import EmbedStdConfig, EmbedStdTask
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -24,9 +30,9 @@ class ContiguousLanguageModelingTask(EmbedStdTask, LanguageModelingTask):
     """fairseq's ``language_modeling`` with blocks of text in the order of the text.
 
     Every batch row is a stream of consecutive blocks, as truncated backpropagation through time
-    needs; a model that carries its tape (``lstmn_lm --carry-tape N``) goes on reading. Batches
-    come in order in every epoch. Without a batch size a batch has --max-tokens tokens; one row
-    reads the text from end to end.
+    needs; a model that carries its tape (``lstmn_lm --carry-tape N``) goes on reading, others, such
+    as fairseq's own, read each block by itself. Batches come in order in every epoch. Without a
+    batch size a batch has --max-tokens tokens; one row reads the text from end to end.
     """
 
     @classmethod
@@ -40,6 +46,16 @@ class ContiguousLanguageModelingTask(EmbedStdTask, LanguageModelingTask):
                 "--task contiguous_language_modeling needs none"
             )
         return super().setup_task(args, **kwargs)
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> FairseqLanguageModel:
+        """A model whose decoder knows nothing of text that goes on is not told of it."""
+        model = super().build_model(cfg, from_checkpoint)
+        parameters = signature(model.decoder.forward).parameters
+        kinds = {parameter.kind for parameter in parameters.values()}
+        if CONTINUES not in parameters and Parameter.VAR_KEYWORD not in kinds:
+            logger.info("%s reads each block by itself", type(model).__name__)
+            model.decoder.register_forward_pre_hook(without_continues, with_kwargs=True)
+        return model
 
     # fairseq's announces a dataset, which it does not return either
     def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> Any:
@@ -92,3 +108,10 @@ class ContiguousLanguageModelingTask(EmbedStdTask, LanguageModelingTask):
                 "whose blocks go on anyway"
             )
         return super().eval_lm_dataloader(dataset, *args, **kwargs)
+
+
+def without_continues(
+    decoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a decoder's forward pass but for what ``ContiguousBlocks`` adds."""
+    return args, {name: value for name, value in kwargs.items() if name != CONTINUES}

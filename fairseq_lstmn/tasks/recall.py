@@ -43,6 +43,15 @@ class RecallConfig(EmbedStdConfig):
     test_examples: int = field(
         default=1000, metadata={"help": "examples of valid, and of test; the same for every --seed"}
     )
+    # transformer_lm takes these from its task, by these names
+    tokens_per_sample: int = field(
+        default=1024,
+        metadata={"help": "tokens that a model with a limit, such as transformer_lm, is built for"},
+    )
+    max_target_positions: Optional[int] = field(
+        default=None, metadata={"help": "the same, before --tokens-per-sample"}
+    )
+    add_bos_token: bool = field(default=False, metadata={"help": "refused: examples have none"})
     seed: int = II("common.seed")
 
 
@@ -72,7 +81,12 @@ class RecallTask(EmbedStdTask):
     @classmethod
     def setup_task(cls, cfg: Any, **kwargs: Any) -> "RecallTask":
         """Raises InputError for options under which there are no examples."""
-        for name in ("num_keys", "num_values", "train_examples", "test_examples"):
+        if cfg.add_bos_token:
+            raise InputError("--add-bos-token: not with --task recall, whose examples have none")
+        for name in (
+            *("num_keys", "num_values", "train_examples", "test_examples"),
+            *("tokens_per_sample", "max_target_positions"),
+        ):
             if cfg[name] is not None and cfg[name] < 1:
                 raise InputError(f"--{name.replace('_', '-')} {cfg[name]}: must be 1 or above")
         if cfg.pairs_growth < 0:

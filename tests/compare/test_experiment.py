@@ -61,6 +61,16 @@ WRONG = {
     "models.lstm: no model can be built of it (RuntimeError: ": dict(
         train={"decoder-hidden-size": -1}
     ),
+    " with decoder-ffn-embed-dim 1, the nearest to the baseline's ": dict(
+        models={"lstm": {"arch": "lstm_lm"}, "transformer": {"arch": "transformer_lm"}},
+        train={"decoder-hidden-size": False, "decoder-out-embed-dim": False},
+        match="parameters",
+    ),
+    "models.fconv has no option for its hidden size or its feed-forward width": dict(
+        models={"lstm": {"arch": "lstm_lm"}, "fconv": {"arch": "fconv_lm"}},
+        train={"decoder-hidden-size": False, "decoder-out-embed-dim": False},
+        match="parameters",
+    ),
     "match: parameters: models.lstmn has ": dict(
         models={"lstm": {"arch": "lstm_lm"}, "lstmn": {"arch": "lstmn_lm"}}, match="parameters"
     ),
@@ -134,6 +144,28 @@ def test_parameters_are_those_that_fairseq_trains(experiment):
     words = 24  # 20 letters and four of fairseq's own
     assert counted.embeddings == 8 * words
     assert counted.others == (4 * 8 * (8 + 8) + 2 * 4 * 8) + (8 * words + words)
+
+
+@pytest.mark.parametrize("hidden", [100, 300])
+def test_a_transformer_is_matched_by_its_feed_forward_layers(experiment, hidden):
+    """The number of parameters is linear in their width."""
+    sizes = ("embed-dim", "input-dim", "output-dim", "attention-heads", "layers")
+    options = {f"decoder-{name}": value for name, value in zip(sizes, (16, 16, 16, 2, 2))}
+    transformer = {"arch": "transformer_lm", **options}
+    matched = experiment(
+        {"decoder-hidden-size": False, "decoder-out-embed-dim": False},
+        models={
+            "lstm": {"arch": "lstm_lm", "decoder-hidden-size": hidden},
+            "transformer": transformer,
+        },
+        match="parameters",
+    )
+    target, ours = (count.all for count in matched.parameters.values())
+    assert abs(ours - target) <= 0.01 * target
+    [[name, width]] = matched.chosen["transformer"].items()
+    assert name == "decoder-ffn-embed-dim"
+    per_unit = 2 * (2 * 16 + 1)  # of two layers, two weights and a bias
+    assert width == round(width + (target - ours) / per_unit)  # none is nearer
 
 
 @pytest.mark.parametrize("baseline, width", [("lstm", 8), ("lstm", 64), ("lstmn", 256)])

@@ -1,4 +1,9 @@
-"""Contiguous text: where the vectors of its words start; what it does is in the flows."""
+"""Contiguous text: models of fairseq's own, and where the vectors of its words start.
+
+What it does is in the flows.
+"""
+
+import copy
 
 import pytest
 import torch
@@ -14,16 +19,35 @@ def data(tmp_path_factory):
     return monolingual_data(tmp_path_factory.mktemp("text"))
 
 
-def build(data, *given, from_checkpoint=False):
+def build(data, *given, arch="lstm_lm", from_checkpoint=False):
     """A model of fairseq's own on the task with the options ``given``."""
     argv = [
         str(data), "--user-dir", str(PLUGIN), "--task", "contiguous_language_modeling",
-        "--sample-break-mode", "none", "--arch", "lstm_lm", "--decoder-embed-dim", "40", *given,
+        "--sample-break-mode", "none", "--arch", arch, "--decoder-embed-dim", "40", *given,
     ]  # fmt: skip
     args = options.parse_args_and_arch(options.get_training_parser(), argv)
     cfg = convert_namespace_to_omegaconf(args)
     torch.manual_seed(0)
     return tasks.setup_task(cfg.task).build_model(cfg.model, from_checkpoint)
+
+
+@pytest.mark.parametrize("arch", ["lstm_lm", "transformer_lm"])
+def test_a_model_that_carries_nothing_reads_each_block_by_itself(data, arch):
+    """Copies of it too, such as fairseq's moving average makes."""
+    model, tokens = build(data, arch=arch).eval(), torch.randint(4, 20, (2, 5))
+    expected, _ = model(tokens, src_lengths=torch.tensor([5, 5]))
+    for reader in model, copy.deepcopy(model):
+        for continues in False, True:
+            scores, _ = reader(tokens, src_lengths=torch.tensor([5, 5]), continues=continues)
+            assert torch.equal(scores, expected)
+
+
+def test_a_model_that_carries_its_tape_is_told_what_goes_on(data):
+    model = build(data, "--carry-tape", "9", arch="lstmn_lm").eval()
+    first, second = torch.randint(4, 20, (2, 1, 5))
+    whole, _ = model(torch.cat([first, second], dim=1))
+    model(first, continues=False)
+    torch.testing.assert_close(model(second, continues=True)[0], whole[:, 5:])
 
 
 def test_vectors_start_as_wide_as_asked(data):

@@ -55,7 +55,7 @@ def test_there_are_as_many_examples_keys_and_values_as_asked_for():
     assert len(task(num_keys=5).target_dictionary) == task().dictionary.nspecial + 10
 
 
-@pytest.mark.parametrize("arch", ["lstm_lm", "lstmn_lm"])
+@pytest.mark.parametrize("arch", ["lstm_lm", "lstmn_lm", "transformer_lm"])
 def test_symbols_start_as_wide_as_asked_for_in_every_model(arch):
     torch.manual_seed(1)
     argv = ["--task", "recall", "--arch", arch, "--optimizer", "adam", "--num-keys", "50"]
@@ -76,6 +76,8 @@ WRONG = {
     "nothing to train on": (dict(train_examples=0), "--train-examples 0: must be 1 or above"),
     "nothing to test on": (dict(test_examples=-1), "--test-examples -1: must be 1 or above"),
     "a negative growth": (dict(pairs_growth=-1), "--pairs-growth -1: must be 0 or above"),
+    "no tokens": (dict(tokens_per_sample=0), "--tokens-per-sample 0: must be 1 or above"),
+    "a mark before all": (dict(add_bos_token=True), "--add-bos-token: not with --task recall"),
     "a negative width": (dict(embed_std=-1.0), "--embed-std -1.0: must be 0 or above"),
 }
 

@@ -15,6 +15,7 @@ from fairseq import tasks, utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.models import BaseFairseqModel
 from fairseq.tasks.fairseq_task import FairseqTask
+from numpy.polynomial import Polynomial
 from omegaconf import OmegaConf, open_dict
 
 from fairseq_lstmn.compare.plan.options import check_training
@@ -24,8 +25,13 @@ from fairseq_lstmn.compare.types import Options
 from fairseq_lstmn.data.lengths import see_options
 from fairseq_lstmn.errors import InputError
 
-HIDDEN_SIZES = "encoder-hidden-size", "decoder-hidden-size"
+# what is set to match parameters: the first of these sizes that an architecture has
+SIZES = {
+    "hidden size": ("encoder-hidden-size", "decoder-hidden-size"),
+    "feed-forward width": ("encoder-ffn-embed-dim", "decoder-ffn-embed-dim"),
+}
 PROBES = 17, 67, 257  # units, no widths that outputs usually have
+ROUNDING = 0.01  # of coefficients, which count weights
 NEAR_ENOUGH = 0.01  # of the baseline's parameters
 SKIP = "skip-invalid-size-inputs-valid-test"
 
@@ -100,23 +106,27 @@ def trainable(modules: Iterable[torch.nn.Module]) -> int:
 
 
 def match(data: str | None, options: Options, target: int, section: str) -> dict[str, int]:
-    """Options with hidden sizes for which the model has ``target`` parameters within 1%.
+    """Options with sizes for which the model has ``target`` parameters within 1%.
 
-    The sizes are those of HIDDEN_SIZES that the architecture has; all are set to the same.
+    They are those of the first of SIZES that the architecture has; all are set to the same.
     Raises InputError if there is no such size.
     """
-    names = [name for name in HIDDEN_SIZES if takes(data, options, name, section)]
-    if not names:
-        raise InputError(f"match: parameters: {section} has no option for its hidden size")
+    sizes = ([n for n in names if takes(data, options, n, section)] for names in SIZES.values())
+    names = next(filter(None, sizes), None)
+    if names is None:
+        raise InputError(
+            f"match: parameters: {section} has no option for its {' or its '.join(SIZES)}"
+        )
     builder = ModelBuilder(data, {**options, **dict.fromkeys(names, PROBES[0])}, section)
 
     def parameters(size: int) -> int:
         return builder.count(dict.fromkeys(names, size)).all
 
-    # weights are products of widths, so the number is a polynomial of second degree in the size
-    curve = np.polyfit(PROBES, [parameters(size) for size in PROBES], deg=2)
-    roots = np.roots(curve - [0, 0, target])
-    middle = max(2, round(float(max(roots.real))))
+    # weights are products of widths, so the number is a polynomial in the size: of second degree,
+    # or of first where the size is one side of a weight only; what is below ROUNDING is none
+    counted = [parameters(size) for size in PROBES]
+    curve = Polynomial.fit(PROBES, counted, deg=2).convert().trim(ROUNDING)
+    middle = max(2, round(max((curve - target).roots().real, default=0.0)))
     # one size may be apart: the model's output width, where it needs no projection to it
     counts = {size: parameters(size) for size in range(middle - 1, middle + 2)}
     size = min(counts, key=lambda size: abs(counts[size] - target))
