@@ -34,7 +34,7 @@ NOT_IN_ORDER = (
 )
 # tried by --cache-tune
 THETAS = 0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0
-LAMBDAS = 0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5
+LAMBDAS = 0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7
 
 
 def add_options(parser: ArgumentParser) -> None:

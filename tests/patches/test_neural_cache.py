@@ -171,6 +171,7 @@ def test_both_numbers_are_the_best_by_validation(monkeypatch):
     scoring = cached(0.0, 0.0, subset="valid")
     blocks = score(task, model, texts["test"], scoring, monkeypatch, **loading)
     assert (scoring.theta, scoring.share) == best
+    assert THETAS.index(scoring.theta) != LAMBDAS.index(scoring.share)  # which is not the other
     assert THETAS[0] < scoring.theta < THETAS[-1] and LAMBDAS[0] < scoring.share < LAMBDAS[-1]
     tuned = math.fsum(torch.cat([logs for *_, logs in blocks]).tolist())
     assert tuned == total("test", *best)  # nothing is left in the cache
