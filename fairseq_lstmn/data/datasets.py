@@ -5,8 +5,10 @@ B batch, S premise length, T hypothesis length, n joined length.
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from fairseq.data import BaseWrapperDataset, Dictionary, FairseqDataset, data_utils
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fairseq_lstmn.data import Sample
@@ -47,6 +49,13 @@ class ContiguousBlocks(BaseWrapperDataset):
         if samples:
             batch["net_input"][CONTINUES] = samples[0]["id"] not in self.first
         return batch
+
+
+class InOrder(BaseWrapperDataset):
+    """Examples in the order of the text, where fairseq's language models have them by length."""
+
+    def ordered_indices(self) -> NDArray[np.int64]:
+        return np.arange(len(self))
 
 
 class SentencePairs(BaseWrapperDataset):

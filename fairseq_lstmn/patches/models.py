@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.reading import ReadingModel
 from fairseq_lstmn.patches.alignment import with_alignment
+from fairseq_lstmn.patches.neural_cache import CachedScoring
 from fairseq_lstmn.patches.registry import Original, patch
 
 
@@ -94,7 +95,12 @@ def check_criterion(arch: str, model: type[Any], criterion: str) -> None:
 
 @patch(BaseFairseqModel, "prepare_for_inference_")
 def prepare_for_inference(prepare: Original, model: BaseFairseqModel, cfg: Any) -> None:
-    """Where unknown words are to be replaced the model keeps its attention."""
+    """Where unknown words are to be replaced the model keeps its attention.
+
+    What is scored with a neural cache is made known to what tunes it.
+    """
+    if CachedScoring.current is not None:
+        CachedScoring.current.models.append(model)
     generation = with_alignment(cfg.generation)
     if generation is not cfg.generation:
         cfg = copy.copy(cfg)

@@ -16,9 +16,17 @@ from fairseq_lstmn.data.lengths import UNLIMITED
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.patches.distributed import refuse_several_readers
 from fairseq_lstmn.patches.models import check_criterion, check_task
+from fairseq_lstmn.patches.neural_cache import CachedScoring, add_options
 from fairseq_lstmn.patches.registry import Original, patch
 
 LIMITS = {"max_positions", "max_source_positions", "max_target_positions"}
+
+
+@patch(options, "add_eval_lm_args")
+def add_eval_lm_args(add: Original, parser: argparse.ArgumentParser) -> None:
+    """fairseq-eval-lm scores with a neural cache too."""
+    add(parser)
+    add_options(parser)
 
 
 @patch(options, "parse_args_and_arch")
@@ -91,8 +99,10 @@ def check_reading(namespace: Any) -> None:
         check_interactive(namespace)
     if generate:
         check_generate(namespace)
-    if generate or hasattr(namespace, "context_window"):  # the latter is fairseq-eval-lm
+    eval_lm = hasattr(namespace, "neural_cache")
+    if generate or eval_lm:
         check_shard(namespace)
+    CachedScoring.current = CachedScoring.of(namespace) if eval_lm else None
     if generate:
         take_shard(namespace)
 

@@ -23,6 +23,7 @@ from fairseq_lstmn.data import Sample
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.modules.language_decoder import CarriedTapes
 from fairseq_lstmn.patches.alignment import NONE_ATTENDS, align, attention_in, average
+from fairseq_lstmn.patches.neural_cache import CachedScoring
 from fairseq_lstmn.patches.registry import Original, patch, setting
 
 Hypotheses: TypeAlias = list[list[dict[str, Any]]]  # of each sentence, the best first
@@ -242,3 +243,18 @@ def score_with_carried_tapes(
             " --model-overrides \"{'carry_tape': 0}\""
         )
     return generate(scorer, models, sample, *args, **kwargs)
+
+
+@patch(SequenceScorer, "generate")
+def score_with_neural_cache(
+    generate: Original,
+    scorer: SequenceScorer,
+    models: list[BaseFairseqModel],
+    sample: Sample,
+    **kwargs: Any,
+) -> Any:
+    """``fairseq-eval-lm --neural-cache`` mixes what the cache says into every probability."""
+    scoring = CachedScoring.current
+    if scoring is None:
+        return generate(scorer, models, sample, **kwargs)
+    return scoring.score(generate, scorer, sample)

@@ -1,14 +1,17 @@
-"""``fairseq.tasks``: how all load their data, and sentence prediction, whose labels are checked."""
+"""``fairseq.tasks``: how all load their data, and what some check or order of theirs."""
 
 import logging
 import re
 from pathlib import Path
 from typing import Any
 
+from fairseq.data import FairseqDataset, MonolingualDataset
 from fairseq.tasks import TASK_REGISTRY
 from fairseq.tasks.fairseq_task import FairseqTask
+from fairseq.tasks.language_modeling import LanguageModelingTask
 from fairseq.tasks.sentence_prediction import SentencePredictionTask
 
+from fairseq_lstmn.data.datasets import InOrder
 from fairseq_lstmn.data.labels import (
     PredictionTask,
     check_labels,
@@ -19,6 +22,7 @@ from fairseq_lstmn.data.labels import (
 from fairseq_lstmn.errors import InputError
 from fairseq_lstmn.models.reading import ReadingModel
 from fairseq_lstmn.patches.models import model_of
+from fairseq_lstmn.patches.neural_cache import CachedScoring
 from fairseq_lstmn.patches.registry import Original, patch
 
 logger = logging.getLogger(__name__)
@@ -90,6 +94,29 @@ def load_checked_labels(
         raise
     check(task, split)
     return loaded
+
+
+@patch(LanguageModelingTask, "eval_lm_dataloader")
+def load_text(
+    load: Original, task: LanguageModelingTask, dataset: FairseqDataset, *args: Any, **kwargs: Any
+) -> Any:
+    """With a neural cache a text is scored in its order, which fairseq's by length is not.
+
+    If the cache's two numbers are to be tuned, that is done before.
+    """
+
+    def in_order(dataset: FairseqDataset) -> Any:
+        if isinstance(dataset, MonolingualDataset):
+            dataset = InOrder(dataset)
+        return load(task, dataset, *args, **kwargs)
+
+    scoring = CachedScoring.current
+    if scoring is None:
+        return load(task, dataset, *args, **kwargs)
+    if scoring.subset is not None:
+        task.load_dataset(scoring.subset)
+        scoring.tune(task.target_dictionary, in_order(task.dataset(scoring.subset)))
+    return in_order(dataset)
 
 
 def load_subset(

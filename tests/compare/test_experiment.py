@@ -48,6 +48,12 @@ WRONG = {
         metrics=["bleu"]
     ),
     "beam: unknown option of fairseq's, in score, with value 5": dict(score={"beam": 5}),
+    "models.lstm: --neural-cache 9: needs --cache-theta and --cache-lambda, or --cache-tune": dict(
+        models={"lstm": {"arch": "lstm_lm", "neural-cache": 9}}
+    ),
+    "models.lstm: --cache-tune test: is what is scored (--gen-subset)": dict(
+        models={"lstm": {"arch": "lstm_lm", "neural-cache": 9, "cache-tune": "test"}}
+    ),
     "has no part 'test2'": dict(score={"gen-subset": "test2"}),
     "tune.valid-subset: ['valid', 'test']: must stand in train, for all": dict(
         tune={"valid-subset": ["valid", "test"]}

@@ -44,6 +44,30 @@ def test_the_best_checkpoint_by_validation_is_scored_on_the_test_set(all_runs):
         assert "--lr" not in command and "--max-update" not in command
 
 
+CACHE = {"neural-cache": 9, "cache-tune": "valid"}
+
+
+def test_a_training_is_scored_with_a_cache_and_without(runs):
+    models = {
+        "cached": {"arch": "lstm_lm", **CACHE},
+        "lstm": {"arch": "lstm_lm"},
+        "lstmn": {"arch": "lstmn_lm"},
+        "lstmn-cache": {"arch": "lstmn_lm", **CACHE},
+    }
+    made = runs({"decoder-hidden-size": 150}, models=models, match="parameters", seeds=[3])
+    chosen = made.of_all_seeds(made.tuned())
+    for with_cache, without in ((chosen[0], chosen[1]), (chosen[3], chosen[2])):
+        assert with_cache.train == without.train and with_cache.folder == without.folder
+        assert "--neural-cache" not in [*with_cache.train.command, *without.score.command]
+        assert argument(with_cache.score.command, "--neural-cache") == "9"
+        assert argument(with_cache.score.command, "--cache-tune") == "valid"
+        assert with_cache.score.log != without.score.log
+    parameters = made.experiment.parameters
+    assert parameters["cached"] == parameters["lstm"]
+    assert parameters["lstmn-cache"] == parameters["lstmn"]
+    assert made.experiment.chosen["lstmn-cache"] == made.experiment.chosen["lstmn"] != {}
+
+
 RECALL = {"task": "recall", "pairs": 2, "num-keys": 4, "tokens-per-sample": False}
 
 

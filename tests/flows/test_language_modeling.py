@@ -208,6 +208,30 @@ def test_adaptive_softmax_and_shared_embedding(data, tmp_path):
     assert tokens == tokens_in(data)
 
 
+def test_a_neural_cache_is_tuned_by_one_text_and_scores_another(data, checkpoint):
+    sentences = "--sample-break-mode", "eos", "--batch-size", 1, "--output-word-probs"
+
+    def words_and_score(*options):
+        output = eval_lm(data, checkpoint, *sentences, *options)
+        return output, sorted(re.findall(r"eval_lm \| (\d+ .*\])$", output, re.M)), score(output)
+
+    tuned, *by_valid = words_and_score("--neural-cache", 40, "--cache-tune", "valid")
+    theta, share, there, without = re.search(
+        r"--cache-tune valid: of 81 pairs theta (\S+), lambda (\S+), with a perplexity of (\S+)"
+        r" there, (\S+) without a cache",
+        tuned,
+    ).groups()
+    assert 1 < float(there) <= float(without) and by_valid[1][0] == tokens_in(data)
+    cache = "--neural-cache", 40, "--cache-theta", theta, "--cache-lambda"
+    assert words_and_score(*cache, share)[1:] == tuple(by_valid)
+
+    _, *plain = words_and_score()
+    _, *with_none = words_and_score(*cache, 0)
+    _, *with_much = words_and_score(*cache, 0.9)
+    assert with_none == plain and len(plain[0]) == 11  # sentences
+    assert with_much[1] != plain[1]
+
+
 @pytest.mark.parametrize("arch", ["lstmn_lm", "lstmn_lm_pointer"])
 def test_contiguous_text_carries_its_tape(data, tmp_path, arch):
     task = "contiguous_language_modeling"

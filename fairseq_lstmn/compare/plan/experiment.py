@@ -147,9 +147,13 @@ class Experiment:
     def _matched(self) -> dict[str, ModelBuilder]:
         """What builds every model, the baseline first; sizes are chosen, parameters counted."""
         plan = self.plan
-        builders = {}
+        builders: dict[str, ModelBuilder] = {}
         for model in dict.fromkeys([plan.baseline, *plan.models]):
-            section = f"models.{model}"
+            section, twin = f"models.{model}", plan.trained_as(model)
+            if twin in builders:
+                builders[model], self.chosen[model] = builders[twin], self.chosen[twin]
+                self.parameters[model] = self.parameters[twin]
+                continue
             if plan.match and model != plan.baseline:
                 target = self.parameters[plan.baseline].all
                 options = plan.options(model)
@@ -160,9 +164,10 @@ class Experiment:
 
     def _subsets(self) -> dict[str, str]:
         plan, kind = self.plan, self.kind
-        options = score_options(kind, self.options(plan.baseline), plan.score)
-        with_path = {**options, "path": "checkpoint_best.pt"}
-        parsed(kind.parser(), plan.data, with_path, "score")
+        for model in plan.models:
+            options = score_options(kind, self.options(model), plan.scoring(model))
+            section = "score" if plan.scoring(model) == plan.score else f"models.{model}"
+            parsed(kind.parser(), plan.data, {**options, "path": "checkpoint_best.pt"}, section)
         subsets = {
             "train": str(plan.train.get("train-subset", "train")),
             "valid": str(plan.train.get("valid-subset", "valid")),

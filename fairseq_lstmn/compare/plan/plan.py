@@ -30,6 +30,8 @@ BUDGETS = {
 
 OPTION = re.compile("[A-Za-z0-9][A-Za-z0-9_-]*")
 WORDS = "task", "arch", "criterion"  # of the options, those that choose other options
+# of a model's own options, those of its scoring (fairseq-eval-lm), for which nothing is trained
+OF_SCORING = "neural-cache", "cache-theta", "cache-lambda", "cache-tune"
 LONGEST = 200  # letters of a model's name, which a folder has too
 TEXTS = frozenset({"data", "title", "baseline", "budget"})  # keys whose values stay as written
 
@@ -56,7 +58,18 @@ class Plan:
 
     def options(self, model: str) -> Options:
         """The options of fairseq-train for ``model``: its own go before those of all."""
-        return {**self.train, **self.models[model]}
+        own = {n: value for n, value in self.models[model].items() if n not in OF_SCORING}
+        return {**self.train, **own}
+
+    def scoring(self, model: str) -> Options:
+        """The options of ``score`` for ``model``, with its own."""
+        own = {n: value for n, value in self.models[model].items() if n in OF_SCORING}
+        return {**self.score, **own}
+
+    def trained_as(self, model: str) -> str:
+        """The first of the models, from the baseline on, with the same training as ``model``."""
+        names = [self.baseline, *self.models]
+        return next(name for name in names if self.options(name) == self.options(model))
 
     def trials(self) -> list[Options]:
         """The combinations of ``tune``, each a dict of options; one empty dict without it."""

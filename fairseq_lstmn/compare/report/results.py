@@ -6,6 +6,7 @@ whenever the same comparison is made.
 
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -32,6 +33,8 @@ from fairseq_lstmn.compare.run.status import (
 )
 from fairseq_lstmn.compare.types import Numbers, Options
 
+CACHE = r"--cache-tune \S+: .* without a cache"  # fairseq-eval-lm's line
+
 
 def collect(runs: Runs) -> Results:
     """The results of the runs that have finished so far."""
@@ -51,7 +54,7 @@ def collect(runs: Runs) -> Results:
         "title": str(plan.title),
         "errors": [*unequal, *run_errors(plan, outcomes, trials)],
         "warnings": [*experiment.warnings, *unanswered(outcomes)],
-        "notes": [*([] if unequal else equal), *notes(experiment)],
+        "notes": [*([] if unequal else equal), *notes(experiment), *tuned_caches(outcomes)],
         "data": plan.data,
         "baseline": plan.baseline,
         "seeds": plan.seeds,
@@ -155,6 +158,12 @@ def notes(experiment: Experiment) -> list[str]:
     if len(plan.seeds) == 1:
         sentences.append("One seed: nothing is known of other trainings, so there is no verdict.")
     return sentences
+
+
+def tuned_caches(outcomes: Sequence[RunStatus]) -> list[str]:
+    """What each run says of its neural cache, tuned when it was scored."""
+    said = [(outcome.run, re.search(CACHE, outcome.run.score.text())) for outcome in outcomes]
+    return [f"{run.name}: {match[0]}." for run, match in said if match]
 
 
 def machine() -> dict[str, str]:

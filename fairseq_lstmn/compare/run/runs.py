@@ -83,7 +83,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Run:
-    """A training with one seed and its scoring. Equal runs have the same folder."""
+    """A training with one seed and its scoring. Equal trainings have the same folder."""
 
     model: str
     seed: int
@@ -196,16 +196,17 @@ class Runs:
         ]
 
     def _run(self, model: str, seed: int, trial: Options) -> Run:
-        data, kind = self.experiment.plan.data, self.experiment.kind
+        plan, kind = self.experiment.plan, self.experiment.kind
+        data = plan.data
         options = self.experiment.options(model, trial)
         depends_on = [self._data, fingerprint.of_named_files(options), self.versions]
         digest = fingerprint.digest([spelled(options), seed, depends_on])
-        folder = self.dest / "runs" / f"{model}-seed{seed}-{digest}"
+        folder = self.dest / "runs" / f"{plan.trained_as(model)}-seed{seed}-{digest}"
         options = {"user-dir": str(fingerprint.PACKAGE), "distributed-world-size": 1, **options}
         own = {"seed": seed, "save-dir": str(folder), "log-format": "json"}
         training = {**options, **own, "no-epoch-checkpoints": True}
         train = ["fairseq-train", *arguments(data, training)]
-        score_own = self.experiment.plan.score
+        score_own = plan.scoring(model)
         scores = folder / f"score-{fingerprint.digest(spelled(score_own))}"
         best = {"path": str(folder / BEST)}
         scoring = {**score_options(kind, options, score_own), **best}

@@ -31,13 +31,13 @@ class Submitter:
         Raises InputError if the queue takes none. An interrupt is for the queue to answer.
         """
         self._score = score
-        missing = {run.folder.name: run for run in runs if next_stage(run, score)}
+        missing = {self._place(run): run for run in runs if next_stage(run, score)}
         queued = self._queue.jobs()
         jobs = {job: chosen for job in queued if (chosen := self._runs_of(job, missing))}
         if jobs:
             self._say(f"{listed(jobs)} of an earlier command")
-        at_work = {run.folder for chosen in jobs.values() for run in chosen}
-        new = [run for run in missing.values() if run.folder not in at_work]
+        at_work = {self._place(run) for chosen in jobs.values() for run in chosen}
+        new = [run for place, run in missing.items() if place not in at_work]
         if new:
             for run in new:
                 self._forget_error(run)
@@ -48,10 +48,15 @@ class Submitter:
             self._wait_for(jobs)
 
     def _runs_of(self, job: Submitted, runs: dict[str, Run]) -> list[Run]:
-        """Which of ``runs``, by the names of their folders, a job brings as far as is asked."""
+        """Which of ``runs``, by their places, a job brings as far as is asked."""
         does = work_of(job)
-        names = [run.folder.name for run in does.runs] if does.score == self._score else []
-        return [runs[name] for name in names if name in runs]
+        places = map(self._place, does.runs) if does.score == self._score else ()
+        return [runs[place] for place in places if place in runs]
+
+    def _place(self, run: Run) -> str:
+        """Where among all runs is what a job does last; of one training there may be two scores."""
+        last = run.score.log.parent if self._score else run.folder
+        return str(last.relative_to(run.folder.parent))
 
     def _forget_error(self, run: Run) -> None:
         if error := run.error():
