@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up if needed, then compares small models on associative recall, on real text and on dates in
-# words, by the plans in scripts/quickstart/. Arguments go to all of the comparisons:
+# words, by the plans in scripts/quickstart/, and says in a few lines and a picture what came out. Arguments go to all of the comparisons:
 # bash scripts/quickstart.sh 'seeds=[1]'
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -30,7 +30,9 @@ for plan in recall language_models dates; do
         --jobs 2 --dest "quickstart/comparisons/$plan"
 done
 
-echo -e "\nthree of the dates, in words (S), right (T) and as lstmn_deep says (D):"
+echo -e "\nthree of the dates, in words (S), right (T) and as the LSTMN says (D):"
 # the newest: other seeds or an earlier plan leave theirs there too
-decoded=$(ls -t quickstart/comparisons/dates/runs/lstmn_deep-*/score-*/generate-test.txt | head -1)
+decoded=$(ls -t quickstart/comparisons/dates/runs/LSTMN-*/score-*/generate-test.txt | head -1)
 grep -E '^[STD]-[0-2]\s' "$decoded" | sort --stable --key 2n,2 --field-separator -
+
+python scripts/quickstart_summary.py quickstart/comparisons

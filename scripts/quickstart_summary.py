@@ -3,7 +3,7 @@
 
     python scripts/quickstart_summary.py quickstart/comparisons
 
-reads the results.json of its folders recall, text and dates, and draws summary.png there.
+reads results.json in its folders recall, language_models and dates, and draws summary.png beside.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from fairseq_lstmn.errors import InputError, report_in_one_line
 # by folder: what was asked of the models, and how a score reads
 QUESTIONS: dict[str, tuple[str, Callable[[float], str]]] = {
     "recall": ("name the value that stood beside a key", "{:.0f}% right".format),
-    "text": ("foretell the next word of a manual", "{:.0f} words to choose from".format),
+    "language_models": ("foretell the next word of a manual", "{:.0f} words to choose from".format),
     "dates": ("write dates in words as digits", "{:.0f}% right".format),
 }
 

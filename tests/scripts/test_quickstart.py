@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -69,9 +70,10 @@ def in_checkout(folder, *command):
     return subprocess.check_output(command, cwd=folder, env=environment, text=True).splitlines()
 
 
-def test_models_are_compared_and_dates_are_shown(checkout):
+def test_models_are_compared_and_what_came_out_is_told(checkout):
     command = "bash", "scripts/quickstart.sh", "seeds=[1]", "train.max-update=2"
-    title, *shown = in_checkout(checkout, *command)[-10:]
+    printed = in_checkout(checkout, *command)
+    title, *shown = printed[-17:-7]
     assert title.startswith("three of the dates")
     dates = checkout / "quickstart" / "dates"
     words, digits = (
@@ -87,12 +89,19 @@ def test_models_are_compared_and_dates_are_shown(checkout):
     )
     comparisons = checkout / "quickstart" / "comparisons"
     for plan, models in {
-        "recall": ["lstm_lm", "lstmn_lm-distance-bias"],
-        "language_models": ["lstm_lm", "lstmn_lm", "lstmn_lm-distance-bias"],
-        "dates": ["lstm", "lstmn_deep"],
+        "recall": ["LSTM", "LSTMN"],
+        "language_models": ["LSTM", "LSTMN", "LSTMN-pointer", "Transformer"],
+        "dates": ["LSTM", "LSTMN"],
     }.items():
         found = json.loads((comparisons / plan / "results.json").read_text())
         assert found["errors"] == []
         assert [model["name"] for model in found["models"]] == models
         sizes = [model["parameters"]["all"] for model in found["models"]]
         assert max(sizes) - min(sizes) <= 0.01 * sizes[0]
+
+    _, picture, told, *answers, last = printed[-7:]
+    assert (checkout / picture).read_bytes().startswith(b"\x89PNG")
+    assert told.startswith("An LSTM keeps") and last.startswith("all with as many parameters")
+    for answer, asked in zip(answers, ["name the value", "foretell", "write dates"], strict=True):
+        assert answer.startswith(f"- {asked}")
+    assert re.search(r"Transformer \d+ words", answers[1])
