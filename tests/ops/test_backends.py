@@ -266,7 +266,7 @@ class Recorder(StandIn):
             self.capturing = True
             raise RuntimeError("capture was not joined")
         if self.fails == "hang":
-            Event().wait(1)
+            Event().wait(20)
         made = super().record(function)
         return (lambda: None) if self.fails == "replay nothing" else made
 
@@ -283,7 +283,7 @@ def chosen_with(fails, put, caplog, monkeypatch):
 @pytest.mark.parametrize("fails", ["hang", "replay nothing"])
 def test_triton_goes_without_graphs_if_these_are_wrong(put, caplog, monkeypatch, fails):
     if fails == "hang":
-        monkeypatch.setattr(selfcheck, "PATIENCE", 0.5)
+        monkeypatch.setattr(selfcheck, "PATIENCE", 3)
     name, warnings, _ = chosen_with(fails, put, caplog, monkeypatch)
     assert name == "triton_eager" and len(warnings) == 1
 
