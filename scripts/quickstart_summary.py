@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
-from results_map import Result, draw
+from results_map import Named, Result, draw
 
 from fairseq_lstmn.compare.report.schema import Results
 from fairseq_lstmn.errors import InputError, report_in_one_line
@@ -35,18 +35,20 @@ def load(folder: Path) -> Results:
 
 
 def rows(task: str, results: Results) -> Iterator[Result]:
-    """Every model against the baseline, as shares of its perplexity or errors."""
-    metric, baseline = results["metrics"][0], results["baseline"]
-    means = {model["name"]: model["scores"][metric["name"]]["mean"] for model in results["models"]}
-    for model in results["models"]:
-        difference = model["scores"][metric["name"]]["difference"]
-        if difference is None or None in (difference["low"], difference["high"]):
+    """Every model against the baseline, as shares of its perplexity or errors, if it has any."""
+    metric = results["metrics"][0]
+    scores = {model["name"]: model["scores"][metric["name"]] for model in results["models"]}
+    lstm = scores[results["baseline"]]["mean"]
+    if lstm == 100 and metric["unit"] == "%":
+        return
+    for name, score in scores.items():
+        own, difference = score["mean"], score["difference"]
+        if lstm is None or own is None or difference is None:
             continue
-        unit = "perplexity " if metric["name"] == "perplexity" else ""
-        yield Result.of(
-            *(task, f"{unit}{means[baseline]}", model["name"], str(means[model["name"]])),
-            *(f"{difference['low']} to {difference['high']}", difference["verdict"]),
-        )
+        low, high = difference["low"], difference["high"]
+        if low is not None and high is not None:
+            row = Named(task, name, difference["verdict"])
+            yield Result.of(row, lstm, own, low, high, metric["unit"])
 
 
 def line(name: str, results: Results) -> str:

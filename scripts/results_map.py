@@ -27,6 +27,14 @@ NAMES = 1.05  # what the names of models need behind that
 ROW = 0.24  # inches
 
 
+class Named(NamedTuple):
+    """A row without its numbers."""
+
+    task: str
+    model: str
+    verdict: str
+
+
 class Result(NamedTuple):
     """A model against the LSTM. ``change``, ``low`` and ``high`` are shares of the LSTM's."""
 
@@ -38,16 +46,12 @@ class Result(NamedTuple):
     high: float
 
     @staticmethod
-    def of(task: str, lstm: str, model: str, score: str, interval: str, verdict: str) -> "Result":
-        """That of a table's cells. Raises InputError for a verdict or numbers that are none."""
-        baseline, own, (low, high) = number(lstm), number(score), numbers(interval)
-        if verdict not in COLORS:
-            raise InputError(f"{task}, {model}: {verdict}: is no verdict")
-        if "perplexity" in lstm:
-            return Result(task, model, verdict, own / baseline - 1, low / baseline, high / baseline)
-        errors = 100 - baseline
-        change = (baseline - own) / errors
-        return Result(task, model, verdict, change, -high / errors, -low / errors)
+    def of(row: "Named", lstm: float, score: float, low: float, high: float, unit: str) -> "Result":
+        """Of two scores in a unit, "%" or that of a perplexity, and the interval between them."""
+        if unit != "%":
+            return Result(*row, score / lstm - 1, low / lstm, high / lstm)
+        errors = 100 - lstm
+        return Result(*row, (lstm - score) / errors, -high / errors, -low / errors)
 
 
 def numbers(cell: str) -> list[float]:
@@ -62,12 +66,20 @@ def number(cell: str) -> float:
 
 
 def results(text: str) -> Iterator[Result]:
-    """Those of a page, in its order; rows without an interval are left out."""
+    """Those of a page, in its order; rows without an interval are left out.
+
+    Raises InputError for a verdict or a score that is none.
+    """
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("|") and len(cells) >= 6 and len(numbers(cells[4])) == 2:
-            task = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", cells[0])
-            yield Result.of(task, *cells[1:6])
+            lstm, model, score, interval, verdict = cells[1:6]
+            row = Named(re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", cells[0]), model, verdict)
+            if verdict not in COLORS:
+                raise InputError(f"{row.task}, {model}: {verdict}: is no verdict")
+            unit = "" if "perplexity" in lstm else "%"
+            low, high = numbers(interval)
+            yield Result.of(row, number(lstm), number(score), low, high, unit)
 
 
 def draw(rows: list[Result], path: Path) -> None:

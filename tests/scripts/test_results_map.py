@@ -19,6 +19,45 @@ def results_map(monkeypatch):
     del sys.modules["results_map"]
 
 
+@pytest.fixture
+def summary(results_map):
+    import quickstart_summary
+
+    yield quickstart_summary
+    del sys.modules["quickstart_summary"]
+
+
+def comparison(unit, lstm, lstmn, low=None, high=None):
+    """What the summary reads of results.json."""
+    difference = None if low is None else dict(low=low, high=high, verdict="better")
+    scores = {"LSTM": (lstm, None), "LSTMN": (lstmn, difference)}
+    models = [
+        dict(name=name, scores={"metric": dict(mean=mean, difference=of)})
+        for name, (mean, of) in scores.items()
+    ]
+    metric = dict(name="metric", unit=unit, higher_is_better=unit == "%")
+    return dict(metrics=[metric], baseline="LSTM", models=models)
+
+
+def test_a_comparison_is_drawn_as_shares_of_what_the_baseline_leaves_to_gain(summary):
+    [row] = summary.rows("task", comparison("", 80.0, 60.0, -1e-05, 4e-06))
+    assert row[3:] == pytest.approx((-0.25, -1.25e-7, 5e-8))
+    [row] = summary.rows("task", comparison("%", 90.0, 95.0, -10.0, 20.0))
+    assert row[3:] == pytest.approx((-0.5, -2.0, 1.0))
+
+
+@pytest.mark.parametrize("scores", [(100.0, 90.0, -12.0, -8.0), (None, 90.0), (80.0, None)])
+def test_what_cannot_be_compared_is_left_out(summary, scores):
+    assert list(summary.rows("task", comparison("%", *scores))) == []
+
+
+def test_the_best_is_named_first(summary):
+    assert summary.line("dates", comparison("%", 90.0, 95.0)).endswith(
+        "LSTMN 95% right, LSTM 90% right"
+    )
+    assert summary.line("dates", comparison("%", None, None)).endswith("no score")
+
+
 PERPLEXITY = "| [text](page) | perplexity 80.0 | LSTMN | 60.0 | -24.0 to -16.0 | better | 3 |"
 SHARE = "| dates | 90.0% | LSTMN | 95.0% | -10.00 to +20.00 | inconclusive | 3 |"
 
