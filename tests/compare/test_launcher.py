@@ -341,3 +341,18 @@ def test_a_usage_that_is_not_there_is_empty(make):
     assert run.train.usage() == {}
     run.train.usage_path.write_text(json.dumps({"status": 0}))
     assert run.train.usage() == {"status": 0}
+
+
+def test_a_note_that_is_cut_off_leaves_the_one_before(make, monkeypatch):
+    run = make("a")
+    run.train.log.parent.mkdir()
+    run.train.note({"cpu_seconds": 100.0})
+
+    def killed(path, text, **kwargs):
+        path.open("w").write(text[:5])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run.train.note({"status": 0})
+    assert run.train.usage() == {"cpu_seconds": 100.0}

@@ -6,10 +6,10 @@ All of it is made of ``results``, whose shape is ``schema``: ``words`` says numb
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
+from fairseq_lstmn.compare.files import replace
 from fairseq_lstmn.compare.report import charts, formats
 from fairseq_lstmn.compare.report.schema import Results
 from fairseq_lstmn.compare.report.words import verdicts
@@ -27,16 +27,6 @@ def write(results: Results, dest: Path) -> None:
     replace(dest / "table.tex", formats.latex(results))
     replace(dest / "curves.svg", charts.curves(results).svg)
     replace(dest / "report.html", formats.html(results))
-
-
-def replace(path: Path, content: str) -> None:
-    """Put ``content`` (UTF-8) where ``path`` is, in one step: nobody sees it half written."""
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        beside.write_text(content, encoding="utf-8", newline="\n")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def summary(results: Results) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
+from fairseq_lstmn.compare.files import replace
 from fairseq_lstmn.compare.kinds.kind import Evaluation, Kind
 from fairseq_lstmn.compare.plan.experiment import Experiment
 from fairseq_lstmn.compare.plan.options import arguments, score_options, spelled
@@ -66,7 +67,8 @@ class Stage:
 
     def note(self, usage: Usage) -> None:
         """Write down what its process took, or a part of it that has changed."""
-        self.usage_path.write_text(json.dumps({**self.usage(), **usage}))
+        # a kill in the middle would lose what earlier attempts took
+        replace(self.usage_path, json.dumps({**self.usage(), **usage}))
 
     def text(self) -> str:
         """What stands in its log so far; nothing if there is none."""
