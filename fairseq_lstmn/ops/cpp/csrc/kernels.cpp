@@ -31,7 +31,7 @@ void forward(const Tensor& query_inputs, const Tensor& gate_inputs, const Tensor
         Packed(source_query, H), Packed(source_gate, fusion_gates ? H : 4 * H),
         Score<scalar_t>(score), View<bool>(blocked), View<int32_t>(authors),
         bias ? numbers<scalar_t>(*bias) : nullptr, N - T, N, H, memory_span, steps};
-    for_blocks(B, rows_of_block(N * 3 * H * sizeof(scalar_t), 6 * H * H * sizeof(scalar_t), T),
+    for_blocks(B, rows_of_block<scalar_t>(memory_span ? std::min(N, memory_span) : N, H, T),
                [&](int64_t first, int64_t last) { layer.block(first, last); });
   });
 }
@@ -73,7 +73,7 @@ void backward(const Tensor& slots, const Tensor& keys, const Tensor& queries,
                                   Numbers(grad_source_summaries),
                                   Numbers(grad_source_attention)},
         N - T, N, H, memory_span, steps};
-    for_blocks(B, rows_of_block(N * 3 * H * sizeof(scalar_t), 6 * H * H * sizeof(scalar_t), T),
+    for_blocks(B, rows_of_block<scalar_t>(memory_span ? std::min(N, memory_span) : N, H, T),
                [&](int64_t first, int64_t last) { layer.block(first, last); });
   });
 }

@@ -37,12 +37,14 @@ inline int64_t own_cache() {
   return 1 << 20;
 }
 
-// How many rows go through all steps together. ``row`` bytes of a row and the ``weights`` are read
-// at every step: few rows stay in the core's own cache where the weights leave space for them, more
-// in the one that cores share, and where both are short it is the weights that come from afar.
-inline int64_t rows_of_block(int64_t row, int64_t weights, int64_t steps) {
+// How many rows go through all steps together. A step reads the latest ``slots`` of each row's tape
+// and all weights: few rows stay in the core's own cache where the weights leave space for them,
+// more in the one that cores share, and where both are short it is the weights that come from afar.
+template <typename T>
+int64_t rows_of_block(int64_t slots, int64_t H, int64_t steps) {
   constexpr int64_t kShared = 6 << 20, kMost = 4 * kTileRows;
   if (steps == 1) return kMost;
+  const int64_t row = slots * 3 * H * sizeof(T), weights = 6 * H * H * sizeof(T);
   const int64_t near = (own_cache() * 2 / 3 - weights) / std::max<int64_t>(1, row);
   if (near >= 2) return std::min(near, kMost);
   return std::clamp<int64_t>(kShared / std::max<int64_t>(1, row), 2, kMost);
