@@ -15,6 +15,7 @@ from torch import nn
 from fairseq_lstmn.data import Sample
 from fairseq_lstmn.data.datasets import CONTINUES, ContiguousBlocks
 from fairseq_lstmn.errors import InputError
+from fairseq_lstmn.modules.language_decoder import CarriedTapes
 from fairseq_lstmn.tasks.embed_std import EmbedStdConfig, EmbedStdTask
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class ContiguousLanguageModelingTask(EmbedStdTask, LanguageModelingTask):
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> FairseqLanguageModel:
         """A model whose decoder knows nothing of text that goes on is not told of it."""
         model = super().build_model(cfg, from_checkpoint)
+        self.goes_on = CarriedTapes.of(model) is not None
         parameters = signature(model.decoder.forward).parameters
         kinds = {parameter.kind for parameter in parameters.values()}
         if CONTINUES not in parameters and Parameter.VAR_KEYWORD not in kinds:
@@ -99,14 +101,16 @@ class ContiguousLanguageModelingTask(EmbedStdTask, LanguageModelingTask):
         )
 
     def eval_lm_dataloader(
-        self, dataset: FairseqDataset, *args: Any, context_window: int = 0, **kwargs: Any
+        self, dataset: FairseqDataset, *args: Any, **kwargs: Any
     ) -> Iterator[Sample]:
-        """Raises InputError for --context-window: what a row may see is its whole stream."""
-        if context_window:
+        """fairseq's. Raises InputError for a --context-window of a model that goes on anyway."""
+        window = kwargs.get("context_window", 0)
+        if window and self.goes_on:
             raise InputError(
-                f"--context-window {context_window}: not with --task contiguous_language_modeling, "
-                "whose blocks go on anyway"
+                f"--context-window {window}: not with --carry-tape, by which blocks go on anyway"
             )
+        if window and isinstance(dataset, ContiguousBlocks):
+            dataset = dataset.dataset  # in rows as fairseq has them
         return super().eval_lm_dataloader(dataset, *args, **kwargs)
 
 

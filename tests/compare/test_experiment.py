@@ -113,7 +113,8 @@ def test_what_cannot_be_compared_is_one_line(experiment, changes, line):
         {"train-subset": "valid"},
         {"validate-interval-updates": 1, "save-interval-updates": 1},
         {"max-valid-steps": 1},
-        {"tokens-per-sample": 80, "batch-size": 2},
+        {"tokens-per-sample": 80},
+        {"tokens-per-sample": 80, "batch-size": 4},
         {"best-checkpoint-metric": "ppl"},
     ],
     ids=lambda option: next(iter(option)),
@@ -123,6 +124,29 @@ def test_a_model_is_chosen_and_scored_as_the_others_are(experiment, option):
     line = f"models.lstmn.{name}: {value}: must stand in train, for all"
     with pytest.raises(InputError, match=line):
         experiment(models={**MODELS, "lstmn": {"arch": "lstmn_lm", **option}})
+
+
+LONG_BLOCKS = {"arch": "transformer_lm", "tokens-per-sample": 80, "batch-size": 2}
+OF_TRANSFORMERS = {"decoder-hidden-size": False, "decoder-out-embed-dim": False}
+
+
+def test_a_model_may_have_longer_blocks_and_as_many_words_an_update(experiment):
+    """A block is all it sees if it carries nothing; its examples are held against its own limit."""
+    models = {"lstm": {"arch": "lstm_lm"}, "transformer": LONG_BLOCKS}
+    made = experiment(OF_TRANSFORMERS, models=models)
+    assert made.options("transformer")["tokens-per-sample"] == 80
+    assert made.options("lstm")["tokens-per-sample"] == 20
+    backwards = {"transformer": LONG_BLOCKS, "short": {**LONG_BLOCKS, "tokens-per-sample": 20}}
+    backwards["short"]["batch-size"] = 8
+    assert not experiment(OF_TRANSFORMERS, models=backwards, baseline="transformer").warnings
+
+
+def test_sentences_have_no_blocks_of_a_models_own(experiment):
+    with pytest.raises(InputError, match="tokens-per-sample: 80: must stand in train"):
+        experiment(
+            {**OF_TRANSFORMERS, "sample-break-mode": "eos"},
+            models={"lstm": {"arch": "lstm_lm"}, "transformer": LONG_BLOCKS},
+        )
 
 
 @pytest.mark.parametrize(

@@ -19,16 +19,23 @@ def data(tmp_path_factory):
     return monolingual_data(tmp_path_factory.mktemp("text"))
 
 
-def build(data, *given, arch="lstm_lm", from_checkpoint=False):
-    """A model of fairseq's own on the task with the options ``given``."""
+def build(data, *given, **how):
+    return build_both(data, *given, **how)[1]
+
+
+def build_both(
+    data, *given, arch="lstm_lm", from_checkpoint=False, task="contiguous_language_modeling"
+):
+    """The task, and a model of fairseq's own on it, with the options ``given``."""
     argv = [
-        str(data), "--user-dir", str(PLUGIN), "--task", "contiguous_language_modeling",
+        str(data), "--user-dir", str(PLUGIN), "--task", task,
         "--sample-break-mode", "none", "--arch", arch, "--decoder-embed-dim", "40", *given,
     ]  # fmt: skip
     args = options.parse_args_and_arch(options.get_training_parser(), argv)
     cfg = convert_namespace_to_omegaconf(args)
     torch.manual_seed(0)
-    return tasks.setup_task(cfg.task).build_model(cfg.model, from_checkpoint)
+    task = tasks.setup_task(cfg.task)
+    return task, task.build_model(cfg.model, from_checkpoint)
 
 
 @pytest.mark.parametrize("arch", ["lstm_lm", "transformer_lm"])
@@ -48,6 +55,29 @@ def test_a_model_that_carries_its_tape_is_told_what_goes_on(data):
     whole, _ = model(torch.cat([first, second], dim=1))
     model(first, continues=False)
     torch.testing.assert_close(model(second, continues=True)[0], whole[:, 5:])
+
+
+def scored_batches(data, task_name, *given, arch="transformer_lm"):
+    """What fairseq-eval-lm --context-window 6 would score of blocks of 4 more words."""
+    task, model = build_both(data, *given, "--tokens-per-sample", "4", arch=arch, task=task_name)
+    task.load_dataset("test")
+    batches = task.eval_lm_dataloader(
+        task.dataset("test"), batch_size=1, max_positions=10, num_workers=0, context_window=6
+    )
+    return [(batch["net_input"]["src_tokens"], batch["target"]) for batch in batches]
+
+
+def test_who_carries_nothing_may_see_a_window_before_its_block(data):
+    """As with fairseq's task: all words are scored, each once."""
+    batches = scored_batches(data, "contiguous_language_modeling")
+    assert len(batches[1][0][0]) == 10
+    for batch, expected in zip(batches, scored_batches(data, "language_modeling"), strict=True):
+        assert torch.equal(batch[0], expected[0]) and torch.equal(batch[1], expected[1])
+
+
+def test_who_goes_on_reading_anyway_is_refused_a_window(data):
+    with pytest.raises(InputError, match="--context-window 6: not with --carry-tape"):
+        scored_batches(data, "contiguous_language_modeling", "--carry-tape", "9", arch="lstmn_lm")
 
 
 def test_vectors_start_as_wide_as_asked(data):

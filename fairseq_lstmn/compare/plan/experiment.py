@@ -7,6 +7,7 @@ from typing import Any
 from fairseq.criterions import CRITERION_DATACLASS_REGISTRY
 from fairseq.dataclass.configs import CheckpointConfig, DatasetConfig
 from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
+from fairseq.tasks.language_modeling import LanguageModelingTask
 
 from fairseq_lstmn.compare.kinds.kind import Kind, kind_of
 from fairseq_lstmn.compare.plan.models import ModelBuilder, Parameters, check_lengths, match
@@ -36,6 +37,9 @@ OWN = (
 OF_ALL = names_of(CheckpointConfig, DatasetConfig) | {
     *("task", "criterion", "cpu", "distributed-world-size", "user-dir"),
 }
+# of those, how a text is cut: what a model sees that carries nothing, and so its own to choose, as
+# long as an update has as many words as the others'
+BLOCKS = "tokens-per-sample", "batch-size"
 
 
 class Experiment:
@@ -121,8 +125,9 @@ class Experiment:
         criterion = self.plan.train.get("criterion", "cross_entropy")
         of_criterion = names_of(CRITERION_DATACLASS_REGISTRY.get(criterion))
         of_task = (task_options(self._task) | of_criterion) - names_of(EmbedStdConfig)
+        blocks = BLOCKS if self._cuts_blocks() else ()
         for section, name, value in entries(own):
-            if name in OF_ALL | of_task:
+            if name in OF_ALL | of_task and (name not in blocks or section == "tune"):
                 raise InputError(f"{section}.{name}: {value}: must stand in train, for all")
         if "arch" in self.plan.tune:
             raise InputError(f"tune.arch: {self.plan.tune['arch']}: a model has one")
@@ -130,6 +135,17 @@ class Experiment:
             for path in listed(value):
                 if name.endswith("-embed-path") and not Path(str(path)).is_file():
                     raise InputError(f"{section}.{name}: {path}: no such file")
+
+    def _cuts_blocks(self) -> bool:
+        """Whether every model has a text in blocks, and the same number of words an update."""
+        train = self.plan.train
+        is_text = issubclass(TASK_REGISTRY.get(self._task, object), LanguageModelingTask)
+        if not is_text or train.get("sample-break-mode", "none") != "none":
+            return False
+        sizes = [
+            [self.plan.options(model).get(name, 0) for name in BLOCKS] for model in self.plan.models
+        ]
+        return len({length * rows for length, rows in sizes}) == 1
 
     def _kind(self) -> Kind:
         kind = kind_of(TASK_REGISTRY[self._task])

@@ -155,10 +155,10 @@ class Reader(NamedTuple):
 
 
 class TooLong(NamedTuple):
-    """Of a part of the data: the numbers of the examples that are too long, by model."""
+    """Of a part of the data, by model: its examples, and the numbers of those too long."""
 
     part: str
-    examples: int
+    examples: Mapping[str, int]
     numbers: Mapping[str, frozenset[int]]
 
 
@@ -195,33 +195,28 @@ def check_lengths(
 
 
 def too_long(readers: Mapping[str, Reader], part: str, combine: bool = False) -> TooLong:
-    """What each model does not take of a part, which all their tasks load alike."""
-    task = next(iter(readers.values())).task
-    with quiet():
-        task.load_dataset(part, combine=combine)
-    dataset = task.dataset(part)
-    everything = np.arange(len(dataset))
-    return TooLong(
-        part,
-        len(dataset),
-        {
-            name: frozenset(
-                () if limit is None else dataset.filter_indices_by_size(everything, limit)[1]
-            )
-            for name, (_, limit) in readers.items()
-        },
-    )
+    """What each model does not take of a part, as its task loads it."""
+    examples, numbers = {}, {}
+    for name, (task, limit) in readers.items():
+        with quiet():
+            task.load_dataset(part, combine=combine)
+        dataset = task.dataset(part)
+        everything = np.arange(len(dataset))
+        left_out = [] if limit is None else dataset.filter_indices_by_size(everything, limit)[1]
+        examples[name], numbers[name] = len(dataset), frozenset(left_out)
+    return TooLong(part, examples, numbers)
 
 
 def refuse(part: TooLong, readers: Mapping[str, Reader], skipping: bool) -> None:
     """Raise InputError for a model that does not take all; where it may skip some, for one that
     takes none."""
     for name, numbers in part.numbers.items():
-        if numbers and (not skipping or len(numbers) == part.examples):
+        examples = part.examples[name]
+        if numbers and (not skipping or len(numbers) == examples):
             task, limit = readers[name]
             skip = "" if skipping else f", or leave them out by {SKIP}"
             raise InputError(
-                f"models.{name}: {len(numbers):,} of {part.examples:,} examples of {part.part!r}"
+                f"models.{name}: {len(numbers):,} of {examples:,} examples of {part.part!r}"
                 f" are longer than max_positions={limit}{see_options(task)}{skip}"
             )
 
@@ -238,5 +233,6 @@ def left_out_of_all(part: TooLong, readers: Mapping[str, Reader]) -> list[str]:
             f"train: models leave out different examples of {part.part!r} that are too long"
             f" ({counts})"
         )
-    left = f"{part.examples - len(numbers):,} of {part.examples:,} examples of {part.part!r}"
+    examples = next(iter(part.examples.values()))
+    left = f"{examples - len(numbers):,} of {examples:,} examples of {part.part!r}"
     return [f"Trained on {left}; the others are too long."] if numbers else []

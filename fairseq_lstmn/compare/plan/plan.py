@@ -31,7 +31,7 @@ BUDGETS = {
 OPTION = re.compile("[A-Za-z0-9][A-Za-z0-9_-]*")
 WORDS = "task", "arch", "criterion"  # of the options, those that choose other options
 # of a model's own options, those of its scoring (fairseq-eval-lm), for which nothing is trained
-OF_SCORING = "neural-cache", "cache-theta", "cache-lambda", "cache-tune"
+OF_SCORING = "neural-cache", "cache-theta", "cache-lambda", "cache-tune", "context-window"
 LONGEST = 200  # letters of a model's name, which a folder has too
 TEXTS = frozenset({"data", "title", "baseline", "budget"})  # keys whose values stay as written
 
