@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sets up if needed, then compares small models on associative recall, on real text and on dates in
-# words, by the plans in scripts/quickstart/, and says in a few lines and a picture what came out. Arguments go to all of the comparisons:
+# words, by the plans in scripts/quickstart/, and says in a few lines and a picture what came out.
+# Arguments go to all of the comparisons:
 # bash scripts/quickstart.sh 'seeds=[1]'
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

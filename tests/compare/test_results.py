@@ -90,7 +90,7 @@ def test_what_a_training_was_given_and_took_is_read_from_its_log(outcome):
 
 UNEQUAL = {
     "updates": epoch(1, 21, wpb=100, wall=60),
-    "tokens per update": epoch(1, 20, wpb=100.1, wall=60),
+    "tokens per update": epoch(1, 20, wpb=101.2, wall=60),
     "epochs": epoch(2, 20, wpb=100, wall=60),
     "minutes": epoch(1, 20, wpb=100, wall=66),
 }
@@ -109,7 +109,7 @@ def test_unequal_budgets_are_an_error(outcome, name, log):
 
 def test_equal_budgets_are_none(outcome):
     log = epoch(1, 20, wpb=100, wall=60)
-    slower = epoch(1, 20, wpb=100, wall=62)
+    slower = epoch(1, 20, wpb=99.4, wall=62)  # as blocks of another length end elsewhere
     by_model = {
         "a": [outcome("a", log=log, items=tokens())],
         "b": [outcome("b", log=slower, items=tokens()), outcome("b", 2, epoch(1, 3, wpb=1))],

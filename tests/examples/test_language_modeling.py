@@ -261,14 +261,23 @@ def test_plan_trains_as_the_flags(model, arch):
     assert_trains_as("language_modeling/table1", model, words)
 
 
-@pytest.mark.parametrize(
-    "plan, data", [("table1", "ptb"), ("contiguous", "text"), ("sentences", "text")]
-)
-def test_plan(ptb, tmp_path, monkeypatch, capsys, plan, data):
+@pytest.fixture
+def here(ptb, tmp_path, monkeypatch):
+    """The working directory, with the text where plans look for it."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / data).symlink_to(ptb[0])
+    for place in "data/ptb/bin", "data/text/bin", "quickstart/data-bin":
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).symlink_to(ptb[0] / "bin")
+
+
+@pytest.mark.parametrize("plan", ["table1", "contiguous_rivals"])
+def test_plan(here, capsys, plan):
     check_plan(f"language_modeling/{plan}", capsys)
+
+
+@pytest.mark.parametrize("plan", ["contiguous", "sentences", "rivals"])
+def test_plan_of_the_same_task(here, capsys, plan, check):
+    check(f"language_modeling/{plan}", capsys)
 
 
 def test_three_layers_differ_in_depth_alone():

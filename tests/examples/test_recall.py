@@ -15,7 +15,12 @@ picture = load_script(EXAMPLE / "picture.py")
 
 def test_plan(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    check_plan("recall/recall", capsys)
+    check_plan("recall/rivals", capsys)
+
+
+def test_plan_of_the_same_task(tmp_path, monkeypatch, capsys, check):
+    monkeypatch.chdir(tmp_path)
+    check("recall/recall", capsys)
 
 
 @pytest.mark.parametrize("pairs", [2, 64])

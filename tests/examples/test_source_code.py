@@ -265,6 +265,12 @@ def test_plan_and_its_scores_by_distance(corpus, tmp_path, monkeypatch, capsys):
     assert sum(perplexities["counts"]) == sum(accuracies["counts"]) == len(words)
 
 
+def test_plan_of_rivals(corpus, tmp_path, monkeypatch, capsys, check):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").symlink_to(corpus.parent)
+    check("source_code/rivals", capsys)
+
+
 @pytest.mark.parametrize(
     "text, impossible",
     [("v0 v1 v0 = v1 </s>", True), ("v0 = v1 </s>", False)],

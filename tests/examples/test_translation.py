@@ -371,12 +371,12 @@ def test_plan_of_dates(tmp_path, monkeypatch, capsys):
     check_plan("translation/dates", capsys)
 
 
-def test_plan_of_iwslt14(corpus, monkeypatch, capsys):
+def test_plan_of_iwslt14(corpus, monkeypatch, capsys, check):
     monkeypatch.chdir(corpus.parents[1])
-    check_plan("translation/iwslt14", capsys)
+    check("translation/iwslt14", capsys)
 
 
-def test_plan_of_multi30k(tmp_path, monkeypatch, capsys):
+def test_plan_of_multi30k(tmp_path, monkeypatch, capsys, check):
     monkeypatch.chdir(tmp_path)
     for split, count in {"train": 60, "valid": 11, "test": 11}.items():
         for language in ("de", "en"):
@@ -384,4 +384,4 @@ def test_plan_of_multi30k(tmp_path, monkeypatch, capsys):
     texts = [f"--{split}pref={split}.pieces" for split in ("train", "valid", "test")]
     languages = "--source-lang", "de", "--target-lang", "en", "--joined-dictionary"
     run("preprocess", *languages, *texts, "--destdir", "multi30k/bin", cwd=tmp_path)
-    check_plan("translation/multi30k", capsys)
+    check("translation/multi30k", capsys)

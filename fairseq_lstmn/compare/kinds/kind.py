@@ -94,7 +94,8 @@ class Evaluation(NamedTuple):
 
     Attributes:
         items_per_second: how many were scored.
-        numbers: of the test examples that were answered, rising: blocks of text, sentences, pairs.
+        numbers: of the test examples that were answered, rising: sentences, pairs, blocks of a text
+            or, if all of it was answered, its tokens.
         left_out: how many others were not, as they are longer than the model or the task takes.
     """
 

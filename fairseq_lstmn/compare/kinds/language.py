@@ -128,4 +128,7 @@ class LanguageModelling(Kind):
         pairs = [entry[:-1].rpartition(" [") for number in numbers for entry in blocks[number]]
         logs = np.array([float(value) for _, _, value in pairs])
         tokens = Tokens([word for word, _, _ in pairs], logs)
-        return Evaluation(tokens, float(speed[1]), numbers, left_out(log))
+        without = left_out(log)
+        if not without:
+            numbers = list(range(len(pairs)))  # the same text, whatever blocks it comes in
+        return Evaluation(tokens, float(speed[1]), numbers, without)

@@ -9,7 +9,9 @@ from fairseq_lstmn.compare.plan.plan import BUDGETS, Plan
 from fairseq_lstmn.compare.run.runs import Run
 from fairseq_lstmn.compare.types import Numbers, Options, State
 
-SAME_MINUTES = 0.05  # trainings of the same minutes differ by less, as a share
+# trainings of the same budget differ by less, as a share; blocks of other lengths leave other
+# remainders
+SAME = {"minutes": 0.05, "tokens_per_update": 0.01}
 
 
 class RunStatus:
@@ -139,7 +141,7 @@ def amount(status: RunStatus, name: str) -> float:
 
 def equal(values: Collection[float], name: str) -> bool:
     low, high = min(values), max(values)
-    return high - low <= (SAME_MINUTES * high if name == "minutes" else 0)
+    return high - low <= SAME.get(name, 0) * high
 
 
 def run_errors(plan: Plan, statuses: Sequence[RunStatus], trials: Trials) -> list[str]:
