@@ -15,7 +15,6 @@ from torch import nn
 from fairseq_lstmn.data import Sample
 from fairseq_lstmn.data.datasets import CONTINUES, ContiguousBlocks
 from fairseq_lstmn.errors import InputError
-from fairseq_lstmn.modules.language_decoder import CarriedTapes
 from fairseq_lstmn.tasks.embed_std import EmbedStdConfig, EmbedStdTask
 
 logger = logging.getLogger(__name__)
@@ -51,7 +50,7 @@ class ContiguousLanguageModelingTask(EmbedStdTask, LanguageModelingTask):
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> FairseqLanguageModel:
         """A model whose decoder knows nothing of text that goes on is not told of it."""
         model = super().build_model(cfg, from_checkpoint)
-        self.goes_on = CarriedTapes.of(model) is not None
+        self.goes_on = getattr(cfg, "carry_tape", 0) > 0
         parameters = signature(model.decoder.forward).parameters
         kinds = {parameter.kind for parameter in parameters.values()}
         if CONTINUES not in parameters and Parameter.VAR_KEYWORD not in kinds:
