@@ -210,6 +210,19 @@ def test_another_precision_gets_every_row_its_own():
     torch.testing.assert_close(actual, expected)
 
 
+@pytest.mark.parametrize("memory_span", [0, 5])
+def test_several_steps_at_once_read_shared_slots(memory_span):
+    arguments = build(batch=6, steps=30, prefix=3)
+    growing, copied = in_any_order(arguments, "cpp", 12, lambda t: False)
+    more = {**of_first(5, arguments), "memory_span": memory_span}  # of 15 slots
+    with torch.no_grad():
+        actual, expected = (
+            lstmn(**piece(more, tape, 12, 15), backend="cpp")[0] for tape in (growing, copied)
+        )
+    assert growing._cache.authors is not None
+    torch.testing.assert_close(actual, expected)
+
+
 def test_more_rows_than_ever_go_on():
     arguments = build(batch=6, steps=30, prefix=3)
     growing, copied = in_any_order(arguments, "cpp", 12, lambda t: False)
