@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import math
 import sys
 from collections.abc import Iterable
 from dataclasses import fields
@@ -100,11 +101,22 @@ def check_reading(namespace: Any) -> None:
     if generate:
         check_generate(namespace)
     eval_lm = hasattr(namespace, "neural_cache")
+    if eval_lm:
+        check_window(namespace)
     if generate or eval_lm:
         check_shard(namespace)
     CachedScoring.current = CachedScoring.of(namespace) if eval_lm else None
     if generate:
         take_shard(namespace)
+
+
+def check_window(namespace: Any) -> None:
+    """A block is what the window leaves of its length."""
+    window, length = namespace.context_window, getattr(namespace, "tokens_per_sample", math.inf)
+    if not 0 <= window < length:
+        raise InputError(
+            f"--context-window {window}: must be 0 or above and below --tokens-per-sample {length}"
+        )
 
 
 def check_interactive(namespace: Any) -> None:

@@ -7,6 +7,7 @@ from fairseq import options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
 from fairseq_lstmn.data.lengths import UNLIMITED
+from fairseq_lstmn.errors import InputError
 
 READING = "--task", "sentence_prediction", "--criterion", "sentence_prediction"
 LIMITED = "--max-positions", "100"
@@ -95,3 +96,13 @@ def test_bfloat16_means_a_tpu_where_one_can_be(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "torch_xla")
     arguments = ["data", "--task", "language_modeling", "--arch", "lstm_lm", "--bf16"]
     assert options.parse_args_and_arch(options.get_training_parser(), arguments).tpu
+
+
+@pytest.mark.parametrize("window", ["1024", "5000", "-1"])
+def test_a_window_leaves_something_of_a_block(window):
+    line = f"^--context-window {window}: must be 0 or above and below --tokens-per-sample 1024"
+    with pytest.raises(InputError, match=line):
+        parser = options.get_eval_lm_parser()
+        options.parse_args_and_arch(
+            parser, ["data", "--path", "model.pt", f"--context-window={window}"]
+        )
