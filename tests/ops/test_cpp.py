@@ -183,6 +183,30 @@ def test_rows_are_shared_between_threads(threads):
         torch.testing.assert_close(together[name], expected, rtol=1e-9, atol=1e-9)
 
 
+def flushes_denormals():
+    return bool(torch.tensor([1e-40]) * 1 == 0)
+
+
+@pytest.fixture(params=[False, True], ids=["denormals", "flushed"])
+def flush(request):
+    torch.set_flush_denormal(request.param)
+    yield request.param
+    torch.set_flush_denormal(False)
+
+
+def test_a_sharp_attention_has_no_denormals_and_others_keep_theirs(flush):
+    """With them a step of a trained pointer took five times as long on an Intel Xeon."""
+    arguments = apply(torch.Tensor.float, build(steps=20, width=16, distances=4))
+    bias = torch.tensor([90.0, 90.0, 0, 0, 0])
+    outputs, _, attention = lstmn(
+        **{**arguments, "distance_bias": bias}, backend="cpp", return_attention=True
+    )
+    weights = attention.tape.detach()
+    assert not ((weights > 0) & (weights < torch.finfo(torch.float32).tiny)).any()
+    assert (weights[:, 10:] == 0).any()
+    assert flushes_denormals() == flush
+
+
 def test_without_a_build_auto_goes_on_and_its_own_name_raises(nothing_built):
     assert "fairseq-lstmn build" in dict(backends.report())["cpp"]
     lstmn(**build())

@@ -1,11 +1,13 @@
 // Which rows have which steps, and blocks of rows for threads.
 #pragma once
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 
 #include <unistd.h>
 
 #include <algorithm>
+#include <cfenv>
 #include <vector>
 
 #include "simd.h"
@@ -50,6 +52,21 @@ int64_t rows_of_block(int64_t slots, int64_t H, int64_t steps) {
   return std::clamp<int64_t>(kShared / std::max<int64_t>(1, row), 2, kMost);
 }
 
+// While it lives this thread takes numbers below the smallest normal one for zero. Of a sharp attention
+// most weights are such, and on some processors arithmetic with them takes many times as long.
+class FlushDenormals {
+ public:
+  FlushDenormals() {
+    std::fegetenv(&before_);
+    at::globalContext().setFlushDenormal(true);
+  }
+  ~FlushDenormals() { std::fesetenv(&before_); }
+  FlushDenormals(const FlushDenormals&) = delete;
+
+ private:
+  std::fenv_t before_;
+};
+
 // Call f(first, last) for blocks of rows, at most so many, in torch's threads if there are several.
 template <typename F>
 void for_blocks(int64_t rows, int64_t most, const F& f) {
@@ -57,6 +74,7 @@ void for_blocks(int64_t rows, int64_t most, const F& f) {
   const int64_t share = (rows + threads - 1) / threads;
   const int64_t block = std::max<int64_t>(1, std::min(most, share));
   at::parallel_for(0, (rows + block - 1) / block, 1, [&](int64_t begin, int64_t end) {
+    const FlushDenormals flush;
     for (int64_t i = begin; i < end; ++i) f(i * block, std::min(rows, (i + 1) * block));
   });
 }
