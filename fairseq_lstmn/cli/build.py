@@ -6,6 +6,8 @@ and is made anew when the processor, torch or this package change.
 
 from argparse import ArgumentParser, Namespace
 
+from fairseq_lstmn.errors import InputError
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """There are none."""
@@ -14,8 +16,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     from fairseq_lstmn.ops.cpp import cpp_library  # not above: doctor must start where torch cannot
 
-    if not cpp_library.library().exists():
+    path = cpp_library.library()
+    if not path.exists() or cpp_library.load(path):
         print("compiling, about half a minute", flush=True)
         cpp_library.build()
-    print(cpp_library.library())
+        cpp_library.load.cache_clear()
+        if reason := cpp_library.load(path):
+            raise InputError(f"{path}: was built, but {reason}")
+    print(path)
     return 0

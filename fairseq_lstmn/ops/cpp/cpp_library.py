@@ -86,5 +86,5 @@ def load(path: Path) -> str | None:
     try:
         torch.ops.load_library(path)
     except OSError as error:
-        return f"cannot be loaded ({error}), build it anew: fairseq-lstmn build"
+        return f"cannot be loaded ({error.__cause__ or error}), build it anew: fairseq-lstmn build"
     return None
