@@ -149,6 +149,16 @@ def test_a_run_that_was_asked_something_else_is_left_out(outcome):
     assert outcomes[2].error == "scored on other test items than a, seed 1"
 
 
+def test_a_text_is_the_same_in_blocks_of_any_length_if_none_is_left_out(outcome):
+    for left_out, states in (0, ["finished", "finished"]), (1, ["finished", "failed"]):
+        outcomes = [
+            outcome("a", items=tokens(), numbers=[0, 1]),
+            outcome("b", items=tokens(), numbers=[0], left_out=left_out),
+        ]
+        leave_out_other_tests(outcomes)
+        assert [found.state for found in outcomes] == states
+
+
 def test_models_that_answered_different_examples_are_not_compared(outcome):
     same = Answers(["x", "y"], np.array([[0.5, 0.5]]), np.array([0]), np.array([3]))
     most = Answers(same.classes, np.array([[0.5, 0.5]] * 2), np.array([0, 1]), np.array([3, 9]))

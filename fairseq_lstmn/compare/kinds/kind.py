@@ -68,7 +68,14 @@ class Bucketing:
 
 
 class Predictions(ABC):
-    """What a model answered on the test set; of all runs in the same order (N)."""
+    """What a model answered on the test set; of all runs in the same order (N).
+
+    Attributes:
+        in_any_blocks: whether a test that is answered whole is its targets alone, whatever examples
+            they come in.
+    """
+
+    in_any_blocks: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -94,8 +101,7 @@ class Evaluation(NamedTuple):
 
     Attributes:
         items_per_second: how many were scored.
-        numbers: of the test examples that were answered, rising: sentences, pairs, blocks of a text
-            or, if all of it was answered, its tokens.
+        numbers: of the test examples that were answered, rising: blocks of text, sentences, pairs.
         left_out: how many others were not, as they are longer than the model or the task takes.
     """
 

@@ -42,6 +42,7 @@ class Tokens(Predictions):
 
     words: list[str]
     log_probabilities: Floats
+    in_any_blocks = True
 
     @property
     def targets(self) -> list[str]:
@@ -128,7 +129,4 @@ class LanguageModelling(Kind):
         pairs = [entry[:-1].rpartition(" [") for number in numbers for entry in blocks[number]]
         logs = np.array([float(value) for _, _, value in pairs])
         tokens = Tokens([word for word, _, _ in pairs], logs)
-        without = left_out(log)
-        if not without:
-            numbers = list(range(len(pairs)))  # the same text, whatever blocks it comes in
-        return Evaluation(tokens, float(speed[1]), numbers, without)
+        return Evaluation(tokens, float(speed[1]), numbers, left_out(log))

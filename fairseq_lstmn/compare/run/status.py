@@ -92,8 +92,9 @@ def leave_out_other_tests(statuses: Sequence[RunStatus]) -> None:
         return
     first, most = max(done, key=lambda entry: len(entry[1].numbers))
     for status, own in done:
-        targets = own.predictions.targets
-        if (own.numbers, targets) != (most.numbers, most.predictions.targets):
+        whole = own.predictions.in_any_blocks and not own.left_out + most.left_out
+        same_examples = whole or own.numbers == most.numbers
+        if not same_examples or own.predictions.targets != most.predictions.targets:
             status.evaluation = None
             counts = f" ({len(own.numbers):,} examples, not {len(most.numbers):,})"
             status.error = f"scored on other test items than {first.run.name}" + (
