@@ -35,6 +35,8 @@ class ContiguousLanguageModelingTask(EmbedStdTask, LanguageModelingTask):
     batch size a batch has --max-tokens tokens; one row reads the text from end to end.
     """
 
+    goes_on = False  # whether the latest model carries its tape from block to block
+
     @classmethod
     def setup_task(  # type: ignore[override]  # fairseq's own classes disagree about the first name
         cls, args: ContiguousLanguageModelingConfig, **kwargs: Any

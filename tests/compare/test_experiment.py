@@ -115,6 +115,7 @@ def test_what_cannot_be_compared_is_one_line(experiment, changes, line):
         {"max-valid-steps": 1},
         {"tokens-per-sample": 80},
         {"tokens-per-sample": 80, "batch-size": 4},
+        {"tokens-per-sample": "80", "batch-size": "2"},
         {"best-checkpoint-metric": "ppl"},
     ],
     ids=lambda option: next(iter(option)),

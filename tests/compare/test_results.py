@@ -52,6 +52,7 @@ def outcome(tmp_path):
 
 
 def plan(budget="updates", models="ab", seeds=(1,), **more):
+    more = {"options": lambda model: {"tokens-per-sample": 35}, **more}
     return SimpleNamespace(budget=budget, models=models, seeds=list(seeds), **more)
 
 
@@ -90,7 +91,7 @@ def test_what_a_training_was_given_and_took_is_read_from_its_log(outcome):
 
 UNEQUAL = {
     "updates": epoch(1, 21, wpb=100, wall=60),
-    "tokens per update": epoch(1, 20, wpb=101.2, wall=60),
+    "tokens per update": epoch(1, 20, wpb=100.1, wall=60),
     "epochs": epoch(2, 20, wpb=100, wall=60),
     "minutes": epoch(1, 20, wpb=100, wall=66),
 }
@@ -107,9 +108,21 @@ def test_unequal_budgets_are_an_error(outcome, name, log):
     assert len(found) == 1 and found[0].startswith(f"unequal budgets: {name} with seed 1: a ")
 
 
+@pytest.mark.parametrize("words, is_equal", [(99.4, True), (98.8, False)])
+def test_blocks_of_other_lengths_leave_other_remainders(outcome, words, is_equal):
+    """Words an update are then the same within 1%, and to the last one otherwise."""
+    own = plan(options=lambda model: {"tokens-per-sample": {"a": 35, "b": 175}[model]})
+    by_model = {
+        name: [outcome(name, log=epoch(1, 20, wpb=wpb, wall=60), items=tokens())]
+        for name, wpb in {"a": 100, "b": words}.items()
+    }
+    assert (budget_errors(own, by_model) == []) == is_equal
+    assert budget_errors(plan(), by_model) != []
+
+
 def test_equal_budgets_are_none(outcome):
     log = epoch(1, 20, wpb=100, wall=60)
-    slower = epoch(1, 20, wpb=99.4, wall=62)  # as blocks of another length end elsewhere
+    slower = epoch(1, 20, wpb=100, wall=62)
     by_model = {
         "a": [outcome("a", log=log, items=tokens())],
         "b": [outcome("b", log=slower, items=tokens()), outcome("b", 2, epoch(1, 3, wpb=1))],

@@ -143,8 +143,10 @@ class Experiment:
         if not is_text or train.get("sample-break-mode", "none") != "none":
             return False
         sizes = [
-            [self.plan.options(model).get(name, 0) for name in BLOCKS] for model in self.plan.models
+            [options.get(n) for n in BLOCKS] for options in map(self.plan.options, self.plan.models)
         ]
+        if not all(type(size) is int for sizes_of_one in sizes for size in sizes_of_one):
+            return False
         return len({length * rows for length, rows in sizes}) == 1
 
     def _kind(self) -> Kind:

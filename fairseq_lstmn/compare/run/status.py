@@ -11,7 +11,7 @@ from fairseq_lstmn.compare.types import Numbers, Options, State
 
 # trainings of the same budget differ by less, as a share; blocks of other lengths leave other
 # remainders
-SAME = {"minutes": 0.05, "tokens_per_update": 0.01}
+SAME_MINUTES, SAME_TOKENS = 0.05, 0.01
 
 
 class RunStatus:
@@ -122,7 +122,7 @@ def budget_errors(plan: Plan, by_model: Mapping[str, Sequence[RunStatus]]) -> li
     for name in BUDGETS[plan.budget]:
         for seed in plan.seeds:
             amounts = {s.run.model: amount(s, name) for s in done if s.run.seed == seed}
-            if amounts and not equal(amounts.values(), name):
+            if amounts and not equal(amounts.values(), tolerance(plan, name)):
                 listed = ", ".join(f"{model} {value:,.6g}" for model, value in amounts.items())
                 errors.append(
                     f"unequal budgets: {name.replace('_', ' ')} with seed {seed}: {listed}"
@@ -140,9 +140,16 @@ def amount(status: RunStatus, name: str) -> float:
     return value
 
 
-def equal(values: Collection[float], name: str) -> bool:
+def tolerance(plan: Plan, name: str) -> float:
+    """By what share trainings of a budget may differ; words an update only where blocks do."""
+    blocks = {plan.options(model).get("tokens-per-sample") for model in plan.models}
+    tokens = SAME_TOKENS if len(blocks) > 1 else 0
+    return {"minutes": SAME_MINUTES, "tokens_per_update": tokens}.get(name, 0)
+
+
+def equal(values: Collection[float], share: float) -> bool:
     low, high = min(values), max(values)
-    return high - low <= SAME.get(name, 0) * high
+    return high - low <= share * high
 
 
 def run_errors(plan: Plan, statuses: Sequence[RunStatus], trials: Trials) -> list[str]:

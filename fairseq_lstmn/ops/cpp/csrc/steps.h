@@ -52,8 +52,9 @@ int64_t rows_of_block(int64_t slots, int64_t H, int64_t steps) {
   return std::clamp<int64_t>(kShared / std::max<int64_t>(1, row), 2, kMost);
 }
 
-// While it lives this thread takes numbers below the smallest normal one for zero. Of a sharp attention
-// most weights are such, and on some processors arithmetic with them takes many times as long.
+// While it lives this thread takes numbers below the smallest normal one for zero. Of a sharp
+// attention most weights are such, and on some processors arithmetic with them takes many times as
+// long.
 class FlushDenormals {
  public:
   FlushDenormals() {
