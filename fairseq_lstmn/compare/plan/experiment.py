@@ -142,12 +142,13 @@ class Experiment:
         is_text = issubclass(TASK_REGISTRY.get(self._task, object), LanguageModelingTask)
         if not is_text or train.get("sample-break-mode", "none") != "none":
             return False
-        sizes = [
-            [options.get(n) for n in BLOCKS] for options in map(self.plan.options, self.plan.models)
-        ]
-        if not all(type(size) is int for sizes_of_one in sizes for size in sizes_of_one):
-            return False
-        return len({length * rows for length, rows in sizes}) == 1
+        words = set()
+        for model in self.plan.models:
+            length, rows = map(self.plan.options(model).get, BLOCKS)
+            if not isinstance(length, int) or not isinstance(rows, int):
+                return False
+            words.add(length * rows)
+        return len(words) == 1
 
     def _kind(self) -> Kind:
         kind = kind_of(TASK_REGISTRY[self._task])
