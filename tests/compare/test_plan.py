@@ -63,6 +63,20 @@ def test_every_key_can_be_overridden(written):
     assert found.options("b")["dropout"] == 0.5
 
 
+def test_a_model_can_be_left_out_on_the_command_line(written):
+    found = plan.read(written(), ["models.b=null"])
+    assert list(found.models) == ["a"] and found.baseline == "a"
+    with pytest.raises(InputError, match="baseline: a: is none of the models"):
+        plan.read(written(), ["models.a=null"])
+    with pytest.raises(InputError, match="models.c: None: must be keys and values"):
+        plan.read(written(), ["models.c=null"])
+
+
+def test_a_model_that_a_plan_says_nothing_of_is_not_left_out(written):
+    with pytest.raises(InputError, match="models.b: None: must be keys and values"):
+        plan.read(written(models={"a": {"arch": "lstm_lm"}, "b": None}))
+
+
 def test_trials_are_all_combinations(written):
     found = plan.read(written(tune={"dropout": [0.1, 0.3], "lr": [1, 2]}))
     assert found.trials() == [

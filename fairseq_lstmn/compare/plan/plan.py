@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fairseq_lstmn.compare.types import Options
@@ -135,7 +135,8 @@ def read(path: str | Path, overrides: Iterable[str] = ()) -> Plan:
     """The Plan in the YAML file ``path``.
 
     Args:
-        overrides: ``key=value``, dots between the parts of a key (``train.lr=0.001``).
+        overrides: ``key=value``, dots between the parts of a key (``train.lr=0.001``);
+            ``models.NAME=null`` leaves a model out.
 
     Raises InputError, naming the key and its value, for all that can be told from the file alone.
     """
@@ -148,6 +149,8 @@ def read(path: str | Path, overrides: Iterable[str] = ()) -> Plan:
             OmegaConf.update(changes, key, value, merge=True)
         values = OmegaConf.to_container(OmegaConf.merge(written, changes), resolve=True)
         assert isinstance(values, dict)
+        for name in _left_out(written, changes):
+            del values["models"][name]
         return _checked(values)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
@@ -155,6 +158,14 @@ def read(path: str | Path, overrides: Iterable[str] = ()) -> Plan:
         raise InputError(f"{path}: {error}") from None
     except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
         raise InputError(f"{path}: is no plan ({_in_one_line(error)})") from None
+
+
+def _left_out(written: dict[Any, Any], changes: DictConfig) -> list[str]:
+    """The models of a plan that a command line sets to null."""
+    models = written.get("models")
+    if not isinstance(models, dict) or not OmegaConf.is_dict(changes.get("models")):
+        return []
+    return [name for name, options in changes.models.items() if name in models and options is None]
 
 
 def _in_one_line(error: Exception) -> str:
