@@ -59,7 +59,10 @@ def line(name: str, results: Results) -> str:
     scored = [(model, mean) for model, mean in means if mean is not None]
     scored.sort(key=lambda pair: pair[1], reverse=metric["higher_is_better"])
     answers = ", ".join(f"{model} {spelled(mean)}" for model, mean in scored)
-    return f"- {question}: {answers or 'no score'}"
+    differences = [m["scores"][metric["name"]]["difference"] for m in results["models"]]
+    verdicts = [of["verdict"] for of in differences if of is not None]
+    doubt = " (could be chance)" if set(verdicts) == {"inconclusive"} else ""
+    return f"- {question}: {answers or 'no score'}{doubt}"
 
 
 def main() -> None:

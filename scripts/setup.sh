@@ -67,9 +67,10 @@ is_finished() {
     is_supported "$version" && [[ "$made_from" == "$(fingerprint "$version")" ]]
 }
 
-# pip, with only the lines that show how far it has got
+# pip, with only the lines that show how far it has got; Python compiles what it imports, while pip
+# would compile all of torch and more, which takes two thirds of an installation
 install() {
-    .venv/bin/python -m pip install --no-build-isolation --progress-bar off "$@" |
+    .venv/bin/python -m pip install --no-build-isolation --no-compile --progress-bar off "$@" |
         sed -u -n -E 's/^ *((Collecting|Building|Installing) .*)/  \1/p'
 }
 

@@ -27,9 +27,9 @@ def summary(results_map):
     del sys.modules["quickstart_summary"]
 
 
-def comparison(unit, lstm, lstmn, low=None, high=None):
+def comparison(unit, lstm, lstmn, low=None, high=None, verdict="better"):
     """What the summary reads of results.json."""
-    difference = None if low is None else dict(low=low, high=high, verdict="better")
+    difference = None if low is None else dict(low=low, high=high, verdict=verdict)
     scores = {"LSTM": (lstm, None), "LSTMN": (lstmn, difference)}
     models = [
         dict(name=name, scores={"metric": dict(mean=mean, difference=of)})
@@ -49,6 +49,14 @@ def test_a_comparison_is_drawn_as_shares_of_what_the_baseline_leaves_to_gain(sum
 @pytest.mark.parametrize("scores", [(100.0, 90.0, -12.0, -8.0), (None, 90.0), (80.0, None)])
 def test_what_cannot_be_compared_is_left_out(summary, scores):
     assert list(summary.rows("task", comparison("%", *scores))) == []
+
+
+def test_what_may_be_chance_is_said_to_be(summary):
+    sure, unsure = (
+        comparison("%", 45.0, 58.0, -91.0, 116.0, verdict) for verdict in ("better", "inconclusive")
+    )
+    assert summary.line("dates", sure).endswith("LSTM 45% right")
+    assert summary.line("dates", unsure).endswith("LSTM 45% right (could be chance)")
 
 
 def test_the_best_is_named_first(summary):
