@@ -4,6 +4,7 @@ Beside the data stands how their text was normalised, so that it can be done aga
 """
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -68,19 +69,35 @@ def binarise(
     """Run fairseq-preprocess on folder/{train,valid,test}SUFFIX, or some, into folder/INTO.
 
     What it prints stands in preprocess.log there, and on standard error if it fails.
+
+    Raises CalledProcessError then.
     """
+    import fairseq_cli.preprocess  # noqa: F401 # for the fork: it takes longer than all the rest
+
     texts = [word for split in splits for word in (f"--{split}pref", f"{split}{suffix}")]
     # By default fairseq makes up words until their number is a multiple of 8.
     command = [*options, *texts, "--destdir", into, "--padding-factor", "1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "fairseq_cli.preprocess", *command],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    if done.returncode:
-        sys.stderr.write(done.stdout.decode(errors="replace"))
-        done.check_returncode()
+    with tempfile.TemporaryFile() as printed:
+        arguments = folder, command, printed.fileno()
+        process = multiprocessing.get_context("fork").Process(target=_preprocess, args=arguments)
+        process.start()
+        process.join()
+        if process.exitcode:
+            printed.seek(0)
+            sys.stderr.write(printed.read().decode(errors="replace"))
+            raise subprocess.CalledProcessError(process.exitcode, ["fairseq-preprocess", *command])
+
+
+def _preprocess(folder: Path, command: list[str], output: int) -> None:
+    """fairseq-preprocess in ``folder``, which prints into the file of the descriptor ``output``."""
+    from fairseq_cli import preprocess
+
+    for descriptor in 1, 2:
+        os.dup2(output, descriptor)
+    sys.stdout, sys.stderr = (open(descriptor, "w", closefd=False) for descriptor in (1, 2))
+    os.chdir(folder)
+    sys.argv = ["fairseq-preprocess", *command]
+    preprocess.cli_main()
 
 
 class Normalisation(NamedTuple):

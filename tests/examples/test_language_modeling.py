@@ -3,12 +3,12 @@
 import os
 import random
 import subprocess
-import sys
 import zipfile
 
 import pytest
 from fairseq.data import Dictionary, data_utils
 from fairseq.models import ARCH_CONFIG_REGISTRY
+from fairseq_cli import preprocess
 
 from fairseq_lstmn.errors import InputError
 from tests.examples.example import (
@@ -224,12 +224,17 @@ def test_destination_that_cannot_be_made(tmp_path):
         prepare.main(["ptb", "--from", str(source), "--dest", str(tmp_path / "file" / "ptb")])
 
 
-def test_failure_of_fairseq_leaves_nothing(tmp_path, monkeypatch):
+def test_failure_of_fairseq_leaves_nothing_but_what_it_said(tmp_path, monkeypatch, capsys):
     source = write_ptb(tmp_path / "source", ptb_like())
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+
+    def fail():
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(preprocess, "cli_main", fail)
     with pytest.raises(subprocess.CalledProcessError):
         prepare.main(["ptb", "--from", str(source), "--dest", str(tmp_path / "ptb")])
     assert os.listdir(tmp_path) == ["source"]
+    assert "OSError: No space left on device" in capsys.readouterr().err
 
 
 def readme_training():
