@@ -18,6 +18,7 @@ from tests.pages import PAGES, blocks, commands, text_of
 # commands that are not looked at, by how they begin, and why
 ELSEWHERE = {
     "grep": "every system has it",
+    "head": "every system has it",
     "sort": "every system has it",
     "cut": "every system has it",
     "source .venv/bin/activate": "of the environment, which Python makes",
