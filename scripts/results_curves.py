@@ -81,10 +81,12 @@ def draw(table: Table, path: Path) -> None:
     every = figure.subplots(1, len(table.panels), squeeze=False)[0]
     for axes, (panel, curves) in zip(every, table.panels.items()):
         draw_panel(axes, curves)
-        axes.set_title(panel, fontsize=10)
+        axes.set_title(panel, fontsize=11)
         axes.set_xlabel(table.axis)
     every[0].set_ylabel("relative to the LSTM")
-    every[0].legend(frameon=False, fontsize=8)
+    figure.legend(
+        *every[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False
+    )
     figure.savefig(path, dpi=130)
 
 
