@@ -6,4 +6,5 @@ bash scripts/setup.sh
 export PATH="$PWD/.venv/bin:$PATH"
 export OMP_NUM_THREADS=1
 fairseq-lstmn build
-exec python -m pytest -rs --numprocesses 2 --dist loadfile "$@"
+# in the order of tests/conftest.py
+exec python -m pytest -rs --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@"

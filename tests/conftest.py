@@ -7,6 +7,22 @@ from fairseq_lstmn.ops.cpp import cpp_library
 hypothesis.settings.register_profile("at leisure", deadline=None)
 hypothesis.settings.load_profile("at leisure")
 
+# of minutes for a few tests: begun first, for none of them to run alone at the end
+LONG = (
+    "test_slurm.py",
+    "test_compare.py",
+    "test_quickstart.py",
+    "test_launcher.py",
+    "test_gpu.py",
+    "test_language_modeling.py",
+    "test_two_nodes.py",
+    "test_readme.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 @pytest.fixture
 def nothing_built(monkeypatch, tmp_path):

@@ -22,7 +22,7 @@ from fairseq_lstmn.compare.run.server import die_with_parent
 from tests.fairseq_commands import CHECKOUT
 
 DAEMONS = "munged", "slurmctld", "slurmd"
-PATIENCE = 120  # seconds; only there so that what hangs cannot hang the tests
+PATIENCE = 300  # seconds; only there so that what hangs cannot hang the tests
 CONFIGURATION = """
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
