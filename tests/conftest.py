@@ -7,7 +7,7 @@ from fairseq_lstmn.ops.cpp import cpp_library
 hypothesis.settings.register_profile("at leisure", deadline=None)
 hypothesis.settings.load_profile("at leisure")
 
-# of minutes for a few tests: begun first, for none of them to run alone at the end
+# files that take minutes: begun first, so that none of them runs alone at the end
 LONG = (
     "test_slurm.py",
     "test_compare.py",
